@@ -1,0 +1,194 @@
+//! What a caller may ask, and what it is answered. Transports turn bytes into these and back; the
+//! engine knows no other form.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::ids::{RoomId, UserId};
+use crate::limits;
+use crate::model::{
+    Change, Counts, Cursor, Draft, MemberView, Membership, Message, NewRoom, Presence, RoomView,
+};
+
+/// Something that a session may ask.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Make a room, with the asker as its owner. Answered by [`Reply::Room`].
+    Open(NewRoom),
+    /// Ask something of one room.
+    Room(RoomId, RoomCommand),
+    /// Hear rooms again after a reconnection, each from its cursor on. Every room answers with an
+    /// [`Event::Resumed`](crate::Event::Resumed); when all have, [`Reply::Resumed`] follows.
+    Resume(Vec<(RoomId, Cursor)>),
+    /// Say whether this session's person is there. Answered by [`Reply::Done`].
+    Presence(Presence),
+    /// Answered by [`Reply::Pong`].
+    Ping,
+}
+
+/// Something that may be asked of a room.
+#[derive(Clone, Debug)]
+pub enum RoomCommand {
+    /// Become a member, and hear the room from now on. Answered by [`Reply::Joined`].
+    Join {
+        /// What the asker knows of the room.
+        after: After,
+        /// How many of the latest messages to answer if it knows nothing; at most
+        /// [`limits::PAGE`].
+        limit: usize,
+    },
+    /// Hear the room again, if still a member. Answered by [`Reply::Joined`].
+    Resume {
+        /// The last cursor the asker saw.
+        after: Cursor,
+    },
+    /// Be a member no longer. Answered by [`Reply::Done`].
+    Leave,
+    /// Write a message. Answered by [`Reply::Sent`] once the store has committed it.
+    Send(Draft),
+    /// Read messages. Answered by [`Reply::History`].
+    History(HistoryQuery),
+    /// Read who is a member. Answered by [`Reply::Members`].
+    Members(MemberQuery),
+    /// Say that the asker is writing, or has stopped. Answered by [`Reply::Done`].
+    Typing(bool),
+    /// Read the room's title and counts; anybody may, of an open room. Answered by
+    /// [`Reply::Room`].
+    View,
+}
+
+impl RoomCommand {
+    /// [`Join`](Self::Join) with [`limits::DEFAULT_PAGE`] messages.
+    #[must_use]
+    pub fn join(after: After) -> Self {
+        Self::Join { after, limit: limits::DEFAULT_PAGE }
+    }
+}
+
+/// What somebody who joins a room knows of it already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing: answer with the latest messages.
+    Nothing,
+    /// Everything up to this cursor: answer with what was missed.
+    Cursor(Cursor),
+}
+
+/// Which page of a room's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// From where.
+    pub at: HistoryAt,
+    /// How many messages; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
+/// From where a page of messages is read. The numbers are `seq`, and need not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryAt {
+    /// The latest.
+    End,
+    /// The latest before this one.
+    Before(u64),
+    /// The earliest after this one.
+    After(u64),
+    /// As many before this one as after it, and itself.
+    Around(u64),
+}
+
+/// Which page of a room's members, in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberQuery {
+    /// Only those with a greater id.
+    pub after: Option<UserId>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+    /// Only those who are present.
+    pub online: bool,
+}
+
+/// What a command is answered.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To `Open` and `View`.
+    Room(RoomView),
+    /// To `Join` and to a room's part of `Resume`.
+    Joined(Box<Joined>),
+    /// To `Resume`, after every room's own answer.
+    Resumed {
+        /// How many rooms are heard again.
+        resumed: usize,
+        /// How many answered with an error.
+        failed: usize,
+    },
+    /// To `Send`.
+    Sent {
+        /// The message's number in the room.
+        seq: u64,
+        /// When the room took it.
+        at: Timestamp,
+    },
+    /// To `History`.
+    History(History),
+    /// To `Members`.
+    Members(MemberPage),
+    /// To what has nothing to tell.
+    Done,
+    /// To `Ping`: the engine's time.
+    Pong(Timestamp),
+}
+
+/// A room as somebody finds it who has just joined it or come back.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The room.
+    pub room: RoomView,
+    /// The asker's own membership.
+    pub me: Membership,
+    /// The first members who are present, [`limits::DEFAULT_PAGE`] at most.
+    pub first: Vec<MemberView>,
+    /// Where the room stands: what `messages` and `changes` lead up to, and events go on from.
+    pub cursor: Cursor,
+    /// What was missed, or the latest; oldest first.
+    pub messages: Vec<Arc<Message>>,
+    /// What else was missed; oldest first.
+    pub changes: Vec<Arc<Change>>,
+    /// More was missed than one answer carries: these messages, which are in the history.
+    pub behind: Option<Behind>,
+    /// The cursor was not one of this room's, or too much has changed since: forget what is known of
+    /// the room and begin with this answer.
+    pub reset: bool,
+}
+
+/// A range of missed messages: each `seq` above `after`, up to and including `until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The last one known.
+    pub after: u64,
+    /// The last one missed.
+    pub until: u64,
+}
+
+/// A page of messages.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// Of which room.
+    pub room: RoomId,
+    /// Oldest first.
+    pub messages: Vec<Arc<Message>>,
+    /// Whether there are older ones.
+    pub more_before: bool,
+    /// Whether there are newer ones.
+    pub more_after: bool,
+}
+
+/// A page of members.
+#[derive(Clone, Debug)]
+pub struct MemberPage {
+    /// Of the whole room.
+    pub counts: Counts,
+    /// In the order of their ids.
+    pub members: Vec<MemberView>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<UserId>,
+}

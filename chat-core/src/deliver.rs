@@ -1,0 +1,267 @@
+//! The port between the engine and whatever carries frames to people. A transport registers a [`Fanout`] for
+//! each of its threads; a room sends each fan-out one [`Deliver`] for all its connections there, never one
+//! per member. Replies take the same way, so that they stand in order among the events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::prelude::{Addr, Message, Recipient};
+use tokio::sync::oneshot;
+
+use crate::command::Reply;
+use crate::error::Result;
+use crate::event::{CloseReason, Event};
+use crate::ids::{ConnectionId, RoomId};
+use crate::session::{RoomAnswered, SessionActor};
+
+/// What a fan-out is to do, in order. A fan-out is an actor that handles this message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    /// When it was sent, by the engine's [`Clock::elapsed`](crate::Clock::elapsed).
+    pub at: Duration,
+    /// What to do.
+    pub parcels: Vec<Parcel>,
+    /// Counted until the fan-out has handled it, because an actor's mailbox does not bound what is
+    /// sent to it.
+    _under_way: UnderWay,
+}
+
+/// One thing for a fan-out to do.
+pub enum Parcel {
+    /// Tell an event to every connection that hears the room.
+    Room {
+        /// Which room.
+        room: RoomId,
+        /// What happened.
+        event: Arc<Event>,
+    },
+    /// Tell an event to one connection.
+    One {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What happened.
+        event: Event,
+    },
+    /// Answer a connection's command.
+    Reply {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What the transport called the command when it submitted it.
+        tag: u64,
+        /// The answer.
+        result: Result<Reply>,
+    },
+    /// From here on the connection hears the room.
+    Enter {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Which room.
+        room: RoomId,
+    },
+    /// From here on the connection does not hear the room.
+    Exit {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Which room.
+        room: RoomId,
+    },
+    /// The connection's session has ended: give it what waits, then close it.
+    End {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// A fan-out as the engine sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Fanout {
+    inner: Arc<FanoutInner>,
+}
+
+struct FanoutInner {
+    recipient: Recipient<Deliver>,
+    under_way: Arc<AtomicUsize>,
+    most: usize,
+}
+
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Fanout {
+    /// A fan-out at this address; with more than `most` deliveries under way to it, senders are
+    /// answered `busy`.
+    #[must_use]
+    pub fn new(recipient: Recipient<Deliver>, most: usize) -> Self {
+        let under_way = Arc::new(AtomicUsize::new(0));
+        Self { inner: Arc::new(FanoutInner { recipient, under_way, most }) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.inner.under_way.load(Ordering::Relaxed) >= self.inner.most
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn deliver(&self, at: Duration, parcels: Vec<Parcel>) {
+        self.inner.under_way.fetch_add(1, Ordering::Relaxed);
+        let under_way = UnderWay(Arc::clone(&self.inner.under_way));
+        self.inner.recipient.do_send(Deliver { at, parcels, _under_way: under_way });
+    }
+}
+
+/// The way to one connection.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) connection: ConnectionId,
+    pub(crate) fanout: Fanout,
+}
+
+/// Where the answer to a command goes.
+pub(crate) enum ReplyTo {
+    /// To a caller in this process, who waits for it.
+    Caller(oneshot::Sender<Result<Reply>>),
+    /// To a connection, under the tag that its transport gave; `permit` is given back by dropping.
+    Tag { line: Line, tag: u64, permit: Permit },
+    /// To a connection as an event, and then to its session, which counts the rooms that it resumes.
+    Resume { line: Line, room: RoomId, session: Addr<SessionActor>, batch: u64 },
+}
+
+/// One of the commands that a session may have under way; dropping it makes room for another.
+pub(crate) struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    /// Takes one of `most`, if one is left.
+    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let permit = Self(Arc::clone(taken));
+        // Counted before it is compared, so that two callers never both get the last one; a permit
+        // that is not handed out gives itself back.
+        (taken.fetch_add(1, Ordering::Relaxed) < most).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl ReplyTo {
+    /// Answers at once. A room answers through its [`Audience`] instead, to keep the order.
+    pub(crate) fn answer(self, at: Duration, result: Result<Reply>) {
+        match self {
+            // A caller that no longer waits has dropped its end.
+            Self::Caller(caller) => drop(caller.send(result)),
+            Self::Tag { line, tag, permit } => {
+                let connection = line.connection;
+                line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result }]);
+                drop(permit);
+            }
+            Self::Resume { line, room, session, batch } => {
+                let result = result.and_then(|reply| match reply {
+                    Reply::Joined(joined) => Ok(joined),
+                    other => {
+                        tracing::error!(?other, "a resumed room gave another answer");
+                        Err(crate::Error::new(crate::Code::Internal, "the room gave no answer"))
+                    }
+                });
+                let resumed = result.is_ok();
+                let connection = line.connection;
+                let event = Event::Resumed { room, result };
+                line.fanout.deliver(at, vec![Parcel::One { connection, event }]);
+                // Sent behind the delivery, so that the session's own answer comes behind it too.
+                session.do_send(RoomAnswered { batch, resumed });
+            }
+        }
+    }
+}
+
+/// The fan-outs that a room's sessions hang on, each with what is to be sent to it next.
+#[derive(Default)]
+pub(crate) struct Audience {
+    stands: Vec<Stand>,
+}
+
+struct Stand {
+    fanout: Fanout,
+    connections: usize,
+    parcels: Vec<Parcel>,
+}
+
+impl Audience {
+    fn stand(&mut self, fanout: &Fanout) -> &mut Stand {
+        let found = self.stands.iter().position(|stand| stand.fanout.is(fanout));
+        let index = found.unwrap_or_else(|| {
+            let fanout = fanout.clone();
+            self.stands.push(Stand { fanout, connections: 0, parcels: Vec::new() });
+            self.stands.len() - 1
+        });
+        &mut self.stands[index]
+    }
+
+    /// From here on the connection hears the room. `new` says that it was not counted before.
+    pub(crate) fn enter(&mut self, line: &Line, room: RoomId, new: bool) {
+        let stand = self.stand(&line.fanout);
+        stand.connections += usize::from(new);
+        stand.parcels.push(Parcel::Enter { connection: line.connection, room });
+    }
+
+    /// From here on the connection, which was counted, does not hear the room.
+    pub(crate) fn exit(&mut self, line: &Line, room: RoomId) {
+        let stand = self.stand(&line.fanout);
+        stand.connections -= 1;
+        stand.parcels.push(Parcel::Exit { connection: line.connection, room });
+    }
+
+    /// Tells an event to everyone who hears the room.
+    pub(crate) fn tell(&mut self, room: RoomId, event: Event) {
+        let event = Arc::new(event);
+        for stand in self.stands.iter_mut().filter(|stand| stand.connections > 0) {
+            stand.parcels.push(Parcel::Room { room, event: Arc::clone(&event) });
+        }
+    }
+
+    /// Tells an event to one connection that hears the room.
+    pub(crate) fn tell_one(&mut self, line: &Line, event: Event) {
+        let parcel = Parcel::One { connection: line.connection, event };
+        self.stand(&line.fanout).parcels.push(parcel);
+    }
+
+    /// Answers a command in its place among the events.
+    pub(crate) fn answer(&mut self, reply_to: ReplyTo, at: Duration, result: Result<Reply>) {
+        match reply_to {
+            ReplyTo::Tag { line, tag, permit } => {
+                let parcel = Parcel::Reply { connection: line.connection, tag, result };
+                self.stand(&line.fanout).parcels.push(parcel);
+                drop(permit);
+            }
+            other => {
+                self.flush(at);
+                other.answer(at, result);
+            }
+        }
+    }
+
+    /// Sends everything, one [`Deliver`] per fan-out.
+    pub(crate) fn flush(&mut self, at: Duration) {
+        for stand in self.stands.iter_mut().filter(|stand| !stand.parcels.is_empty()) {
+            stand.fanout.deliver(at, std::mem::take(&mut stand.parcels));
+        }
+        self.stands.retain(|stand| stand.connections > 0);
+    }
+
+    /// Whether some fan-out has more under way than it should.
+    pub(crate) fn is_full(&self) -> bool {
+        self.stands.iter().any(|stand| stand.fanout.is_full())
+    }
+}

@@ -1,0 +1,195 @@
+//! The engine as its owner holds it: connect users, and ask on their behalf without a connection.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::command::{Command, Reply, RoomCommand};
+use crate::deliver::ReplyTo;
+use crate::engine::builder::EngineBuilder;
+use crate::engine::core::{Core, unavailable};
+use crate::engine::threads::Threads;
+use crate::error::{Error, Result};
+use crate::event::{CloseReason, Event};
+use crate::ids::RoomId;
+use crate::inbox::{InProcess, InboxFanout, Wire};
+use crate::lag::Patience;
+use crate::model::{NewRoom, RoomView, User};
+use crate::outbox::Inbox;
+use crate::room::Asker;
+use crate::session::{End, Session, connect};
+use crate::store::{RoomQuery, Store, StoreCalls};
+
+/// A running chat engine. Cheap to clone; it runs until it is stopped or the last clone is dropped.
+#[derive(Clone)]
+pub struct Engine {
+    core: Arc<Core>,
+    inboxes: Arc<Vec<InboxFanout<InProcess>>>,
+    threads: Arc<Mutex<Threads>>,
+}
+
+/// Fan-outs of an engine for readers of another [`Wire`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Inboxes<W: Wire> {
+    core: Arc<Core>,
+    fanouts: Arc<Vec<InboxFanout<W>>>,
+}
+
+/// What an engine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Rooms in memory.
+    pub rooms: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// Writes that wait for the store.
+    pub waiting_writes: usize,
+    /// What the store has been asked since the engine started.
+    pub store: StoreCalls,
+}
+
+impl Engine {
+    /// Begins to put an engine together.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    pub(crate) fn new(
+        core: Arc<Core>,
+        threads: Mutex<Threads>,
+        inboxes: Vec<InboxFanout<InProcess>>,
+    ) -> Self {
+        Self { core, threads: Arc::new(threads), inboxes: Arc::new(inboxes) }
+    }
+
+    /// Loads the ephemeral rooms that an earlier process left, so that they end if nobody comes back
+    /// within the grace period. Goes on in the background.
+    pub(crate) fn sweep(&self) {
+        let core = Arc::clone(&self.core);
+        self.core.thread(0).spawn(async move {
+            match core.store.ephemeral_rooms().await {
+                Ok(rooms) => rooms.into_iter().for_each(|id| drop(core.room(id))),
+                Err(error) => tracing::error!(%error, "could not look for ephemeral rooms"),
+            }
+        });
+    }
+
+    /// Connects a user: a session to act with, and the events that it hears.
+    ///
+    /// # Errors
+    /// `stopping`.
+    pub fn connect(&self, user: User) -> Result<(Session, Inbox<Arc<Event>>)> {
+        let patience = Patience { bytes: self.core.limits.outbox_bytes, close_after: None };
+        connect(&self.core, &self.inboxes, user, patience)
+    }
+
+    /// Fan-outs for readers of another wire: one per thread, to be made once and kept.
+    #[must_use]
+    pub fn inboxes<W: Wire>(&self, wire: &W) -> Inboxes<W> {
+        let most = self.core.limits.fanout_in_flight;
+        let threads = self.core.threads().iter();
+        let fanouts = threads.map(|thread| InboxFanout::start(thread, wire.clone(), most));
+        Inboxes { core: Arc::clone(&self.core), fanouts: Arc::new(fanouts.collect()) }
+    }
+
+    /// Opens a room with the user as its owner.
+    ///
+    /// # Errors
+    /// `unavailable`, `stopping`, or what the policy says.
+    pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<RoomView> {
+        let command = Command::Open(room.clone());
+        self.core.may(user, &command).await?;
+        self.core.open_room(user, room).await
+    }
+
+    /// Asks something of a room on a user's behalf, without a connection. A user who joins this way is
+    /// a member, but not present.
+    ///
+    /// # Errors
+    /// Whatever the command is refused with.
+    pub async fn ask(&self, user: &User, room: RoomId, command: RoomCommand) -> Result<Reply> {
+        let whole = Command::Room(room, command.clone());
+        self.core.may(user, &whole).await?;
+        let (caller, answer) = oneshot::channel();
+        let asker = Asker { user: user.clone(), seat: None, away: false };
+        let asked = self.core.room(room).ask(&self.core, asker, command, ReplyTo::Caller(caller));
+        asked.map_err(|(error, _)| error)?;
+        answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+    }
+
+    /// Lists open rooms, newest first, with the counts of this moment.
+    ///
+    /// # Errors
+    /// `unavailable`, `stopping`.
+    pub async fn rooms(&self, query: &RoomQuery) -> Result<Vec<RoomView>> {
+        self.core.running()?;
+        let listed = self.core.store.list_rooms(query).await.map_err(unavailable("list rooms"))?;
+        let view = |room: crate::store::Listed| {
+            let mut counts = self.core.registry.counts(room.info.id).unwrap_or_default();
+            // A room that is just being loaded has not published its counts yet.
+            counts.members = if counts.members == 0 { room.members } else { counts.members };
+            RoomView { info: room.info, counts }
+        };
+        Ok(listed.into_iter().map(view).collect())
+    }
+
+    /// What the engine is doing.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            rooms: self.core.registry.len(),
+            sessions: self.core.sessions.len(),
+            waiting_writes: self.core.backlog.waiting(),
+            store: self.core.store.calls(),
+        }
+    }
+
+    /// The engine's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.core.clock)
+    }
+
+    /// Takes nothing more and ends every session with [`CloseReason::Draining`]; each is told when to come
+    /// back, at random within `spread`, so that not all come at once. What was taken is still written.
+    pub fn drain(&self, spread: Duration) {
+        self.core.stop_taking();
+        for session in self.core.sessions.all() {
+            // The last 32 bits of a version 7 UUID are random.
+            let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
+            let random = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
+            let retry_after = Some(spread.mul_f64(random));
+            session.do_send(End { reason: CloseReason::Draining, retry_after });
+        }
+    }
+
+    /// Drains, waits until every write that was taken has been answered, and stops the threads.
+    pub async fn stop(&self) {
+        self.drain(Duration::ZERO);
+        self.core.sessions.ended().await;
+        self.core.backlog.drained().await;
+        let ended = self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        if let Some(ended) = ended {
+            // An error means that the threads have ended already.
+            ended.await.ok();
+        }
+    }
+}
+
+impl<W: Wire> Inboxes<W> {
+    /// Connects a user whose frames are this wire's. A reader that takes nothing for
+    /// [`Limits::slow_close`](crate::Limits::slow_close) is closed.
+    ///
+    /// # Errors
+    /// `stopping`.
+    pub fn connect(&self, user: User) -> Result<(Session, Inbox<W::Frame>)> {
+        let limits = &self.core.limits;
+        let close_after = Some(limits.slow_close);
+        let patience = Patience { bytes: limits.outbox_bytes, close_after };
+        connect(&self.core, &self.fanouts, user, patience)
+    }
+}

@@ -1,0 +1,133 @@
+//! Which rooms are live. An exact map: however many ask at once, a room is loaded once and has one owner,
+//! and it may stop only while nobody holds it and nothing is on its way to it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::dev::ToEnvelope;
+use actix::prelude::{Actor, Addr, Handler, Message};
+
+use crate::command::RoomCommand;
+use crate::deliver::ReplyTo;
+use crate::engine::Core;
+use crate::error::Error;
+use crate::ids::RoomId;
+use crate::model::Counts;
+use crate::room::{Ask, Asker, Room};
+
+/// A live room, held. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct RoomRef {
+    address: Addr<Room>,
+    live: Arc<Live>,
+}
+
+/// What everybody may read of a live room without asking it. Whoever holds it keeps the room loaded.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// Commands in the room's mailbox.
+    queued: AtomicUsize,
+    members: AtomicUsize,
+    online: AtomicUsize,
+}
+
+/// A command on its way to a room: counted until it is dropped.
+pub(crate) struct Queued(Arc<Live>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Live {
+    /// Publishes the room's counts.
+    pub(crate) fn publish(&self, counts: Counts) {
+        self.members.store(counts.members, Ordering::Relaxed);
+        self.online.store(counts.online, Ordering::Relaxed);
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            members: self.members.load(Ordering::Relaxed),
+            online: self.online.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl RoomRef {
+    /// Sends the room a command, unless its mailbox is full.
+    pub(crate) fn ask(
+        &self,
+        core: &Core,
+        asker: Asker,
+        command: RoomCommand,
+        reply: ReplyTo,
+    ) -> Result<(), (Error, ReplyTo)> {
+        if let Err(error) = core.running() {
+            return Err((error, reply));
+        }
+        let queued = Queued(Arc::clone(&self.live));
+        if self.live.queued.fetch_add(1, Ordering::Relaxed) >= core.limits.room_mailbox {
+            return Err((Error::busy(), reply));
+        }
+        self.address.do_send(Ask { asker, command, reply, queued });
+        Ok(())
+    }
+
+    /// Tells the room something that needs no answer.
+    pub(crate) fn tell<M>(&self, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Room: Handler<M>,
+        <Room as Actor>::Context: ToEnvelope<Room, M>,
+    {
+        self.address.do_send(message);
+    }
+}
+
+/// The live rooms.
+#[derive(Default)]
+pub(crate) struct Registry {
+    rooms: Mutex<HashMap<RoomId, RoomRef>>,
+}
+
+impl Registry {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, RoomRef>> {
+        // Nothing that runs under the lock leaves the map half-changed.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The room, started by `start` if it is not live.
+    pub(crate) fn get(&self, id: RoomId, start: impl FnOnce(Arc<Live>) -> Addr<Room>) -> RoomRef {
+        let mut rooms = self.rooms();
+        let room = rooms.entry(id).or_insert_with(|| {
+            let live = Arc::<Live>::default();
+            RoomRef { address: start(Arc::clone(&live)), live }
+        });
+        room.clone()
+    }
+
+    /// Takes a room off the map if nobody but the map and the room itself (`live`) holds it. Everybody
+    /// else gets hold of it under this lock, so nothing can be on its way to it afterwards.
+    pub(crate) fn retire(&self, id: RoomId, live: &Arc<Live>) -> bool {
+        let mut rooms = self.rooms();
+        let unheld = Arc::strong_count(live) == 2;
+        if unheld {
+            rooms.remove(&id);
+        }
+        unheld
+    }
+
+    /// A live room's counts.
+    pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
+        self.rooms().get(&id).map(|room| room.live.counts())
+    }
+
+    /// How many rooms are live.
+    pub(crate) fn len(&self) -> usize {
+        self.rooms().len()
+    }
+}

@@ -1,0 +1,172 @@
+//! What a caller is told when a command is not carried out. Every error has a code that stays the
+//! same for ever, a message for people, and says whether the same command may succeed later. Causes
+//! that are nobody else's business (a database's words) are logged where they happen, never carried.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The outcome of a command.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a command was refused. The text forms are part of the protocol and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// A value is missing, unknown, of the wrong type or out of range.
+    BadRequest,
+    /// A text has more characters than allowed.
+    TooLong,
+    /// A text has no characters, or only white space.
+    Empty,
+    /// A name or title has control characters.
+    BadText,
+    /// A [`Policy`](crate::Policy) said no.
+    Forbidden,
+    /// There is no such room, or no longer.
+    NoSuchRoom,
+    /// The room has no message with this `seq`.
+    NoSuchMessage,
+    /// The user is not a member of the room.
+    NotAMember,
+    /// The client key was used by this user in this room for another message.
+    KeyConflict,
+    /// A queue is full.
+    Busy,
+    /// The store does not answer; nothing was shown to anybody.
+    Unavailable,
+    /// The engine is stopping, or has stopped.
+    Stopping,
+    /// A fault of the engine; the log has its cause.
+    Internal,
+}
+
+impl Code {
+    /// The code's text form: stable.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::TooLong => "too_long",
+            Self::Empty => "empty",
+            Self::BadText => "bad_text",
+            Self::Forbidden => "forbidden",
+            Self::NoSuchRoom => "no_such_room",
+            Self::NoSuchMessage => "no_such_message",
+            Self::NotAMember => "not_a_member",
+            Self::KeyConflict => "key_conflict",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Stopping => "stopping",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the very same command may succeed later.
+    #[must_use]
+    pub fn retry(self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable | Self::Stopping | Self::Internal)
+    }
+}
+
+/// A refused command: [`Code`], a message for people, and which part of the command is at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    message: Cow<'static, str>,
+    field: Option<&'static str>,
+    measure: Option<Measure>,
+}
+
+/// What was allowed and what came, in the unit that the error's message names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// The most that is allowed.
+    pub limit: u64,
+    /// What came.
+    pub actual: u64,
+}
+
+impl Error {
+    /// An error with this code and message. Say in the message how to put it right.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), field: None, measure: None }
+    }
+
+    /// Names the part of the command that is at fault.
+    #[must_use]
+    pub fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Says what is allowed and what came.
+    #[must_use]
+    pub fn measured(mut self, limit: usize, actual: usize) -> Self {
+        self.measure = Some(Measure { limit: limit as u64, actual: actual as u64 });
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The message for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The part of the command at fault, if it is one part's.
+    #[must_use]
+    pub fn at_field(&self) -> Option<&'static str> {
+        self.field
+    }
+
+    /// The limit that was passed, if it was one.
+    #[must_use]
+    pub fn measure(&self) -> Option<Measure> {
+        self.measure
+    }
+
+    pub(crate) fn no_such_room() -> Self {
+        Self::new(Code::NoSuchRoom, "there is no such room; it may have ended")
+    }
+
+    pub(crate) fn not_a_member() -> Self {
+        Self::new(Code::NotAMember, "you are not a member of this room; join it first")
+    }
+
+    pub(crate) fn key_conflict() -> Self {
+        Self::new(
+            Code::KeyConflict,
+            "this key was used for another message; use a new key for a new message",
+        )
+        .field("key")
+    }
+
+    pub(crate) fn busy() -> Self {
+        Self::new(Code::Busy, "too much is waiting already; send the same again in a moment")
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "the message store does not answer; send the same again, with the same key",
+        )
+    }
+
+    pub(crate) fn stopping() -> Self {
+        Self::new(Code::Stopping, "the engine is stopping; connect again in a moment")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}

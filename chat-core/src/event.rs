@@ -1,0 +1,145 @@
+//! What those who hear a room are told, without having asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::command::Joined;
+use crate::error::Error;
+use crate::ids::{RoomId, UserId};
+use crate::model::{Change, Counts, Cursor, Message, Presence, User};
+
+/// Something that happened. `Message` and `Change` are durable: the store has committed them, and
+/// whoever missed them gets them by their cursor. All others are hints about this moment.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Somebody wrote.
+    Message {
+        /// Where.
+        room: RoomId,
+        /// Where the room stands with it.
+        cursor: Cursor,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// Something else changed.
+    Change {
+        /// Where.
+        room: RoomId,
+        /// What.
+        change: Arc<Change>,
+        /// The room's counts after it.
+        counts: Counts,
+    },
+    /// A member came, went, or left the keyboard.
+    Presence {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: User,
+        /// How it is now.
+        presence: Presence,
+        /// How many sessions it has in the room.
+        devices: usize,
+        /// How many members are present.
+        online: usize,
+    },
+    /// Who is here, in a room where so many come and go that they are not announced one by one.
+    Summary {
+        /// Where.
+        room: RoomId,
+        /// Where the room stands; covers the membership changes that were not announced.
+        cursor: Cursor,
+        /// The room's counts.
+        counts: Counts,
+        /// At most twenty of those present.
+        some: Vec<User>,
+    },
+    /// Somebody is writing, or has stopped.
+    Typing {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: User,
+        /// Whether it is.
+        on: bool,
+    },
+    /// The room is gone, with its messages.
+    Closed {
+        /// Which.
+        room: RoomId,
+    },
+    /// This session did not read fast enough and hears no more of the room until it joins it again
+    /// with this cursor.
+    Behind {
+        /// Which.
+        room: RoomId,
+        /// The last thing it was told.
+        after: Cursor,
+    },
+    /// A room's part of the answer to [`Command::Resume`](crate::Command::Resume).
+    Resumed {
+        /// Which.
+        room: RoomId,
+        /// What was missed, or why the room cannot be heard.
+        result: Result<Box<Joined>, Error>,
+    },
+    /// This connection is about to end.
+    Closing {
+        /// Why.
+        reason: CloseReason,
+        /// When to come back, if that is of use.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What a transient event is about. A later event about the same thing makes an earlier one worthless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Whether this user is present in this room.
+    Presence(RoomId, UserId),
+    /// Whether this user is typing in this room.
+    Typing(RoomId, UserId),
+    /// Who is in this room.
+    Summary(RoomId),
+}
+
+impl Event {
+    /// What the event is about, if it is transient.
+    #[must_use]
+    pub fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::Presence { room, user, .. } => Some(Topic::Presence(*room, user.id)),
+            Self::Typing { room, user, .. } => Some(Topic::Typing(*room, user.id)),
+            Self::Summary { room, .. } => Some(Topic::Summary(*room)),
+            _ => None,
+        }
+    }
+
+    /// Where its room stood just before a durable event.
+    #[must_use]
+    pub fn cursor_before(&self) -> Option<Cursor> {
+        match self {
+            Self::Message { cursor, .. } => Some(Cursor { seq: cursor.seq - 1, ..*cursor }),
+            Self::Change { change, .. } => {
+                Some(Cursor { change: change.cursor.change - 1, ..change.cursor })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The caller ended it.
+    Left,
+    /// The engine is stopping.
+    Draining,
+    /// What entitled it has expired.
+    Expired,
+    /// Its peer has read nothing for too long.
+    NotReading,
+    /// Its session failed.
+    Failed,
+}

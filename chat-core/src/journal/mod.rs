@@ -1,0 +1,104 @@
+//! The one who writes. A journal owns one of the store's writer connections: it takes the batches of its
+//! rooms, commits whatever queued up while the last commit ran, and tells each room what became of its
+//! batch. It never waits on purpose for more to come, and never reorders a room's writes: a room has one
+//! batch under way at most.
+
+mod messages;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix::prelude::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
+};
+
+pub(crate) use messages::{Commit, Committed};
+
+use crate::store::{Batch, BatchOutcome, Store, StoreError};
+
+/// Its queue holds one batch per room at most; what the rooms may gather is bounded by
+/// [`Limits::queued_writes`](crate::Limits::queued_writes).
+pub(crate) struct Journal {
+    store: Arc<dyn Store>,
+    queue: VecDeque<Commit>,
+    committing: bool,
+    most: usize,
+}
+
+impl Journal {
+    /// A journal that commits at most `most` writes at once.
+    pub(crate) fn new(store: Arc<dyn Store>, most: usize) -> Self {
+        Self { store, queue: VecDeque::new(), committing: false, most }
+    }
+
+    /// Commits what has queued up, unless a commit is under way.
+    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+        if self.committing || self.queue.is_empty() {
+            return;
+        }
+        self.committing = true;
+        let (batches, rooms) = self.take();
+        let store = Arc::clone(&self.store);
+        let append = async move {
+            let result = store.append(&batches).await;
+            (result, batches.len(), rooms)
+        };
+        let done =
+            append.into_actor(self).map(|(result, count, rooms), journal: &mut Self, ctx| {
+                tell(result, count, rooms);
+                journal.committing = false;
+                journal.commit_next(ctx);
+            });
+        ctx.spawn(done);
+    }
+
+    /// The oldest batches, as many as one commit carries.
+    fn take(&mut self) -> (Vec<Batch>, Vec<Recipient<Committed>>) {
+        let (mut batches, mut rooms, mut writes) = (Vec::new(), Vec::new(), 0);
+        while let Some(next) = self.queue.front() {
+            writes += next.batch.writes.len();
+            if writes > self.most && !batches.is_empty() {
+                break;
+            }
+            let Some(commit) = self.queue.pop_front() else { break };
+            batches.push(commit.batch);
+            rooms.push(commit.room);
+        }
+        (batches, rooms)
+    }
+}
+
+/// Tells each room what became of its batch.
+fn tell(
+    result: Result<Vec<BatchOutcome>, StoreError>,
+    count: usize,
+    rooms: Vec<Recipient<Committed>>,
+) {
+    let outcomes = match result {
+        Ok(outcomes) if outcomes.len() == count => outcomes.into_iter().map(Some).collect(),
+        Ok(outcomes) => {
+            tracing::error!(count, answered = outcomes.len(), "the store answered too few batches");
+            vec![None; count]
+        }
+        Err(error) => {
+            tracing::error!(%error, batches = count, "a commit failed");
+            vec![None; count]
+        }
+    };
+    for (room, outcome) in rooms.into_iter().zip(outcomes) {
+        room.do_send(Committed { outcome });
+    }
+}
+
+impl Actor for Journal {
+    type Context = Context<Self>;
+}
+
+impl Handler<Commit> for Journal {
+    type Result = ();
+
+    fn handle(&mut self, commit: Commit, ctx: &mut Self::Context) {
+        self.queue.push_back(commit);
+        self.commit_next(ctx);
+    }
+}

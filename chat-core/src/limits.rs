@@ -1,0 +1,83 @@
+//! Every number that bounds something, in one place, with its unit and its default. Lengths of text
+//! are constants of the protocol; the rest an embedding program may change through
+//! [`EngineBuilder::limits`](crate::EngineBuilder::limits).
+
+use std::time::Duration;
+
+/// The longest message text, in characters (Unicode scalar values).
+pub const TEXT_CHARS: usize = 4_000;
+/// The longest room title, in characters.
+pub const TITLE_CHARS: usize = 100;
+/// The longest name of a user, in characters.
+pub const NAME_CHARS: usize = 32;
+/// The longest client key, in characters.
+pub const KEY_CHARS: usize = 64;
+/// The most messages, changes or members that one answer carries.
+pub const PAGE: usize = 200;
+/// What a page holds if nothing is said.
+pub const DEFAULT_PAGE: usize = 50;
+/// The most rooms in one `resume`.
+pub const RESUME_ROOMS: usize = 100;
+
+/// What an engine allows itself and its callers.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a member of an ephemeral room may be away before its membership ends. 30 s.
+    pub grace: Duration,
+    /// How long a room that nobody is present in stays in memory. 60 s.
+    pub idle: Duration,
+    /// How long somebody is shown as typing without saying so again. 6 s.
+    pub typing: Duration,
+    /// Above this number of present sessions a room summarises presence. 200.
+    pub big_room: usize,
+    /// The shortest time between two summaries of a room. 1 s.
+    pub summary_every: Duration,
+    /// How many of its last messages, and of its last changes, a room keeps in memory; at least
+    /// [`PAGE`]. 256.
+    pub kept_messages: usize,
+    /// How many bytes of message text a room keeps in memory at most, beyond which older messages
+    /// are read from the store. 1 MiB.
+    pub kept_bytes: usize,
+    /// How many client keys a room remembers in each of two generations. 1,024.
+    pub kept_keys: usize,
+    /// How many writes of one room may wait for the store; more are answered `busy`. 4,096.
+    pub room_writes: usize,
+    /// How many writes of all rooms may wait for the store; more are answered `busy`. 65,536.
+    pub queued_writes: usize,
+    /// How many writes one commit carries at most. 512.
+    pub batch: usize,
+    /// How many commands of one session may be under way; more are answered `busy`. 64.
+    pub session_commands: usize,
+    /// How many messages a room's mailbox takes from sessions; more are answered `busy`. 8,192.
+    pub room_mailbox: usize,
+    /// How many deliveries may be under way to one fan-out; above it senders are answered `busy`.
+    /// 4,096.
+    pub fanout_in_flight: usize,
+    /// How many bytes may wait for one connection before it is told that it is behind. 1 MiB.
+    pub outbox_bytes: usize,
+    /// How long a transport's peer may take nothing before it is closed. 30 s.
+    pub slow_close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            typing: Duration::from_secs(6),
+            big_room: 200,
+            summary_every: Duration::from_secs(1),
+            kept_messages: 256,
+            kept_bytes: 1 << 20,
+            kept_keys: 1_024,
+            room_writes: 4_096,
+            queued_writes: 65_536,
+            batch: 512,
+            session_commands: 64,
+            room_mailbox: 8_192,
+            fanout_in_flight: 4_096,
+            outbox_bytes: 1 << 20,
+            slow_close: Duration::from_secs(30),
+        }
+    }
+}

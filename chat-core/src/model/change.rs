@@ -1,0 +1,55 @@
+//! What happens in a room besides new messages, and must not be missed either.
+
+use crate::clock::Timestamp;
+use crate::model::{Cursor, Membership};
+
+/// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
+/// `cursor.seq` is the last message before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where the room stood with it.
+    pub cursor: Cursor,
+    /// What changed.
+    pub kind: ChangeKind,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The kinds of change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// A user became a member.
+    Joined(Membership),
+    /// A user's membership ended.
+    Left(Membership),
+}
+
+impl ChangeKind {
+    /// The text form, as stored and sent.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Joined(_) => "joined",
+            Self::Left(_) => "left",
+        }
+    }
+
+    /// The kind with this text form, about this membership.
+    #[must_use]
+    pub fn parse(text: &str, membership: Membership) -> Option<Self> {
+        match text {
+            "joined" => Some(Self::Joined(membership)),
+            "left" => Some(Self::Left(membership)),
+            _ => None,
+        }
+    }
+
+    /// Whose membership changed.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        match self {
+            Self::Joined(membership) | Self::Left(membership) => membership,
+        }
+    }
+}

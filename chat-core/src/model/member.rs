@@ -1,0 +1,84 @@
+//! Who is in a room, and how.
+
+use crate::ids::UserId;
+use crate::model::User;
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Opened the room.
+    Owner,
+    /// Keeps order in it.
+    Moderator,
+    /// Reads and writes.
+    Member,
+}
+
+impl Role {
+    /// The text form, as stored and sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Moderator => "moderator",
+            Self::Member => "member",
+        }
+    }
+
+    /// The role with this text form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Owner, Self::Moderator, Self::Member].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// That a user belongs to a room: durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Who.
+    pub user: User,
+    /// As what.
+    pub role: Role,
+}
+
+/// Whether a member is there: known to this process only, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// At least one session whose person is at the keyboard.
+    Online,
+    /// Sessions, but nobody at any keyboard.
+    Away,
+    /// No session.
+    Offline,
+}
+
+impl Presence {
+    /// The text form, as sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// A member as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// Who, and as what.
+    pub membership: Membership,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// How many sessions it has in the room.
+    pub devices: usize,
+}
+
+impl MemberView {
+    /// Which user.
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        self.membership.user.id
+    }
+}

@@ -1,0 +1,86 @@
+//! What is said, and the key that keeps it from being said twice.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::model::text::check_key;
+use crate::model::{Text, User};
+
+/// A message that the store has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its number in the room: 1, 2, 3 … without a gap.
+    pub seq: u64,
+    /// Who wrote it.
+    pub from: User,
+    /// What.
+    pub text: Text,
+    /// When the room took it.
+    pub at: Timestamp,
+}
+
+/// A message that is yet to be written.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What to say.
+    pub text: Text,
+    /// With a key the draft may be sent as often as the caller likes; it takes effect once.
+    pub key: Option<ClientKey>,
+}
+
+impl Draft {
+    /// A draft of this text, without a key.
+    ///
+    /// # Errors
+    /// `empty` or `too_long`.
+    pub fn text(text: impl Into<Arc<str>>) -> Result<Self> {
+        Ok(Self { text: Text::new(text)?, key: None })
+    }
+
+    /// The same draft with a client key.
+    ///
+    /// # Errors
+    /// `empty` or `too_long`, naming the key.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Result<Self> {
+        self.key = Some(ClientKey::new(key)?);
+        Ok(self)
+    }
+
+    /// Stands for everything in the draft but its key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let digest = Sha256::digest(self.text.as_bytes());
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Fingerprint(short)
+    }
+}
+
+/// A name that a client gives a write, unique per user and room; compared byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientKey(Arc<str>);
+
+impl ClientKey {
+    /// Takes a key of 1 to [`KEY_CHARS`](crate::limits::KEY_CHARS) characters.
+    ///
+    /// # Errors
+    /// `empty` or `too_long`.
+    pub fn new(key: impl Into<Arc<str>>) -> Result<Self> {
+        let key = key.into();
+        check_key(&key)?;
+        Ok(Self(key))
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The first 16 bytes of a payload's SHA-256: tells a repeated write from another one with its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 16]);

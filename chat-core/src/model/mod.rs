@@ -1,0 +1,17 @@
+//! The words of the domain as plain data: no behaviour beyond being valid.
+
+mod change;
+mod cursor;
+mod member;
+mod message;
+mod room;
+mod text;
+mod user;
+
+pub use change::{Change, ChangeKind};
+pub use cursor::{BadCursor, Cursor};
+pub use member::{MemberView, Membership, Presence, Role};
+pub use message::{ClientKey, Draft, Fingerprint, Message};
+pub use room::{Counts, Kind, NewRoom, RoomInfo, RoomView};
+pub use text::{Name, Text, Title};
+pub use user::User;

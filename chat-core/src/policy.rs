@@ -1,0 +1,28 @@
+//! Who may do what, as the embedding program sees it. The engine asks before it carries out a command;
+//! what follows from membership (only members write) is the room's own rule and is not asked here.
+
+use async_trait::async_trait;
+
+use crate::command::Command;
+use crate::error::Result;
+use crate::model::User;
+
+/// Decides whether a user may do something. Asked outside the room, so it may take its time: only the
+/// session that asks waits for it.
+#[async_trait]
+pub trait Policy: Send + Sync + 'static {
+    /// Allows the command, or refuses it with an error that the caller is shown; usually
+    /// [`Code::Forbidden`](crate::Code::Forbidden).
+    async fn may(&self, user: &User, command: &Command) -> Result<()>;
+}
+
+/// Everybody may do everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllowAll;
+
+#[async_trait]
+impl Policy for AllowAll {
+    async fn may(&self, _user: &User, _command: &Command) -> Result<()> {
+        Ok(())
+    }
+}

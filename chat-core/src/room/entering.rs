@@ -1,0 +1,256 @@
+//! How somebody comes to hear a room: what it missed is gathered, from memory or from the store, and
+//! then, in one step, it is answered and begins to hear what happens next. Between the two nothing is
+//! lost and nothing comes twice.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+
+use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined, MemberQuery, Reply};
+use crate::deliver::ReplyTo;
+use crate::error::Error;
+use crate::limits;
+use crate::model::{Change, Cursor, Message};
+use crate::room::reading::shared;
+use crate::room::{Asker, Hosted, Room};
+use crate::roster::newcomer;
+use crate::session::Unseated;
+use crate::store::{Store, StoreError};
+use crate::timeline::Span;
+
+/// How often what was missed is gathered anew because the room has gone on too far meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Somebody on the way in.
+pub(super) struct Entering {
+    asker: Asker,
+    after: After,
+    limit: usize,
+    reply: ReplyTo,
+    attempts: usize,
+}
+
+/// What somebody has missed.
+struct Missed {
+    /// Where the room stood when this was worked out.
+    end: Cursor,
+    messages: Span,
+    /// Changes above this number; `None` for none.
+    changes: Option<u64>,
+    behind: Option<Behind>,
+    reset: bool,
+}
+
+impl Hosted {
+    pub(super) fn join(
+        &mut self,
+        asker: Asker,
+        after: After,
+        limit: usize,
+        reply: ReplyTo,
+        ctx: &mut Context<Room>,
+    ) {
+        let limit = limit.min(limits::PAGE);
+        let known = self.roster.membership(asker.user.id).is_some();
+        let entering = self.note_entering(asker, after, limit, reply);
+        if known {
+            self.catch_up(entering, None, ctx);
+        } else {
+            let membership = newcomer(entering.asker.user.clone());
+            self.begin_membership(membership, entering);
+        }
+    }
+
+    pub(super) fn resume(
+        &mut self,
+        asker: Asker,
+        after: Cursor,
+        reply: ReplyTo,
+        ctx: &mut Context<Room>,
+    ) {
+        let known = self.roster.membership(asker.user.id).is_some();
+        let after = After::Cursor(after);
+        let entering = self.note_entering(asker, after, limits::DEFAULT_PAGE, reply);
+        if known {
+            self.catch_up(entering, None, ctx);
+        } else {
+            self.refuse(entering, Error::not_a_member());
+        }
+    }
+
+    fn note_entering(
+        &mut self,
+        asker: Asker,
+        after: After,
+        limit: usize,
+        reply: ReplyTo,
+    ) -> Entering {
+        if let Some(seat) = &asker.seat {
+            *self.entering.entry(seat.line.connection).or_default() += 1;
+        }
+        Entering { asker, after, limit, reply, attempts: 0 }
+    }
+
+    /// Takes note that somebody is no longer on the way in. Answers whether its session is still there.
+    fn arrived(&mut self, asker: &Asker) -> bool {
+        let Some(seat) = &asker.seat else { return true };
+        let Some(count) = self.entering.get_mut(&seat.line.connection) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.entering.remove(&seat.line.connection);
+        }
+        true
+    }
+
+    /// Somebody does not come in.
+    pub(super) fn refuse(&mut self, entering: Entering, error: Error) {
+        self.arrived(&entering.asker);
+        self.answer(entering.reply, Err(error));
+        if let Some(seat) = entering.asker.seat
+            && !self.roster.is_seated(seat.line.connection)
+            && let Some(session) = seat.session.upgrade()
+        {
+            session.do_send(Unseated { room: self.id });
+        }
+    }
+
+    /// Gathers what a member has missed, and lets it in. `joined` is its own membership if that has just
+    /// begun: told after the answer, which stands before it.
+    pub(super) fn catch_up(
+        &mut self,
+        mut entering: Entering,
+        joined: Option<Arc<Change>>,
+        ctx: &mut Context<Room>,
+    ) {
+        // What the newcomer itself has caused comes as an event.
+        let mut end = self.timeline.end();
+        end.change -= u64::from(joined.is_some());
+        let missed = self.missed(end, entering.after, entering.limit);
+        let messages = self.timeline.messages(missed.messages);
+        let changes = missed.changes.map_or(Some(Vec::new()), |after| self.timeline.changes(after));
+        if let (Some(messages), Some(mut changes)) = (messages, changes) {
+            changes.retain(|change| change.cursor.change <= end.change);
+            return self.admit(entering, missed, messages, changes, joined);
+        }
+        if let Some(joined) = joined {
+            self.tell_change(&joined);
+        }
+        entering.attempts += 1;
+        if entering.attempts > ATTEMPTS {
+            return self.refuse(entering, Error::busy());
+        }
+        let (store, key) = (Arc::clone(&self.core.store), self.key);
+        // What the newcomer itself has caused has been told to the others by now: it reads it.
+        let missed = Missed { end: self.timeline.end(), ..missed };
+        let read = async move {
+            let Span { after, until } = missed.messages;
+            let messages = store.messages(key, after, until).await?;
+            let changes = match missed.changes {
+                Some(after) => store.changes(key, after, limits::PAGE + 1).await?,
+                None => Vec::new(),
+            };
+            Ok((missed, messages, changes))
+        };
+        ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
+            room.with_hosted(ctx, |hosted, ctx| hosted.caught_up(entering, read, ctx));
+        }));
+    }
+
+    /// Works out what is to be answered to somebody who knows the room up to `after`.
+    fn missed(&self, end: Cursor, after: After, limit: usize) -> Missed {
+        let page = limits::PAGE as u64;
+        let latest = |reset| {
+            let messages = self.timeline.span(HistoryQuery { at: HistoryAt::End, limit });
+            Missed { end, messages, changes: None, behind: None, reset }
+        };
+        let After::Cursor(known) = after else { return latest(false) };
+        if !end.reaches(known) || end.change - known.change > page {
+            return latest(true);
+        }
+        let first = known.seq.max(end.seq.saturating_sub(page));
+        let behind = (first > known.seq).then_some(Behind { after: known.seq, until: first });
+        let messages = Span { after: first, until: end.seq };
+        Missed { end, messages, changes: Some(known.change), behind, reset: false }
+    }
+
+    /// The store has answered what memory did not reach. The room may have gone on meanwhile; what has
+    /// happened since is in memory.
+    fn caught_up(
+        &mut self,
+        entering: Entering,
+        read: Result<(Missed, Vec<Message>, Vec<Change>), StoreError>,
+        ctx: &mut Context<Room>,
+    ) {
+        let (missed, messages, changes) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, room = %self.id, "could not read what somebody missed");
+                return self.refuse(entering, Error::unavailable());
+            }
+        };
+        let end = self.timeline.end();
+        let since = Span { after: missed.messages.until, until: end.seq };
+        let (Some(newer), Some(changed)) =
+            (self.timeline.messages(since), self.timeline.changes(missed.end.change))
+        else {
+            return self.catch_up(entering, None, ctx);
+        };
+        let mut messages = shared(messages);
+        messages.extend(newer);
+        let read = changes.into_iter().filter(|change| change.cursor.change <= missed.end.change);
+        let mut changes: Vec<_> = read.map(Arc::new).collect();
+        if missed.changes.is_some() {
+            changes.extend(changed);
+        }
+        self.admit(entering, Missed { end, ..missed }, messages, changes, None);
+    }
+
+    /// Answers, and from here on the session hears the room.
+    fn admit(
+        &mut self,
+        entering: Entering,
+        missed: Missed,
+        messages: Vec<Arc<Message>>,
+        changes: Vec<Arc<Change>>,
+        joined: Option<Arc<Change>>,
+    ) {
+        if !self.arrived(&entering.asker) {
+            // The session has ended. Its membership, if it has just begun, is told all the same.
+            if let Some(joined) = joined {
+                self.tell_change(&joined);
+            }
+            return;
+        }
+        let Entering { asker, reply, .. } = entering;
+        let Some(me) = self.roster.membership(asker.user.id).cloned() else {
+            return self.answer(reply, Err(Error::not_a_member()));
+        };
+        let mut seen = None;
+        if let Some(seat) = &asker.seat {
+            let connection = seat.line.connection;
+            seen = self.roster.enter(asker.user.id, connection, seat.clone(), asker.away);
+        }
+        let first = MemberQuery { after: None, limit: limits::DEFAULT_PAGE, online: true };
+        let answer = Joined {
+            room: self.view(),
+            me,
+            first: self.roster.page(&first).members,
+            cursor: missed.end,
+            messages,
+            changes,
+            behind: missed.behind,
+            reset: missed.reset,
+        };
+        self.answer(reply, Ok(Reply::Joined(Box::new(answer))));
+        if let Some(seat) = &asker.seat {
+            self.audience.enter(&seat.line, self.id, seen.is_some());
+        }
+        if let Some(joined) = joined {
+            self.tell_change(&joined);
+        }
+        if let Some(view) = seen {
+            self.announce(view);
+        }
+    }
+}

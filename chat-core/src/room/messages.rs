@@ -1,0 +1,52 @@
+//! What a room understands.
+
+use actix::WeakAddr;
+use actix::prelude::Message;
+
+use crate::command::RoomCommand;
+use crate::deliver::{Line, ReplyTo};
+use crate::engine::Queued;
+use crate::ids::ConnectionId;
+use crate::model::User;
+use crate::session::SessionActor;
+
+/// Somebody asks something.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ask {
+    pub(crate) asker: Asker,
+    pub(crate) command: RoomCommand,
+    pub(crate) reply: ReplyTo,
+    /// Keeps the room loaded, and counts against its mailbox until it has been dealt with.
+    pub(crate) queued: Queued,
+}
+
+/// Who asks, and through which session, if through one.
+pub(crate) struct Asker {
+    pub(crate) user: User,
+    pub(crate) seat: Option<Seat>,
+    pub(crate) away: bool,
+}
+
+/// How a room reaches a session.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) line: Line,
+    /// Weak: a session ends when its owner lets go, not when its rooms do.
+    pub(crate) session: WeakAddr<SessionActor>,
+}
+
+/// Somebody has left a session's keyboard or come back to it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SetAway {
+    pub(crate) connection: ConnectionId,
+    pub(crate) away: bool,
+}
+
+/// A session has ended. Sent behind everything that the session asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Depart {
+    pub(crate) connection: ConnectionId,
+}

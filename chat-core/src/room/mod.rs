@@ -1,0 +1,310 @@
+//! One live room. It owns everything about itself in memory: who its members are and who is there, where
+//! it stands, what was said last, who is typing. It never waits for a store or a socket: what waits, waits
+//! outside and comes back as a message.
+
+mod entering;
+mod messages;
+mod presence;
+mod reading;
+mod time;
+mod typing;
+mod writes;
+mod writing;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
+
+pub(crate) use messages::{Ask, Asker, Depart, Seat, SetAway};
+
+use crate::clock::Timestamp;
+use crate::command::{Reply, RoomCommand};
+use crate::dedup::Dedup;
+use crate::deliver::{Audience, ReplyTo};
+use crate::engine::{Core, Live};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::ids::{ConnectionId, RoomId};
+use crate::journal::Committed;
+use crate::model::{Counts, RoomInfo, RoomView};
+use crate::room::typing::Typing;
+use crate::room::writes::Writes;
+use crate::roster::Roster;
+use crate::session::Unseated;
+use crate::store::{LoadedRoom, RoomKey, Store, StoreError};
+use crate::timeline::Timeline;
+
+/// How long a room that has ended waits before it looks again whether it may stop, or tries again to
+/// have itself deleted.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The actor.
+pub(crate) struct Room {
+    core: Arc<Core>,
+    id: RoomId,
+    live: Arc<Live>,
+    state: State,
+}
+
+enum State {
+    /// The store has not answered yet. The actor's mailbox waits meanwhile.
+    Loading,
+    /// It lives.
+    Hosted(Box<Hosted>),
+    /// It does not, or no longer: everybody is told why until nobody holds it any more.
+    Ended(Error),
+}
+
+/// A room that is loaded. Each file beside this one adds what it does about one thing.
+struct Hosted {
+    core: Arc<Core>,
+    id: RoomId,
+    key: RoomKey,
+    info: RoomInfo,
+    roster: Roster<Seat>,
+    audience: Audience,
+    timeline: Timeline,
+    dedup: Dedup,
+    typing: Typing,
+    writes: Writes,
+    /// Sessions that are on their way in, and how many times each. One that departs is taken out, so that
+    /// it is not seated afterwards.
+    entering: HashMap<ConnectionId, usize>,
+    /// When presence was last summarised, and whether something has changed since.
+    summary: (Duration, bool),
+    /// Since when nobody is here and nothing has been asked.
+    quiet_since: Duration,
+    timer: Option<(Duration, SpawnHandle)>,
+    last_at: Timestamp,
+}
+
+impl Room {
+    /// A room that loads itself when it starts.
+    pub(crate) fn new(core: Arc<Core>, id: RoomId, live: Arc<Live>) -> Self {
+        Self { core, id, live, state: State::Loading }
+    }
+
+    fn loaded(&mut self, loaded: Result<Option<LoadedRoom>, StoreError>, ctx: &mut Context<Self>) {
+        match loaded {
+            Ok(Some(loaded)) => {
+                let core = Arc::clone(&self.core);
+                let mut hosted = Box::new(Hosted::new(core, loaded));
+                hosted.arm(ctx);
+                self.live.publish(hosted.roster.counts());
+                self.state = State::Hosted(hosted);
+                self.end_if_empty(ctx);
+            }
+            Ok(None) => self.ended(Error::no_such_room(), ctx),
+            Err(error) => {
+                tracing::error!(%error, room = %self.id, "could not load a room");
+                self.ended(Error::unavailable(), ctx);
+            }
+        }
+    }
+
+    /// From here on everybody who asks is told why there is no room.
+    fn ended(&mut self, error: Error, ctx: &mut Context<Self>) {
+        self.state = State::Ended(error);
+        self.retire_when_unheld(ctx);
+    }
+
+    fn retire_when_unheld(&mut self, ctx: &mut Context<Self>) {
+        if self.core.registry.retire(self.id, &self.live) {
+            ctx.stop();
+        } else {
+            let again = self.core.clock.sleep(AGAIN).into_actor(self);
+            ctx.spawn(again.map(|(), room, ctx| room.retire_when_unheld(ctx)));
+        }
+    }
+
+    /// An ephemeral room without members goes, with all that belongs to it.
+    fn end_if_empty(&mut self, ctx: &mut Context<Self>) {
+        let State::Hosted(hosted) = &mut self.state else { return };
+        if hosted.info.ephemeral && hosted.roster.counts().members == 0 && hosted.writes.is_idle() {
+            let key = hosted.key;
+            self.close();
+            self.delete(key, ctx);
+        }
+    }
+
+    /// Lets go of everybody. What comes now is told that there is no such room.
+    fn close(&mut self) {
+        let ended = State::Ended(Error::no_such_room());
+        if let State::Hosted(mut hosted) = std::mem::replace(&mut self.state, ended) {
+            hosted.let_go();
+            self.live.publish(Counts::default());
+        }
+    }
+
+    fn delete(&mut self, key: RoomKey, ctx: &mut Context<Self>) {
+        let store = Arc::clone(&self.core.store);
+        let delete = async move { store.delete_room(key).await };
+        ctx.spawn(delete.into_actor(self).map(move |deleted, room, ctx| match deleted {
+            Ok(()) => room.retire_when_unheld(ctx),
+            Err(error) => {
+                tracing::error!(%error, room = %room.id, "could not delete a room; trying again");
+                let again = room.core.clock.sleep(AGAIN).into_actor(room);
+                ctx.spawn(again.map(move |(), room, ctx| room.delete(key, ctx)));
+            }
+        }));
+    }
+
+    /// Does something with the loaded room, sends what that has gathered, and looks whether the room is to
+    /// end. Does nothing if the room is not loaded.
+    fn with_hosted(
+        &mut self,
+        ctx: &mut Context<Self>,
+        act: impl FnOnce(&mut Hosted, &mut Context<Self>),
+    ) {
+        if let State::Hosted(hosted) = &mut self.state {
+            act(hosted, ctx);
+            hosted.finish(ctx);
+            self.live.publish(hosted.roster.counts());
+            self.end_if_empty(ctx);
+        }
+    }
+}
+
+impl Hosted {
+    fn new(core: Arc<Core>, loaded: LoadedRoom) -> Self {
+        let LoadedRoom { key, info, end, members, messages, changes } = loaded;
+        let now = core.clock.elapsed();
+        let limits = &core.limits;
+        let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
+        let last_at = messages.last().map_or(info.created, |message| message.at);
+        Self {
+            id: info.id,
+            key,
+            roster: Roster::new(members, now),
+            audience: Audience::default(),
+            timeline: Timeline::new(end, messages, changes, most, most_bytes),
+            dedup: Dedup::new(limits.kept_keys),
+            typing: Typing::default(),
+            writes: Writes::default(),
+            entering: HashMap::new(),
+            summary: (Duration::ZERO, false),
+            quiet_since: now,
+            timer: None,
+            last_at,
+            info,
+            core,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.core.clock.elapsed()
+    }
+
+    fn view(&self) -> RoomView {
+        RoomView { info: self.info.clone(), counts: self.roster.counts() }
+    }
+
+    fn answer(&mut self, reply: ReplyTo, result: Result<Reply>) {
+        let now = self.now();
+        self.audience.answer(reply, now, result);
+    }
+
+    /// Carries out a command, or sees to it that it is. A user whose joining or leaving is being written
+    /// waits for that, so that its commands stay in order.
+    fn ask(&mut self, ask: Ask, ctx: &mut Context<Room>) {
+        self.quiet_since = self.now();
+        let Some(ask) = self.writes.park(ask) else { return };
+        let Ask { asker, command, reply, queued } = ask;
+        match command {
+            RoomCommand::Join { after, limit } => self.join(asker, after, limit, reply, ctx),
+            RoomCommand::Resume { after } => self.resume(asker, after, reply, ctx),
+            RoomCommand::Leave => self.leave(asker.user.id, reply),
+            RoomCommand::Send(draft) => self.send(&asker.user, draft, reply),
+            RoomCommand::History(query) => self.history(&asker.user, query, reply, ctx),
+            RoomCommand::Members(query) => self.members(&asker.user, &query, reply),
+            RoomCommand::Typing(on) => self.type_(&asker.user, on, reply),
+            RoomCommand::View => self.answer(reply, Ok(Reply::Room(self.view()))),
+        }
+        drop(queued);
+    }
+
+    /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
+    /// the next thing to wait for is waited for.
+    fn finish(&mut self, ctx: &mut Context<Room>) {
+        self.dispatch(ctx);
+        self.audience.flush(self.now());
+        self.arm(ctx);
+    }
+
+    /// The room ends: whoever hears it is told, whoever waits is answered.
+    fn let_go(&mut self) {
+        self.audience.tell(self.id, Event::Closed { room: self.id });
+        let seats: Vec<_> = self.roster.seated().map(|(_, seat)| seat.clone()).collect();
+        for seat in seats {
+            self.unseat(&seat);
+        }
+        self.refuse_waiting(&Error::no_such_room());
+        self.audience.flush(self.now());
+    }
+
+    /// The session hears no more of the room, and need not hold it.
+    fn unseat(&mut self, seat: &Seat) {
+        self.audience.exit(&seat.line, self.id);
+        if let Some(session) = seat.session.upgrade() {
+            session.do_send(Unseated { room: self.id });
+        }
+    }
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (store, id) = (Arc::clone(&self.core.store), self.id);
+        let recent = self.core.limits.kept_messages;
+        let load = async move { store.load_room(id, recent).await };
+        ctx.wait(load.into_actor(self).map(|loaded, room, ctx| room.loaded(loaded, ctx)));
+    }
+}
+
+impl Handler<Ask> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
+        let State::Ended(error) = &self.state else {
+            return self.with_hosted(ctx, |hosted, ctx| hosted.ask(ask, ctx));
+        };
+        ask.reply.answer(self.core.clock.elapsed(), Err(error.clone()));
+        if let Some(session) = ask.asker.seat.and_then(|seat| seat.session.upgrade()) {
+            session.do_send(Unseated { room: self.id });
+        }
+    }
+}
+
+impl Handler<Committed> for Room {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
+        if committed.outcome == Some(crate::store::BatchOutcome::Gone) {
+            // Another process has deleted the room.
+            self.close();
+            return self.retire_when_unheld(ctx);
+        }
+        self.with_hosted(ctx, |hosted, ctx| hosted.committed(committed.outcome, ctx));
+    }
+}
+
+impl Handler<SetAway> for Room {
+    type Result = ();
+
+    fn handle(&mut self, set: SetAway, ctx: &mut Self::Context) {
+        self.with_hosted(ctx, |hosted, _| hosted.set_away(&set));
+    }
+}
+
+impl Handler<Depart> for Room {
+    type Result = ();
+
+    fn handle(&mut self, depart: Depart, ctx: &mut Self::Context) {
+        self.with_hosted(ctx, |hosted, _| hosted.depart(depart.connection));
+    }
+}

@@ -1,0 +1,74 @@
+//! Questions about a room: its messages and its members. Members are always answered from memory;
+//! messages too, as far back as the room remembers.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+
+use crate::command::{History, HistoryQuery, MemberQuery, Reply};
+use crate::deliver::ReplyTo;
+use crate::error::Error;
+use crate::limits;
+use crate::model::{Message, User};
+use crate::room::{Hosted, Room};
+use crate::store::Store;
+use crate::timeline::Span;
+
+impl Hosted {
+    /// Reads a page of messages, from the store if memory does not reach so far.
+    pub(super) fn history(
+        &mut self,
+        user: &User,
+        mut query: HistoryQuery,
+        reply: ReplyTo,
+        ctx: &mut Context<Room>,
+    ) {
+        if self.roster.membership(user.id).is_none() {
+            return self.answer(reply, Err(Error::not_a_member()));
+        }
+        query.limit = query.limit.min(limits::PAGE);
+        let span = self.timeline.span(query);
+        if let Some(messages) = self.timeline.messages(span) {
+            return self.answer(reply, Ok(self.page(span, messages)));
+        }
+        let (store, key) = (Arc::clone(&self.core.store), self.key);
+        let read = async move { store.messages(key, span.after, span.until).await };
+        ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
+            room.with_hosted(ctx, |hosted, _| {
+                let result = match read {
+                    Ok(messages) => Ok(hosted.page(span, shared(messages))),
+                    Err(error) => {
+                        tracing::error!(%error, room = %hosted.id, "could not read history");
+                        Err(Error::unavailable())
+                    }
+                };
+                hosted.answer(reply, result);
+            });
+        }));
+    }
+
+    /// Reads a page of members.
+    pub(super) fn members(&mut self, user: &User, query: &MemberQuery, reply: ReplyTo) {
+        if self.roster.membership(user.id).is_none() {
+            return self.answer(reply, Err(Error::not_a_member()));
+        }
+        let query = MemberQuery { limit: query.limit.min(limits::PAGE), ..*query };
+        let page = self.roster.page(&query);
+        self.answer(reply, Ok(Reply::Members(page)));
+    }
+
+    fn page(&self, span: Span, messages: Vec<Arc<Message>>) -> Reply {
+        Reply::History(History {
+            room: self.id,
+            messages,
+            more_before: span.after > 0,
+            more_after: span.until < self.timeline.end().seq,
+        })
+    }
+}
+
+/// Messages as the room hands them on.
+pub(super) fn shared(messages: Vec<Message>) -> Vec<Arc<Message>> {
+    messages.into_iter().map(Arc::new).collect()
+}

@@ -1,0 +1,79 @@
+//! What a room does because time has passed: members of an ephemeral room that stayed away go, typing
+//! ends, presence is summarised, and a room that nobody needs stops. One timer for all of it, set to
+//! whatever comes first.
+
+use std::time::Duration;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorContext, ActorFutureExt, AsyncContext, Context};
+
+use crate::room::{Hosted, Room, State};
+
+impl Hosted {
+    /// When something is to be done next.
+    fn next_deadline(&mut self) -> Option<Duration> {
+        let limits = &self.core.limits;
+        let (grace, idle) = (limits.grace, limits.idle);
+        let gone = if self.info.ephemeral { self.roster.first_gone() } else { None };
+        let summary = self.summary.1.then_some(self.summary.0 + limits.summary_every);
+        let quiet = self.is_quiet().then_some(self.quiet_since + idle);
+        let deadlines = [gone.map(|since| since + grace), self.typing.next_end(), summary, quiet];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether the room could stop: nobody is here, nothing is being written, and no membership is to end.
+    fn is_quiet(&self) -> bool {
+        self.roster.sessions() == 0
+            && self.entering.is_empty()
+            && self.writes.is_idle()
+            && !(self.info.ephemeral && self.roster.counts().members > 0)
+    }
+
+    /// Sets the timer to the next deadline.
+    pub(super) fn arm(&mut self, ctx: &mut Context<Room>) {
+        let next = self.next_deadline();
+        if next == self.timer.map(|(deadline, _)| deadline) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = next.map(|deadline| {
+            let left = deadline.saturating_sub(self.now());
+            let sleep = wrap_future::<_, Room>(self.core.clock.sleep(left));
+            (deadline, ctx.spawn(sleep.map(|(), room, ctx| room.time_passed(ctx))))
+        });
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = self.now();
+        self.timer = None;
+        for user in self.typing.take_ended(now) {
+            self.tell_typing(user, false);
+        }
+        if self.summary.1 && now >= self.summary.0 + self.core.limits.summary_every {
+            self.summarise();
+        }
+        if self.info.ephemeral && now >= self.core.limits.grace {
+            for membership in self.roster.take_gone(now - self.core.limits.grace) {
+                self.end_membership(membership, None);
+            }
+        }
+    }
+}
+
+impl Room {
+    fn time_passed(&mut self, ctx: &mut Context<Self>) {
+        self.with_hosted(ctx, |hosted, _| hosted.do_what_is_due());
+        let State::Hosted(hosted) = &mut self.state else { return };
+        let now = hosted.now();
+        if hosted.is_quiet() && now >= hosted.quiet_since + self.core.limits.idle {
+            if self.core.registry.retire(self.id, &self.live) {
+                return ctx.stop();
+            }
+            // Somebody holds the room and may be about to ask.
+            hosted.quiet_since = now;
+            hosted.arm(ctx);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The writes of one room that wait for the store, in order. One batch at a time is with the journal;
+//! what comes meanwhile gathers here and makes up the next one.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::deliver::ReplyTo;
+use crate::engine::Slot;
+use crate::ids::{ConnectionId, UserId};
+use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
+use crate::room::Ask;
+use crate::room::entering::Entering;
+
+/// What waits, and what is under way.
+#[derive(Default)]
+pub(super) struct Writes {
+    /// Not sent to the journal yet.
+    pub(super) queue: VecDeque<Pending>,
+    /// With the journal.
+    pub(super) in_flight: VecDeque<Pending>,
+    pub(super) under_way: UnderWay,
+    /// The last commit failed, so that nobody knows whether it took effect: the store's end of the room is
+    /// read before anything else is written.
+    pub(super) unsure: bool,
+    /// How often in a row somebody else's write was in the way.
+    pub(super) fenced: usize,
+    /// Messages with a key that wait, and who else asked for the same.
+    keys: HashMap<(UserId, ClientKey), (Fingerprint, Vec<ReplyTo>)>,
+    /// Users whose membership is being written, and what they have asked since.
+    moving: HashMap<UserId, Vec<Ask>>,
+}
+
+/// What the room waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum UnderWay {
+    #[default]
+    Nothing,
+    /// A commit.
+    Commit,
+    /// Reading where the store says the room stands.
+    Check,
+}
+
+/// A write that has been accepted.
+pub(super) struct Pending {
+    pub(super) what: What,
+    /// Counts it until it is answered.
+    pub(super) _slot: Slot,
+}
+
+pub(super) enum What {
+    Send {
+        from: User,
+        draft: Draft,
+        fingerprint: Option<Fingerprint>,
+        reply: ReplyTo,
+    },
+    Join {
+        membership: Membership,
+        entering: Box<Entering>,
+    },
+    /// Without a reply: the member was away for too long.
+    Leave {
+        membership: Membership,
+        reply: Option<ReplyTo>,
+    },
+}
+
+impl What {
+    /// Whose membership it changes.
+    fn moves(&self) -> Option<UserId> {
+        match self {
+            Self::Send { .. } => None,
+            Self::Join { membership, .. } | Self::Leave { membership, .. } => {
+                Some(membership.user.id)
+            }
+        }
+    }
+}
+
+/// What is known of a key that waits.
+pub(super) enum Waiting {
+    /// Nothing waits with this key.
+    No(ReplyTo),
+    /// The same message waits: the reply will be answered with it.
+    Same,
+    /// Another message waits.
+    Other(ReplyTo),
+}
+
+impl Writes {
+    /// Whether nothing waits and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.under_way == UnderWay::Nothing
+    }
+
+    /// How many writes wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.in_flight.len()
+    }
+
+    /// Adds a write.
+    pub(super) fn push(&mut self, pending: Pending) {
+        if let Some(user) = pending.what.moves() {
+            self.moving.entry(user).or_default();
+        }
+        if let What::Send {
+            from,
+            draft: Draft { key: Some(key), .. },
+            fingerprint: Some(print),
+            ..
+        } = &pending.what
+        {
+            self.keys.insert((from.id, key.clone()), (*print, Vec::new()));
+        }
+        self.queue.push_back(pending);
+    }
+
+    /// Keeps a command back if its user's membership is being written.
+    pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
+        match self.moving.get_mut(&ask.asker.user.id) {
+            Some(parked) => {
+                parked.push(ask);
+                None
+            }
+            None => Some(ask),
+        }
+    }
+
+    /// Whether a user's membership is being written.
+    pub(super) fn is_moving(&self, user: UserId) -> bool {
+        self.moving.contains_key(&user)
+    }
+
+    /// A user's membership has been written or has not: what was kept back may go on.
+    pub(super) fn moved(&mut self, user: UserId) -> Vec<Ask> {
+        self.moving.remove(&user).unwrap_or_default()
+    }
+
+    /// Drops what an ended session has asked and was kept back.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        for parked in self.moving.values_mut() {
+            parked.retain(|ask| {
+                let seat = ask.asker.seat.as_ref();
+                seat.is_none_or(|seat| seat.line.connection != connection)
+            });
+        }
+    }
+
+    /// Looks whether a message with this key waits already.
+    pub(super) fn wait_for(
+        &mut self,
+        user: UserId,
+        key: &ClientKey,
+        fingerprint: Fingerprint,
+        reply: ReplyTo,
+    ) -> Waiting {
+        match self.keys.get_mut(&(user, key.clone())) {
+            None => Waiting::No(reply),
+            Some((waiting, replies)) if *waiting == fingerprint => {
+                replies.push(reply);
+                Waiting::Same
+            }
+            Some(_) => Waiting::Other(reply),
+        }
+    }
+
+    /// The message with this key waits no longer: these are to be answered like it.
+    pub(super) fn waited_for(&mut self, user: UserId, key: &ClientKey) -> Vec<ReplyTo> {
+        self.keys.remove(&(user, key.clone())).map(|(_, replies)| replies).unwrap_or_default()
+    }
+}

@@ -1,0 +1,352 @@
+//! How a room changes: commands become writes, writes go to the journal, and only what the store has
+//! committed is applied, answered and shown, in the order of its numbers.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+
+use crate::clock::Timestamp;
+use crate::command::Reply;
+use crate::dedup::Written;
+use crate::deliver::ReplyTo;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::ids::UserId;
+use crate::journal::Commit;
+use crate::limits;
+use crate::model::{Change, ChangeKind, Cursor, Draft, Fingerprint, Membership, Message, User};
+use crate::room::entering::Entering;
+use crate::room::writes::{Pending, UnderWay, Waiting, What};
+use crate::room::{Hosted, Room};
+use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, Write};
+
+/// How often in a row a batch gives way to somebody else's writes before its senders are told
+/// `unavailable`.
+const GIVE_WAY: usize = 8;
+
+impl Hosted {
+    /// Takes a message for writing, or answers a repeated one.
+    pub(super) fn send(&mut self, user: &User, draft: Draft, reply: ReplyTo) {
+        let Some(membership) = self.roster.membership(user.id) else {
+            return self.answer(reply, Err(Error::not_a_member()));
+        };
+        // The name that others see is the one that was kept, not what a sender says of itself.
+        let from = membership.user.clone();
+        let fingerprint = draft.key.as_ref().map(|_| draft.fingerprint());
+        let reply = match (&draft.key, fingerprint) {
+            (Some(key), Some(fingerprint)) => {
+                if let Some(written) = self.dedup.find(user.id, key) {
+                    return self.answer(reply, first_answer(written, fingerprint));
+                }
+                match self.writes.wait_for(user.id, key, fingerprint, reply) {
+                    Waiting::No(reply) => reply,
+                    Waiting::Same => return,
+                    Waiting::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
+                }
+            }
+            _ => reply,
+        };
+        if self.audience.is_full() {
+            return self.answer(reply, Err(Error::busy()));
+        }
+        self.accept(What::Send { from, draft, fingerprint, reply });
+    }
+
+    /// Takes a leaving for writing.
+    pub(super) fn leave(&mut self, user: UserId, reply: ReplyTo) {
+        match self.roster.membership(user).cloned() {
+            Some(membership) => self.end_membership(membership, Some(reply)),
+            None => self.answer(reply, Err(Error::not_a_member())),
+        }
+    }
+
+    pub(super) fn begin_membership(&mut self, membership: Membership, entering: Entering) {
+        self.accept(What::Join { membership, entering: Box::new(entering) });
+    }
+
+    pub(super) fn end_membership(&mut self, membership: Membership, reply: Option<ReplyTo>) {
+        if reply.is_none() && self.writes.is_moving(membership.user.id) {
+            return;
+        }
+        self.accept(What::Leave { membership, reply });
+    }
+
+    /// Puts a write into the queue, unless too many wait.
+    fn accept(&mut self, what: What) {
+        let free = self.writes.len() < self.core.limits.room_writes;
+        match self.core.backlog.accept().filter(|_| free) {
+            Some(slot) => self.writes.push(Pending { what, _slot: slot }),
+            None => self.fail(what, &Error::busy()),
+        }
+    }
+
+    /// Sends what waits to the journal, unless something is under way.
+    pub(super) fn dispatch(&mut self, ctx: &mut Context<Room>) {
+        if self.writes.under_way != UnderWay::Nothing || self.writes.queue.is_empty() {
+            return;
+        }
+        if self.writes.unsure {
+            return self.check(ctx);
+        }
+        let count = self.writes.queue.len().min(self.core.limits.batch);
+        self.writes.in_flight.extend(self.writes.queue.drain(..count));
+        // Time never goes back within a room, even if the machine's clock is set.
+        let at = self.core.clock.now().max(self.last_at);
+        self.last_at = at;
+        let writes = self.writes.in_flight.iter().map(|pending| to_write(&pending.what, at));
+        let batch = Batch { room: self.key, after: self.timeline.end(), writes: writes.collect() };
+        self.writes.under_way = UnderWay::Commit;
+        let room = ctx.address().recipient();
+        self.core.journal().do_send(Commit { batch, room });
+    }
+
+    /// The journal has answered.
+    pub(super) fn committed(&mut self, outcome: Option<BatchOutcome>, ctx: &mut Context<Room>) {
+        self.writes.under_way = UnderWay::Nothing;
+        let in_flight = std::mem::take(&mut self.writes.in_flight);
+        match outcome {
+            Some(BatchOutcome::Done(outcomes)) if outcomes.len() == in_flight.len() => {
+                self.writes.fenced = 0;
+                for (pending, outcome) in in_flight.into_iter().zip(outcomes) {
+                    self.apply(pending, outcome, ctx);
+                }
+            }
+            Some(BatchOutcome::Fenced) if self.writes.fenced < GIVE_WAY => {
+                self.writes.fenced += 1;
+                self.writes.unsure = true;
+                for pending in in_flight.into_iter().rev() {
+                    self.writes.queue.push_front(pending);
+                }
+            }
+            _ => {
+                self.writes.fenced = 0;
+                self.writes.unsure = true;
+                for pending in in_flight {
+                    self.fail(pending.what, &Error::unavailable());
+                }
+            }
+        }
+    }
+
+    /// A write is stored, or was before.
+    fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<Room>) {
+        match (pending.what, outcome) {
+            (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
+                let at = self.last_at;
+                let written =
+                    fingerprint.map(|fingerprint| Written { fingerprint, seq: cursor.seq, at });
+                let user = from.id;
+                let message =
+                    Arc::new(Message { seq: cursor.seq, from, text: draft.text.clone(), at });
+                self.sent(user, &draft, written, reply, Ok(Reply::Sent { seq: cursor.seq, at }));
+                self.show(message);
+            }
+            (What::Send { from, draft, fingerprint, reply }, Outcome::Seen { seq, at }) => {
+                let written = fingerprint.map(|fingerprint| Written { fingerprint, seq, at });
+                self.sent(from.id, &draft, written, reply, Ok(Reply::Sent { seq, at }));
+            }
+            (what @ What::Send { .. }, Outcome::KeyConflict) => {
+                self.fail(what, &Error::key_conflict());
+            }
+            (What::Join { membership, entering }, Outcome::Stored(cursor)) => {
+                let user = membership.user.id;
+                let change = self.change(cursor, ChangeKind::Joined(membership));
+                self.catch_up(*entering, Some(change), ctx);
+                self.go_on(user, ctx);
+            }
+            (What::Leave { membership, reply }, Outcome::Stored(cursor)) => {
+                let user = membership.user.id;
+                if let Some(reply) = reply {
+                    self.answer(reply, Ok(Reply::Done));
+                }
+                let change = self.change(cursor, ChangeKind::Left(membership));
+                self.tell_change(&change);
+                self.go_on(user, ctx);
+            }
+            (what, outcome) => {
+                tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
+                self.writes.unsure = true;
+                self.fail(what, &Error::unavailable());
+            }
+        }
+    }
+
+    /// A message is stored or was before: answers everybody who asked for it.
+    fn sent(
+        &mut self,
+        user: UserId,
+        draft: &Draft,
+        written: Option<Written>,
+        reply: ReplyTo,
+        result: Result<Reply>,
+    ) {
+        if let (Some(key), Some(written)) = (&draft.key, written) {
+            self.dedup.remember(user, key.clone(), written);
+        }
+        self.answer_all(user, draft, reply, &result);
+    }
+
+    fn answer_all(&mut self, user: UserId, draft: &Draft, reply: ReplyTo, result: &Result<Reply>) {
+        let key = draft.key.as_ref();
+        let others = key.map(|key| self.writes.waited_for(user, key)).unwrap_or_default();
+        self.answer(reply, result.clone());
+        for other in others {
+            self.answer(other, result.clone());
+        }
+    }
+
+    /// A write is not stored.
+    fn fail(&mut self, what: What, error: &Error) {
+        match what {
+            What::Send { from, draft, reply, .. } => {
+                self.answer_all(from.id, &draft, reply, &Err(error.clone()));
+            }
+            What::Join { membership, entering } => {
+                self.refuse(*entering, error.clone());
+                self.refuse_parked(membership.user.id, error);
+            }
+            What::Leave { membership, reply } => {
+                let user = membership.user.id;
+                match reply {
+                    Some(reply) => self.answer(reply, Err(error.clone())),
+                    // It is still away, and is tried again after another grace period.
+                    None => self.roster.still_gone(user, self.now()),
+                }
+                self.refuse_parked(user, error);
+            }
+        }
+    }
+
+    /// Nothing that waits will be written.
+    pub(super) fn refuse_waiting(&mut self, error: &Error) {
+        let in_flight = std::mem::take(&mut self.writes.in_flight);
+        let queue = std::mem::take(&mut self.writes.queue);
+        for pending in in_flight.into_iter().chain(queue) {
+            self.fail(pending.what, error);
+        }
+    }
+
+    fn refuse_parked(&mut self, user: UserId, error: &Error) {
+        for ask in self.writes.moved(user) {
+            self.answer(ask.reply, Err(error.clone()));
+        }
+    }
+
+    /// What a user has asked while its membership was being written.
+    fn go_on(&mut self, user: UserId, ctx: &mut Context<Room>) {
+        for ask in self.writes.moved(user) {
+            self.ask(ask, ctx);
+        }
+    }
+
+    /// Adds a committed message and shows it.
+    fn show(&mut self, message: Arc<Message>) {
+        let cursor = self.timeline.end().next_message();
+        self.timeline.push_message(Arc::clone(&message));
+        self.typing.stop(message.from.id);
+        self.audience.tell(self.id, Event::Message { room: self.id, cursor, message });
+    }
+
+    /// Adds a committed change. Whoever is to be told is told afterwards, by
+    /// [`tell_change`](Self::tell_change).
+    fn change(&mut self, cursor: Cursor, kind: ChangeKind) -> Arc<Change> {
+        let change = Arc::new(Change { cursor, kind, at: self.last_at });
+        self.apply_change(&change);
+        change
+    }
+
+    fn apply_change(&mut self, change: &Arc<Change>) {
+        self.timeline.push_change(Arc::clone(change));
+        if let ChangeKind::Joined(membership) = &change.kind {
+            self.roster.add(membership.clone(), self.now());
+        }
+    }
+
+    /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no more
+    /// after it.
+    pub(super) fn tell_change(&mut self, change: &Arc<Change>) {
+        let mut seats = Vec::new();
+        if let ChangeKind::Left(membership) = &change.kind {
+            seats = self.roster.remove(membership.user.id);
+            self.typing.stop(membership.user.id);
+        }
+        let event = Event::Change {
+            room: self.id,
+            change: Arc::clone(change),
+            counts: self.roster.counts(),
+        };
+        if self.is_big() {
+            self.summary.1 = true;
+            for (_, seat) in &seats {
+                self.audience.tell_one(&seat.line, event.clone());
+            }
+        } else {
+            self.audience.tell(self.id, event);
+        }
+        for (_, seat) in seats {
+            self.unseat(&seat);
+        }
+    }
+
+    /// Reads where the store says the room stands, and what is missing here.
+    fn check(&mut self, ctx: &mut Context<Room>) {
+        self.writes.under_way = UnderWay::Check;
+        let (store, key, end) = (Arc::clone(&self.core.store), self.key, self.timeline.end());
+        let page = limits::PAGE;
+        let read = async move {
+            let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
+            let changes = store.changes(key, end.change, page).await?;
+            Ok((messages, changes))
+        };
+        ctx.spawn(wrap_future::<_, Room>(read).map(|read, room, ctx| {
+            room.with_hosted(ctx, |hosted, _| hosted.checked(read));
+        }));
+    }
+
+    /// What the store had and the room did not is shown now: it is committed.
+    fn checked(&mut self, read: Result<(Vec<Message>, Vec<Change>), StoreError>) {
+        self.writes.under_way = UnderWay::Nothing;
+        match read {
+            Ok((messages, changes)) => {
+                let full = messages.len().max(changes.len()) >= limits::PAGE;
+                for message in messages {
+                    self.last_at = self.last_at.max(message.at);
+                    self.show(Arc::new(message));
+                }
+                for change in changes {
+                    let change = Arc::new(change);
+                    self.apply_change(&change);
+                    self.tell_change(&change);
+                }
+                self.writes.unsure = full;
+            }
+            Err(error) => {
+                tracing::error!(%error, room = %self.id, "could not read where a room stands");
+                self.refuse_waiting(&Error::unavailable());
+            }
+        }
+    }
+}
+
+fn to_write(what: &What, at: Timestamp) -> Write {
+    match what {
+        What::Send { from, draft, fingerprint, .. } => Write::Message {
+            from: from.clone(),
+            text: draft.text.clone(),
+            at,
+            key: draft.key.clone().zip(*fingerprint),
+        },
+        What::Join { membership, .. } => Write::Join { membership: membership.clone(), at },
+        What::Leave { membership, .. } => Write::Leave { membership: membership.clone(), at },
+    }
+}
+
+/// What a repeated message is answered.
+fn first_answer(written: Written, fingerprint: Fingerprint) -> Result<Reply> {
+    if written.fingerprint == fingerprint {
+        Ok(Reply::Sent { seq: written.seq, at: written.at })
+    } else {
+        Err(Error::key_conflict())
+    }
+}

@@ -1,0 +1,317 @@
+//! Who belongs to a room and who of them is there: the member cache that answers every question about
+//! members from memory. A plain data structure; what a session is, it leaves to its type parameter.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::command::{MemberPage, MemberQuery};
+use crate::ids::{ConnectionId, UserId};
+use crate::model::{Counts, MemberView, Membership, Presence, Role, User};
+
+/// Members and their sessions. `S` is whatever reaches a session.
+#[derive(Debug)]
+pub(crate) struct Roster<S> {
+    /// In the order of ids, so that a page of members goes on where the last one ended.
+    members: BTreeMap<UserId, Entry>,
+    present: BTreeSet<UserId>,
+    sessions: HashMap<ConnectionId, Seat<S>>,
+    /// Who has gone away, oldest first. An entry counts only while the member is still away since then.
+    gone: VecDeque<(Duration, UserId)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    membership: Membership,
+    sessions: Vec<ConnectionId>,
+    /// How many of the sessions have nobody at the keyboard.
+    away: usize,
+    gone_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Seat<S> {
+    user: UserId,
+    away: bool,
+    session: S,
+}
+
+impl Entry {
+    fn presence(&self) -> Presence {
+        match self.sessions.len() {
+            0 => Presence::Offline,
+            all if all == self.away => Presence::Away,
+            _ => Presence::Online,
+        }
+    }
+
+    fn view(&self) -> MemberView {
+        MemberView {
+            membership: self.membership.clone(),
+            presence: self.presence(),
+            devices: self.sessions.len(),
+        }
+    }
+}
+
+impl<S> Roster<S> {
+    /// A roster of these members, all of them gone since `now`.
+    pub(crate) fn new(members: Vec<Membership>, now: Duration) -> Self {
+        let mut roster = Self {
+            members: BTreeMap::new(),
+            present: BTreeSet::new(),
+            sessions: HashMap::new(),
+            gone: VecDeque::new(),
+        };
+        for membership in members {
+            roster.add(membership, now);
+        }
+        roster
+    }
+
+    /// Adds a member without a session. A member that is there already stays as it is.
+    pub(crate) fn add(&mut self, membership: Membership, now: Duration) {
+        let id = membership.user.id;
+        self.members.entry(id).or_insert_with(|| {
+            self.gone.push_back((now, id));
+            Entry { membership, sessions: Vec::new(), away: 0, gone_since: Some(now) }
+        });
+    }
+
+    /// Removes a member with all its sessions, which it gives back.
+    pub(crate) fn remove(&mut self, user: UserId) -> Vec<(ConnectionId, S)> {
+        let Some(entry) = self.members.remove(&user) else { return Vec::new() };
+        self.present.remove(&user);
+        let seats = entry.sessions.into_iter();
+        seats.filter_map(|id| Some((id, self.sessions.remove(&id)?.session))).collect()
+    }
+
+    /// Seats a member's session. Answers how the member is seen now if that has changed. A session that is
+    /// seated already stays where it is; a user who is no member is not seated.
+    pub(crate) fn enter(
+        &mut self,
+        user: UserId,
+        id: ConnectionId,
+        session: S,
+        away: bool,
+    ) -> Option<MemberView> {
+        let entry = self.members.get_mut(&user)?;
+        if self.sessions.contains_key(&id) {
+            return None;
+        }
+        self.sessions.insert(id, Seat { user, away, session });
+        entry.sessions.push(id);
+        entry.away += usize::from(away);
+        entry.gone_since = None;
+        self.present.insert(user);
+        Some(entry.view())
+    }
+
+    /// Takes a session from its seat. Answers the session, and how its member is seen now.
+    pub(crate) fn depart(&mut self, id: ConnectionId, now: Duration) -> Option<(S, MemberView)> {
+        let seat = self.sessions.remove(&id)?;
+        let entry = self.members.get_mut(&seat.user)?;
+        entry.sessions.retain(|other| *other != id);
+        entry.away -= usize::from(seat.away);
+        if entry.sessions.is_empty() {
+            entry.gone_since = Some(now);
+            self.gone.push_back((now, seat.user));
+            self.present.remove(&seat.user);
+        }
+        Some((seat.session, entry.view()))
+    }
+
+    /// Notes whether somebody is at a session's keyboard. Answers how the member is seen now if that
+    /// has changed.
+    pub(crate) fn set_away(&mut self, id: ConnectionId, away: bool) -> Option<MemberView> {
+        let seat = self.sessions.get_mut(&id)?;
+        let entry = self.members.get_mut(&seat.user)?;
+        let before = entry.presence();
+        entry.away = entry.away - usize::from(seat.away) + usize::from(away);
+        seat.away = away;
+        (entry.presence() != before).then(|| entry.view())
+    }
+
+    /// A member as it is seen now.
+    pub(crate) fn member(&self, user: UserId) -> Option<MemberView> {
+        self.members.get(&user).map(Entry::view)
+    }
+
+    /// A member as it is stored.
+    pub(crate) fn membership(&self, user: UserId) -> Option<&Membership> {
+        self.members.get(&user).map(|entry| &entry.membership)
+    }
+
+    /// How many members there are and how many of them are present.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { members: self.members.len(), online: self.present.len() }
+    }
+
+    /// How many sessions are seated.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether a session is seated.
+    pub(crate) fn is_seated(&self, id: ConnectionId) -> bool {
+        self.sessions.contains_key(&id)
+    }
+
+    /// Every seated session.
+    pub(crate) fn seated(&self) -> impl Iterator<Item = (ConnectionId, &S)> {
+        self.sessions.iter().map(|(id, seat)| (*id, &seat.session))
+    }
+
+    /// The first of those present.
+    pub(crate) fn some_present(&self, most: usize) -> Vec<User> {
+        let members = self.present.iter().take(most).filter_map(|id| self.members.get(id));
+        members.map(|entry| entry.membership.user.clone()).collect()
+    }
+
+    /// A page of members.
+    pub(crate) fn page(&self, query: &MemberQuery) -> MemberPage {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let range = (query.after.map_or(Unbounded, Excluded), Unbounded);
+        let wanted = query.limit + 1;
+        let mut members: Vec<MemberView> = if query.online {
+            let ids = self.present.range(range).take(wanted);
+            ids.filter_map(|id| self.member(*id)).collect()
+        } else {
+            self.members.range(range).take(wanted).map(|(_, entry)| entry.view()).collect()
+        };
+        let more = members.len() > query.limit;
+        members.truncate(query.limit);
+        let next = if more { members.last().map(MemberView::id) } else { None };
+        MemberPage { counts: self.counts(), members, next }
+    }
+
+    /// When the member that has been gone for longest went.
+    pub(crate) fn first_gone(&mut self) -> Option<Duration> {
+        while let Some((since, user)) = self.gone.front() {
+            let still = self.members.get(user).is_some_and(|e| e.gone_since == Some(*since));
+            if still {
+                return Some(*since);
+            }
+            self.gone.pop_front();
+        }
+        None
+    }
+
+    /// Takes note of the members gone since `then` or longer, each once.
+    pub(crate) fn take_gone(&mut self, then: Duration) -> Vec<Membership> {
+        let mut gone = Vec::new();
+        while self.first_gone().is_some_and(|since| since <= then) {
+            let member = self.gone.pop_front().and_then(|(_, user)| self.membership(user));
+            gone.extend(member.cloned());
+        }
+        gone
+    }
+
+    /// Puts a member whose leaving could not be stored back among those who are gone, as of `now`.
+    pub(crate) fn still_gone(&mut self, user: UserId, now: Duration) {
+        if let Some(entry) = self.members.get_mut(&user).filter(|e| e.sessions.is_empty()) {
+            entry.gone_since = Some(now);
+            self.gone.push_back((now, user));
+        }
+    }
+
+    /// The role a user has.
+    #[cfg(test)]
+    fn role(&self, user: UserId) -> Option<Role> {
+        self.membership(user).map(|membership| membership.role)
+    }
+}
+
+/// The membership of somebody who joins.
+pub(crate) fn newcomer(user: User) -> Membership {
+    Membership { user, role: Role::Member }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Name;
+
+    fn member(name: &str) -> Membership {
+        newcomer(User::new(UserId::new(), Name::new(name).unwrap()))
+    }
+
+    const T0: Duration = Duration::ZERO;
+    const T1: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn presence_follows_all_sessions_of_a_user() {
+        let (ann, mut roster) = (member("Ann"), Roster::new(vec![], T0));
+        let user = ann.user.id;
+        roster.add(ann, T0);
+        let (phone, laptop) = (ConnectionId::new(), ConnectionId::new());
+        assert_eq!(roster.enter(user, phone, (), false).unwrap().devices, 1);
+        assert_eq!(roster.enter(user, laptop, (), true).unwrap().devices, 2);
+        assert_eq!(roster.set_away(phone, true).unwrap().presence, Presence::Away);
+        assert_eq!(roster.set_away(laptop, false).unwrap().presence, Presence::Online);
+        assert!(roster.set_away(laptop, false).is_none(), "nothing changed");
+        let (_, view) = roster.depart(laptop, T1).unwrap();
+        assert_eq!((view.presence, view.devices), (Presence::Away, 1));
+        assert_eq!(roster.depart(phone, T1).unwrap().1.presence, Presence::Offline);
+        assert_eq!(roster.counts(), Counts { members: 1, online: 0 });
+        assert!(roster.depart(phone, T1).is_none(), "a session departs once");
+        assert_eq!(roster.role(user), Some(Role::Member));
+    }
+
+    #[test]
+    fn only_members_are_seated_and_each_session_once() {
+        let mut roster = Roster::new(vec![member("Ann")], T0);
+        let id = ConnectionId::new();
+        assert!(roster.enter(UserId::new(), id, (), false).is_none());
+        let user = roster.page(&all()).members[0].id();
+        assert!(roster.enter(user, id, (), false).is_some());
+        assert!(roster.enter(user, id, (), false).is_none());
+        assert_eq!(roster.sessions(), 1);
+        assert_eq!(roster.remove(user).len(), 1);
+        assert_eq!((roster.sessions(), roster.counts().members), (0, 0));
+    }
+
+    #[test]
+    fn gone_members_are_taken_once_and_only_while_gone() {
+        let (ann, bob) = (member("Ann"), member("Bob"));
+        let mut roster = Roster::new(vec![ann.clone(), bob.clone()], T0);
+        let id = ConnectionId::new();
+        roster.enter(ann.user.id, id, (), false);
+        assert_eq!(roster.take_gone(T0), vec![bob.clone()]);
+        assert!(roster.take_gone(T0).is_empty());
+        roster.depart(id, T1);
+        assert!(roster.take_gone(T0).is_empty(), "not gone long enough");
+        assert_eq!(roster.first_gone(), Some(T1));
+        assert_eq!(roster.take_gone(T1), vec![ann]);
+        roster.still_gone(bob.user.id, T1);
+        assert_eq!(roster.take_gone(T1), vec![bob]);
+    }
+
+    fn all() -> MemberQuery {
+        MemberQuery { after: None, limit: 200, online: false }
+    }
+
+    #[test]
+    fn pages_meet_without_gap_or_double() {
+        let members: Vec<_> = (0..25).map(|n| member(&format!("m{n}"))).collect();
+        let mut roster = Roster::new(members.clone(), T0);
+        for present in members.iter().step_by(2) {
+            roster.enter(present.user.id, ConnectionId::new(), (), false);
+        }
+        for online in [false, true] {
+            let mut seen = Vec::new();
+            let mut after = None;
+            loop {
+                let page = roster.page(&MemberQuery { after, limit: 4, online });
+                seen.extend(page.members.iter().map(MemberView::id));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let step = if online { 2 } else { 1 };
+            let expected: Vec<_> = members.iter().step_by(step).map(|m| m.user.id).collect();
+            assert_eq!(seen, expected);
+        }
+        assert!(roster.page(&MemberQuery { limit: 0, ..all() }).members.is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! A session as its owner holds it: submit commands, wait for answers, end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use actix::prelude::{Actor, Addr};
+use tokio::sync::oneshot;
+
+use crate::clock::Timestamp;
+use crate::command::{After, Command, History, HistoryQuery, Joined, Reply, RoomCommand};
+use crate::deliver::{Line, Permit, ReplyTo};
+use crate::engine::Core;
+use crate::error::{Code, Error, Result};
+use crate::event::CloseReason;
+use crate::ids::{ConnectionId, RoomId};
+use crate::inbox::{InboxFanout, Wire};
+use crate::lag::Patience;
+use crate::model::{Draft, Presence, User};
+use crate::outbox::{Inbox, outbox};
+use crate::session::{End, Renew, Request, SessionActor};
+
+/// One connection of one user. Cheap to clone; the session ends when the last clone is dropped, and
+/// with it the user's presence through it.
+#[derive(Clone)]
+pub struct Session {
+    owner: Arc<Owner>,
+}
+
+struct Owner {
+    core: Arc<Core>,
+    user: User,
+    line: Line,
+    address: Addr<SessionActor>,
+    /// How many commands are under way.
+    commands: Arc<AtomicUsize>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.address.do_send(End { reason: CloseReason::Left, retry_after: None });
+    }
+}
+
+/// Starts a session whose frames go to the inbox.
+pub(crate) fn connect<W: Wire>(
+    core: &Arc<Core>,
+    fanouts: &[InboxFanout<W>],
+    user: User,
+    patience: Patience,
+) -> Result<(Session, Inbox<W::Frame>)> {
+    core.running()?;
+    let connection = ConnectionId::new();
+    let thread = core.next_thread();
+    let fanout = &fanouts[thread % fanouts.len()];
+    let line = Line { connection, fanout: fanout.fanout.clone() };
+    let address = SessionActor::start_in_arbiter(core.thread(thread), {
+        let actor = SessionActor::new(Arc::clone(core), user.clone(), line.clone());
+        |_| actor
+    });
+    let (outbox, inbox) = outbox(patience, core.clock.elapsed());
+    fanout.attach(connection, outbox, address.clone().recipient());
+    core.sessions.insert(connection, address.clone());
+    let (core, commands) = (Arc::clone(core), Arc::default());
+    let session = Session { owner: Arc::new(Owner { core, user, line, address, commands }) };
+    Ok((session, inbox))
+}
+
+impl Session {
+    /// Whose session it is.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.owner.user
+    }
+
+    /// Submits a command whose answer comes through the inbox, with this tag, in its place among the
+    /// events: the way of transports.
+    ///
+    /// # Errors
+    /// `busy` if [`Limits::session_commands`](crate::Limits::session_commands) are under way.
+    pub fn submit(&self, tag: u64, command: Command) -> Result<()> {
+        let most = self.owner.core.limits.session_commands;
+        let permit = Permit::take(&self.owner.commands, most).ok_or_else(Error::busy)?;
+        let line = self.owner.line.clone();
+        self.request(command, ReplyTo::Tag { line, tag, permit });
+        Ok(())
+    }
+
+    /// Carries out a command and waits for its answer.
+    ///
+    /// # Errors
+    /// Whatever the command is refused with, and `busy` as [`submit`](Self::submit).
+    pub async fn ask(&self, command: Command) -> Result<Reply> {
+        let most = self.owner.core.limits.session_commands;
+        let _permit = Permit::take(&self.owner.commands, most).ok_or_else(Error::busy)?;
+        let (caller, answer) = oneshot::channel();
+        self.request(command, ReplyTo::Caller(caller));
+        // An answer that never comes belonged to a session or an engine that has ended.
+        answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+    }
+
+    fn request(&self, command: Command, reply: ReplyTo) {
+        self.owner.address.do_send(Request { command, reply });
+    }
+
+    /// Joins a room, if the user is no member yet, and hears it from now on.
+    ///
+    /// # Errors
+    /// `no_such_room`, `unavailable`, `busy`, or what the policy says.
+    pub async fn join(&self, room: RoomId, after: After) -> Result<Joined> {
+        match self.ask(Command::Room(room, RoomCommand::join(after))).await? {
+            Reply::Joined(joined) => Ok(*joined),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Leaves a room for good.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn leave(&self, room: RoomId) -> Result<()> {
+        self.ask(Command::Room(room, RoomCommand::Leave)).await.map(drop)
+    }
+
+    /// Writes a message. Answers its `seq` and time once the store has committed it.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `key_conflict`, `unavailable`, `busy`.
+    pub async fn send(&self, room: RoomId, draft: Draft) -> Result<(u64, Timestamp)> {
+        match self.ask(Command::Room(room, RoomCommand::Send(draft))).await? {
+            Reply::Sent { seq, at } => Ok((seq, at)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Reads a page of a room's messages.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn history(&self, room: RoomId, query: HistoryQuery) -> Result<History> {
+        match self.ask(Command::Room(room, RoomCommand::History(query))).await? {
+            Reply::History(history) => Ok(history),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says that the user is writing in a room, or has stopped.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `busy`.
+    pub async fn typing(&self, room: RoomId, on: bool) -> Result<()> {
+        self.ask(Command::Room(room, RoomCommand::Typing(on))).await.map(drop)
+    }
+
+    /// Says whether the user is at this session's keyboard.
+    ///
+    /// # Errors
+    /// `bad_request` for [`Presence::Offline`], which only ending the session brings about.
+    pub async fn presence(&self, presence: Presence) -> Result<()> {
+        self.ask(Command::Presence(presence)).await.map(drop)
+    }
+
+    /// What entitles the session lasts until then; it ends with [`CloseReason::Expired`]. `None`: for
+    /// ever.
+    pub fn renew(&self, until: Option<Timestamp>) {
+        self.owner.address.do_send(Renew { until });
+    }
+
+    /// Ends the session, as dropping the last handle does, with a reason for the inbox to tell.
+    pub fn end(&self, reason: CloseReason) {
+        self.owner.address.do_send(End { reason, retry_after: None });
+    }
+}
+
+/// A reply of another kind than the command's: a fault in the engine.
+pub(crate) fn unexpected(reply: &Reply) -> Error {
+    tracing::error!(?reply, "a command got another command's reply");
+    Error::new(Code::Internal, "the engine answered something else than was asked")
+}

@@ -1,0 +1,240 @@
+//! One connection of one user: who it is, which rooms it is in, and until when it may be here. Its end is
+//! the end of its presence everywhere. What its rooms send goes past it, from the room to the fan-out.
+
+mod handle;
+mod messages;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
+use futures_util::FutureExt;
+
+pub use handle::Session;
+pub(crate) use handle::connect;
+pub(crate) use messages::{End, Renew, Request, RoomAnswered, Unseated};
+
+use crate::clock::Timestamp;
+use crate::command::{Command, Reply, RoomCommand};
+use crate::deliver::{Line, Parcel, ReplyTo};
+use crate::engine::{Core, RoomRef};
+use crate::error::{Code, Error, Result};
+use crate::event::{CloseReason, Event};
+use crate::ids::RoomId;
+use crate::limits;
+use crate::model::{Cursor, Presence, User};
+use crate::room::{Asker, Depart, Seat, SetAway};
+
+/// The actor behind a [`Session`].
+pub(crate) struct SessionActor {
+    core: Arc<Core>,
+    user: User,
+    line: Line,
+    away: bool,
+    /// The rooms that this session is seated in or has asked to be. Holding one keeps it loaded.
+    rooms: HashMap<RoomId, RoomRef>,
+    resuming: HashMap<u64, Resuming>,
+    batches: u64,
+    expiry: Option<SpawnHandle>,
+}
+
+/// A `resume` that waits for its rooms.
+struct Resuming {
+    reply: ReplyTo,
+    left: usize,
+    resumed: usize,
+    failed: usize,
+}
+
+impl SessionActor {
+    pub(crate) fn new(core: Arc<Core>, user: User, line: Line) -> Self {
+        Self {
+            core,
+            user,
+            line,
+            away: false,
+            rooms: HashMap::new(),
+            resuming: HashMap::new(),
+            batches: 0,
+            expiry: None,
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, reply: ReplyTo, ctx: &mut Context<Self>) {
+        match command {
+            Command::Room(room, command) => self.ask(room, command, reply, ctx),
+            Command::Resume(rooms) => self.resume(rooms, reply, ctx),
+            Command::Presence(presence) => self.set_presence(presence, reply),
+            Command::Ping => self.answer(reply, Ok(Reply::Pong(self.core.clock.now()))),
+            Command::Open(room) => {
+                let (core, user) = (Arc::clone(&self.core), self.user.clone());
+                let open = async move { core.open_room(&user, room).await };
+                let done = open.into_actor(self).map(|opened, session: &mut Self, _| {
+                    session.answer(reply, opened.map(Reply::Room));
+                });
+                ctx.spawn(done);
+            }
+        }
+    }
+
+    fn answer(&self, reply: ReplyTo, result: Result<Reply>) {
+        reply.answer(self.core.clock.elapsed(), result);
+    }
+
+    /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
+    fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
+        let room = match self.rooms.get(&id) {
+            Some(room) => room.clone(),
+            None => self.core.room(id),
+        };
+        let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
+        let seat = Seat { line: self.line.clone(), session: ctx.address().downgrade() };
+        let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.away };
+        match room.ask(&self.core, asker, command, reply) {
+            // Noted before the room answers, so that this session's end is told to every room that may
+            // have seated it by then.
+            Ok(()) if enters => drop(self.rooms.insert(id, room)),
+            Ok(()) => {}
+            Err((error, reply)) => self.answer(reply, Err(error)),
+        }
+    }
+
+    fn resume(&mut self, rooms: Vec<(RoomId, Cursor)>, reply: ReplyTo, ctx: &mut Context<Self>) {
+        if rooms.len() > limits::RESUME_ROOMS {
+            let (most, count) = (limits::RESUME_ROOMS, rooms.len());
+            let message = format!("{count} rooms are too many for one command; at most {most}");
+            let error = Error::new(Code::BadRequest, message).field("rooms").measured(most, count);
+            return self.answer(reply, Err(error));
+        }
+        if rooms.is_empty() {
+            return self.answer(reply, Ok(Reply::Resumed { resumed: 0, failed: 0 }));
+        }
+        self.batches += 1;
+        let batch = self.batches;
+        let resuming = Resuming { reply, left: rooms.len(), resumed: 0, failed: 0 };
+        self.resuming.insert(batch, resuming);
+        for (room, after) in rooms {
+            let (line, session) = (self.line.clone(), ctx.address());
+            let reply = ReplyTo::Resume { line, room, session, batch };
+            self.ask(room, RoomCommand::Resume { after }, reply, ctx);
+        }
+    }
+
+    fn set_presence(&mut self, presence: Presence, reply: ReplyTo) {
+        let away = match presence {
+            Presence::Online => false,
+            Presence::Away => true,
+            Presence::Offline => {
+                let message = "say online or away; offline is what a closed connection is";
+                let error = Error::new(Code::BadRequest, message).field("state");
+                return self.answer(reply, Err(error));
+            }
+        };
+        self.away = away;
+        self.answer(reply, Ok(Reply::Done));
+        let connection = self.line.connection;
+        for room in self.rooms.values() {
+            room.tell(SetAway { connection, away });
+        }
+    }
+
+    fn end(&mut self, end: &End, ctx: &mut Context<Self>) {
+        let connection = self.line.connection;
+        for (_, room) in self.rooms.drain() {
+            room.tell(Depart { connection });
+        }
+        let mut parcels = Vec::new();
+        if matches!(end.reason, CloseReason::Draining | CloseReason::Expired) {
+            let event = Event::Closing { reason: end.reason, retry_after: end.retry_after };
+            parcels.push(Parcel::One { connection, event });
+        }
+        parcels.push(Parcel::End { connection, reason: end.reason });
+        self.line.fanout.deliver(self.core.clock.elapsed(), parcels);
+        self.core.sessions.remove(connection);
+        ctx.stop();
+    }
+
+    /// Ends the session when what entitles it does.
+    fn expire(&mut self, until: Option<Timestamp>, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.expiry.take() {
+            ctx.cancel_future(timer);
+        }
+        self.expiry = until.map(|until| {
+            let left = (until - self.core.clock.now()).to_std().unwrap_or_default();
+            let expired = self.core.clock.sleep(left).into_actor(self);
+            ctx.spawn(expired.map(|(), session, ctx| {
+                session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
+            }))
+        });
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Request> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, request: Request, ctx: &mut Self::Context) {
+        let Request { command, reply } = request;
+        let (core, user) = (Arc::clone(&self.core), self.user.clone());
+        let mut asked = async move { (core.may(&user, &command).await, command) }.boxed();
+        let go_on = |session: &mut Self, (allowed, command), reply, ctx: &mut Context<Self>| {
+            match allowed {
+                Ok(()) => session.carry_out(command, reply, ctx),
+                Err(error) => session.answer(reply, Err(error)),
+            }
+        };
+        match (&mut asked).now_or_never() {
+            Some(answer) => go_on(self, answer, reply, ctx),
+            // This session's later commands wait too, so that they stay in order.
+            None => ctx.wait(asked.into_actor(self).map(move |answer, session, ctx| {
+                go_on(session, answer, reply, ctx);
+            })),
+        }
+    }
+}
+
+impl Handler<Renew> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, renew: Renew, ctx: &mut Self::Context) {
+        self.expire(renew.until, ctx);
+    }
+}
+
+impl Handler<End> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, end: End, ctx: &mut Self::Context) {
+        self.end(&end, ctx);
+    }
+}
+
+impl Handler<Unseated> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, unseated: Unseated, _: &mut Self::Context) {
+        self.rooms.remove(&unseated.room);
+    }
+}
+
+impl Handler<RoomAnswered> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, answered: RoomAnswered, _: &mut Self::Context) {
+        let Some(resuming) = self.resuming.get_mut(&answered.batch) else { return };
+        resuming.left -= 1;
+        resuming.resumed += usize::from(answered.resumed);
+        resuming.failed += usize::from(!answered.resumed);
+        if resuming.left == 0
+            && let Some(done) = self.resuming.remove(&answered.batch)
+        {
+            let Resuming { reply, resumed, failed, .. } = done;
+            self.answer(reply, Ok(Reply::Resumed { resumed, failed }));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A store that lives and dies with the process: for tests, for embedding programs that want no
+//! history beyond a restart, and as the plainest statement of what a [`Store`] must do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::ids::{RoomId, UserId};
+use crate::model::{
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Role, RoomInfo,
+    User,
+};
+use crate::store::{
+    Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
+};
+
+/// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be stopped
+/// and another started on the same contents.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    next_key: i64,
+    rooms: HashMap<RoomKey, Room>,
+    /// In the order of opening, because ids are.
+    keys: BTreeMap<RoomId, RoomKey>,
+}
+
+#[derive(Debug)]
+struct Room {
+    info: RoomInfo,
+    members: HashMap<UserId, Membership>,
+    messages: Vec<Message>,
+    changes: Vec<Change>,
+    keys: HashMap<(UserId, ClientKey), (Fingerprint, u64, Timestamp)>,
+}
+
+impl Room {
+    fn end(&self) -> Cursor {
+        Cursor::new(self.messages.len() as u64, self.changes.len() as u64)
+    }
+
+    fn change(&mut self, kind: ChangeKind, at: Timestamp) -> Outcome {
+        let cursor = self.end().next_change();
+        let membership = kind.membership().clone();
+        match kind {
+            ChangeKind::Joined(_) => self.members.insert(membership.user.id, membership),
+            ChangeKind::Left(_) => self.members.remove(&membership.user.id),
+        };
+        self.changes.push(Change { cursor, kind, at });
+        Outcome::Stored(cursor)
+    }
+
+    fn write(&mut self, write: &Write) -> Outcome {
+        match write.clone() {
+            Write::Join { membership, at } => self.change(ChangeKind::Joined(membership), at),
+            Write::Leave { membership, at } => self.change(ChangeKind::Left(membership), at),
+            Write::Message { from, text, at, key } => {
+                let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
+                if let Some((key, fingerprint)) = &key
+                    && let Some((first, seq, at)) = self.keys.get(key)
+                {
+                    let same = first == fingerprint;
+                    return if same {
+                        Outcome::Seen { seq: *seq, at: *at }
+                    } else {
+                        Outcome::KeyConflict
+                    };
+                }
+                let cursor = self.end().next_message();
+                if let Some((key, fingerprint)) = key {
+                    self.keys.insert(key, (fingerprint, cursor.seq, at));
+                }
+                self.messages.push(Message { seq: cursor.seq, from, text, at });
+                Outcome::Stored(cursor)
+            }
+        }
+    }
+}
+
+impl MemoryStore {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // A panic while the lock is held can only come from running out of memory.
+        self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The last `count` of a list.
+fn last<T: Clone>(list: &[T], count: usize) -> Vec<T> {
+    list[list.len().saturating_sub(count)..].to_vec()
+}
+
+/// Index into a list whose first element has number 1.
+fn index(list_len: usize, number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).min(list_len)
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        tables.next_key += 1;
+        let key = RoomKey(tables.next_key);
+        let mut room = Room {
+            info: info.clone(),
+            members: HashMap::new(),
+            messages: Vec::new(),
+            changes: Vec::new(),
+            keys: HashMap::new(),
+        };
+        let membership = Membership { user: owner.clone(), role: Role::Owner };
+        room.change(ChangeKind::Joined(membership), info.created);
+        tables.rooms.insert(key, room);
+        tables.keys.insert(info.id, key);
+        Ok(())
+    }
+
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        let tables = self.tables();
+        let Some(key) = tables.keys.get(&id).copied() else { return Ok(None) };
+        Ok(tables.rooms.get(&key).map(|room| LoadedRoom {
+            key,
+            info: room.info.clone(),
+            end: room.end(),
+            members: room.members.values().cloned().collect(),
+            messages: last(&room.messages, recent),
+            changes: last(&room.changes, recent),
+        }))
+    }
+
+    async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
+        let mut tables = self.tables();
+        let outcomes = batches.iter().map(|batch| match tables.rooms.get_mut(&batch.room) {
+            None => BatchOutcome::Gone,
+            Some(room) if room.end() != batch.after => BatchOutcome::Fenced,
+            Some(room) => {
+                BatchOutcome::Done(batch.writes.iter().map(|write| room.write(write)).collect())
+            }
+        });
+        Ok(outcomes.collect())
+    }
+
+    async fn messages(
+        &self,
+        room: RoomKey,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Message>, StoreError> {
+        let tables = self.tables();
+        let Some(room) = tables.rooms.get(&room) else { return Ok(Vec::new()) };
+        let until = index(room.messages.len(), until);
+        Ok(room.messages[index(until, after)..until].to_vec())
+    }
+
+    async fn changes(
+        &self,
+        room: RoomKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError> {
+        let tables = self.tables();
+        let Some(room) = tables.rooms.get(&room) else { return Ok(Vec::new()) };
+        let rest = &room.changes[index(room.changes.len(), after)..];
+        Ok(rest[..limit.min(rest.len())].to_vec())
+    }
+
+    async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
+        let tables = self.tables();
+        let title = query.title.to_lowercase();
+        let older = tables.keys.iter().rev().filter(|(id, _)| query.after.is_none_or(|a| **id < a));
+        let rooms = older.filter_map(|(_, key)| tables.rooms.get(key));
+        let open = rooms.filter(|room| {
+            room.info.kind == Kind::Open && room.info.title.to_lowercase().contains(&title)
+        });
+        let listed =
+            open.map(|room| Listed { info: room.info.clone(), members: room.members.len() });
+        Ok(listed.take(query.limit).collect())
+    }
+
+    async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        if let Some(room) = tables.rooms.remove(&room) {
+            tables.keys.remove(&room.info.id);
+        }
+        Ok(())
+    }
+
+    async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
+        let tables = self.tables();
+        let rooms = tables.rooms.values().filter(|room| room.info.ephemeral);
+        Ok(rooms.map(|room| room.info.id).collect())
+    }
+}

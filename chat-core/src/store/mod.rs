@@ -1,0 +1,189 @@
+//! What the engine asks of a database. The trait is small on purpose: the engine answers everything
+//! about live rooms from memory, so a store only commits writes, loads a room once, and reads ranges that
+//! memory no longer holds.
+
+mod memory;
+mod metered;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+pub use memory::MemoryStore;
+pub(crate) use metered::Metered;
+pub use metered::StoreCalls;
+
+use crate::clock::Timestamp;
+use crate::ids::RoomId;
+use crate::model::{
+    Change, ClientKey, Cursor, Fingerprint, Membership, Message, RoomInfo, Text, User,
+};
+
+/// A store's own short number for a room, so that its large tables need not carry UUIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomKey(pub i64);
+
+/// Keeps rooms, memberships, messages and changes.
+///
+/// Duties of every implementation:
+///
+/// - What a method has answered with success survives the death of the process.
+/// - Text comes back byte for byte, and keys are compared byte for byte.
+/// - A call that fails has had no effect, or an effect as a whole; the engine finds out which by reading
+///   the room's end before it writes to the room again.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Keeps a new room and its owner's membership, which is the room's change number 1.
+    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError>;
+
+    /// Everything the engine keeps of a live room, with its last `recent` messages and changes.
+    /// `None` if there is no such room, or it has been deleted.
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError>;
+
+    /// Commits all batches in one transaction, each batch's writes in order, numbered on from
+    /// [`Batch::after`] without a gap. Answers one outcome per batch, in order. At most one batch of
+    /// a room is under way at a time in one engine; another process may write the same room.
+    async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError>;
+
+    /// The room's messages above `after`, up to and including `until`; oldest first.
+    async fn messages(
+        &self,
+        room: RoomKey,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// The room's changes above number `after`, at most `limit`; oldest first.
+    async fn changes(
+        &self,
+        room: RoomKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError>;
+
+    /// Open rooms whose title contains the query, newest first.
+    async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError>;
+
+    /// Deletes a room with all that belongs to it. Of a room that is not there: does nothing.
+    async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError>;
+
+    /// Every ephemeral room: asked once, when the engine starts, to end those that a crash left.
+    async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError>;
+}
+
+/// A room as the store has it.
+#[derive(Clone, Debug)]
+pub struct LoadedRoom {
+    /// The store's number for it.
+    pub key: RoomKey,
+    /// What does not change.
+    pub info: RoomInfo,
+    /// Its last message and change.
+    pub end: Cursor,
+    /// Its members, in any order.
+    pub members: Vec<Membership>,
+    /// Its last messages, oldest first, up to the end.
+    pub messages: Vec<Message>,
+    /// Its last changes, oldest first, up to the end.
+    pub changes: Vec<Change>,
+}
+
+/// Consecutive writes to one room.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which room.
+    pub room: RoomKey,
+    /// Where the engine believes the room stands.
+    pub after: Cursor,
+    /// What to write, in order.
+    pub writes: Vec<Write>,
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A message: takes the next `seq`.
+    Message {
+        /// Who wrote it.
+        from: User,
+        /// What.
+        text: Text,
+        /// When.
+        at: Timestamp,
+        /// The client's key, and what stands for the message's contents.
+        key: Option<(ClientKey, Fingerprint)>,
+    },
+    /// A membership begins, and the user's name is kept: takes the next change number.
+    Join {
+        /// Whose.
+        membership: Membership,
+        /// When.
+        at: Timestamp,
+    },
+    /// A membership ends: takes the next change number.
+    Leave {
+        /// Whose.
+        membership: Membership,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// One outcome per write, in order.
+    Done(Vec<Outcome>),
+    /// The room does not stand where the batch begins: somebody else wrote. Nothing was written.
+    Fenced,
+    /// The room has been deleted. Nothing was written.
+    Gone,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored, and this is where the room stands with it.
+    Stored(Cursor),
+    /// A message with this key and contents was stored before; it took no new number.
+    Seen {
+        /// Its number.
+        seq: u64,
+        /// When it was taken.
+        at: Timestamp,
+    },
+    /// A message with this key and other contents was stored before.
+    KeyConflict,
+}
+
+/// Which open rooms to list.
+#[derive(Clone, Debug, Default)]
+pub struct RoomQuery {
+    /// Part of the title, compared without regard to case where the store can; empty for all.
+    pub title: String,
+    /// Only rooms older than this one.
+    pub after: Option<RoomId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A listed room.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The room.
+    pub info: RoomInfo,
+    /// How many members it has.
+    pub members: usize,
+}
+
+/// The store could not do what it was asked. Logged where the engine meets it; callers are told
+/// `unavailable`.
+#[derive(Debug, Error)]
+#[error("the store failed: {0}")]
+pub struct StoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// A failure with this cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}

@@ -1,0 +1,163 @@
+//! A store in front of another that does its work late, or not at all, or without saying so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::ids::RoomId;
+use crate::model::{Change, Message, RoomInfo, User};
+use crate::store::{
+    Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
+};
+
+/// A store whose faults are switched by a [`Faults`].
+pub struct FaultyStore {
+    store: Arc<dyn Store>,
+    faults: Faults,
+}
+
+/// The faults of a [`FaultyStore`]. Clones switch the same ones; at first there are none.
+#[derive(Clone)]
+pub struct Faults {
+    held: Arc<watch::Sender<bool>>,
+    waiting: Arc<AtomicUsize>,
+    failing: Arc<Mutex<Failing>>,
+    largest: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Failing {
+    all: bool,
+    appends: usize,
+    silently: usize,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            held: Arc::new(watch::Sender::new(false)),
+            waiting: Arc::default(),
+            failing: Arc::default(),
+            largest: Arc::default(),
+        }
+    }
+}
+
+impl Faults {
+    fn change(&self, change: impl FnOnce(&mut Failing)) {
+        // Nothing that runs under the lock can panic.
+        change(&mut self.failing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// While `true`, commits wait before they begin.
+    pub fn hold_commits(&self, hold: bool) {
+        self.held.send_replace(hold);
+    }
+
+    /// How many commits wait because of [`hold_commits`](Self::hold_commits).
+    #[must_use]
+    pub fn held_commits(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// While `true`, everything fails and has no effect.
+    pub fn fail_all(&self, fail: bool) {
+        self.change(|failing| failing.all = fail);
+    }
+
+    /// The next commits fail and have no effect.
+    pub fn fail_commits(&self, count: usize) {
+        self.change(|failing| failing.appends = count);
+    }
+
+    /// The next commits take effect and then say that they failed, as when a connection is lost while the
+    /// answer is on its way.
+    pub fn lose_answers(&self, count: usize) {
+        self.change(|failing| failing.silently = count);
+    }
+
+    /// The most writes that one commit has carried so far.
+    #[must_use]
+    pub fn largest_commit(&self) -> usize {
+        self.largest.load(Ordering::SeqCst)
+    }
+}
+
+impl FaultyStore {
+    /// Puts faults in front of a store.
+    pub fn new(store: impl Store) -> (Self, Faults) {
+        let faults = Faults::default();
+        (Self { store: Arc::new(store), faults: faults.clone() }, faults)
+    }
+
+    fn reach(&self) -> Result<&dyn Store, StoreError> {
+        let mut failing = Failing::default();
+        self.faults.change(|now| failing = *now);
+        if failing.all { Err(StoreError::new("made to fail")) } else { Ok(&*self.store) }
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
+        self.reach()?.create_room(info, owner).await
+    }
+
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        self.reach()?.load_room(id, recent).await
+    }
+
+    async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
+        let mut held = self.faults.held.subscribe();
+        self.faults.waiting.fetch_add(1, Ordering::SeqCst);
+        // An error means that the switch is gone, and then nothing holds.
+        held.wait_for(|held| !held).await.ok();
+        self.faults.waiting.fetch_sub(1, Ordering::SeqCst);
+        let writes = batches.iter().map(|batch| batch.writes.len()).sum();
+        self.faults.largest.fetch_max(writes, Ordering::SeqCst);
+        let (mut fail, mut lose) = (false, false);
+        self.faults.change(|failing| {
+            fail = failing.appends > 0;
+            failing.appends -= usize::from(fail);
+            lose = !fail && failing.silently > 0;
+            failing.silently -= usize::from(lose);
+        });
+        if fail {
+            return Err(StoreError::new("made to fail"));
+        }
+        let outcomes = self.reach()?.append(batches).await?;
+        if lose { Err(StoreError::new("made to lose the answer")) } else { Ok(outcomes) }
+    }
+
+    async fn messages(
+        &self,
+        room: RoomKey,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.reach()?.messages(room, after, until).await
+    }
+
+    async fn changes(
+        &self,
+        room: RoomKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.reach()?.changes(room, after, limit).await
+    }
+
+    async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
+        self.reach()?.list_rooms(query).await
+    }
+
+    async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
+        self.reach()?.delete_room(room).await
+    }
+
+    async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
+        self.reach()?.ephemeral_rooms().await
+    }
+}

@@ -1,0 +1,207 @@
+//! The end of a room's past, kept in memory: its last messages and changes, each without a gap up to
+//! where the room stands. What most people ask for is here; what is not, the store has.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::command::{HistoryAt, HistoryQuery};
+use crate::model::{Change, Cursor, Message};
+
+/// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    end: Cursor,
+    messages: VecDeque<Arc<Message>>,
+    bytes: usize,
+    changes: VecDeque<Arc<Change>>,
+    most: usize,
+    most_bytes: usize,
+}
+
+/// The range of messages that a question is about, and whether there are more on either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The messages above this `seq` …
+    pub(crate) after: u64,
+    /// … up to and including this one.
+    pub(crate) until: u64,
+}
+
+impl Timeline {
+    /// A timeline that ends at `end` with these messages and changes, oldest first.
+    pub(crate) fn new(
+        end: Cursor,
+        messages: Vec<Message>,
+        changes: Vec<Change>,
+        most: usize,
+        most_bytes: usize,
+    ) -> Self {
+        let mut timeline = Self {
+            end,
+            bytes: messages.iter().map(size).sum(),
+            messages: messages.into_iter().map(Arc::new).collect(),
+            changes: changes.into_iter().map(Arc::new).collect(),
+            most,
+            most_bytes,
+        };
+        timeline.trim();
+        timeline
+    }
+
+    /// Where the room stands.
+    pub(crate) fn end(&self) -> Cursor {
+        self.end
+    }
+
+    /// Adds the next message.
+    pub(crate) fn push_message(&mut self, message: Arc<Message>) {
+        debug_assert_eq!(message.seq, self.end.seq + 1, "messages come without a gap");
+        self.end.seq = message.seq;
+        self.bytes += size(&message);
+        self.messages.push_back(message);
+        self.trim();
+    }
+
+    /// Adds the next change.
+    pub(crate) fn push_change(&mut self, change: Arc<Change>) {
+        debug_assert_eq!(change.cursor.change, self.end.change + 1, "changes come without a gap");
+        self.end.change = change.cursor.change;
+        self.changes.push_back(change);
+        self.trim();
+    }
+
+    /// The messages of a span, if all of them are here.
+    pub(crate) fn messages(&self, span: Span) -> Option<Vec<Arc<Message>>> {
+        slice(&self.messages, self.end.seq, span)
+    }
+
+    /// The changes above `after`, if all of them are here.
+    pub(crate) fn changes(&self, after: u64) -> Option<Vec<Arc<Change>>> {
+        slice(&self.changes, self.end.change, Span { after, until: self.end.change })
+    }
+
+    /// The span of messages that a question is about.
+    pub(crate) fn span(&self, query: HistoryQuery) -> Span {
+        let (end, limit) = (self.end.seq, query.limit as u64);
+        match query.at {
+            HistoryAt::End => Span { after: end.saturating_sub(limit), until: end },
+            HistoryAt::Before(seq) => {
+                let until = seq.saturating_sub(1).min(end);
+                Span { after: until.saturating_sub(limit), until }
+            }
+            HistoryAt::After(seq) => {
+                let after = seq.min(end);
+                Span { after, until: after.saturating_add(limit).min(end) }
+            }
+            HistoryAt::Around(seq) => {
+                let middle = seq.clamp(1, end.max(1));
+                let after = (middle - 1).saturating_sub(limit / 2);
+                Span { after, until: after.saturating_add(limit).min(end) }
+            }
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.messages.len() > self.most || self.bytes > self.most_bytes {
+            let Some(oldest) = self.messages.pop_front() else { break };
+            self.bytes -= size(&oldest);
+        }
+        while self.changes.len() > self.most {
+            self.changes.pop_front();
+        }
+    }
+}
+
+fn size(message: &Message) -> usize {
+    message.text.len()
+}
+
+/// The part of a list with consecutive numbers, the last of which is `end`; `None` if it begins before
+/// the list does.
+fn slice<T>(list: &VecDeque<Arc<T>>, end: u64, span: Span) -> Option<Vec<Arc<T>>> {
+    if span.after >= span.until {
+        return Some(Vec::new());
+    }
+    let before = end - list.len() as u64;
+    let from = usize::try_from(span.after.checked_sub(before)?).ok()?;
+    let until = usize::try_from(span.until.min(end).checked_sub(before)?).ok()?;
+    Some(list.range(from..until).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::ids::UserId;
+    use crate::model::{Name, Text, User};
+
+    fn message(seq: u64) -> Message {
+        let from = User::new(UserId::from(uuid::Uuid::nil()), Name::new("Ann").unwrap());
+        Message {
+            seq,
+            from,
+            text: Text::new(format!("text {seq}")).unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn seqs(messages: &[Arc<Message>]) -> Vec<u64> {
+        messages.iter().map(|message| message.seq).collect()
+    }
+
+    fn timeline(count: u64, most: usize) -> Timeline {
+        let mut timeline = Timeline::new(Cursor::default(), vec![], vec![], most, usize::MAX);
+        for seq in 1..=count {
+            timeline.push_message(Arc::new(message(seq)));
+        }
+        timeline
+    }
+
+    #[test]
+    fn forgets_the_oldest_by_count_and_by_bytes() {
+        let timeline = timeline(10, 4);
+        assert_eq!(seqs(&timeline.messages(Span { after: 6, until: 10 }).unwrap()), [7, 8, 9, 10]);
+        assert!(timeline.messages(Span { after: 5, until: 7 }).is_none());
+        let all = (1..=10).map(message).collect();
+        let small = Timeline::new(Cursor::new(10, 0), all, vec![], 100, 18);
+        assert!(small.messages(Span { after: 7, until: 10 }).is_none(), "18 bytes hold two texts");
+        assert_eq!(seqs(&small.messages(Span { after: 8, until: 10 }).unwrap()), [9, 10]);
+    }
+
+    proptest! {
+        /// Against a plain list: every question is about the messages that the list would give, and is
+        /// answered from memory exactly when the last `most` messages hold them all.
+        #[test]
+        fn spans_and_slices_match_a_plain_list(
+            count in 0u64..40, most in 1usize..50, kind in 0..4, at in 0u64..60, limit in 0usize..20,
+        ) {
+            let timeline = timeline(count, most);
+            let list: Vec<u64> = (1..=count).collect();
+            let (at, expected): (_, Vec<u64>) = match kind {
+                0 => (HistoryAt::End, list[list.len().saturating_sub(limit)..].to_vec()),
+                1 => {
+                    let before: Vec<_> = list.iter().copied().filter(|seq| *seq < at).collect();
+                    (HistoryAt::Before(at), before[before.len().saturating_sub(limit)..].to_vec())
+                }
+                2 => {
+                    let after = list.iter().copied().filter(|seq| *seq > at).take(limit).collect();
+                    (HistoryAt::After(at), after)
+                }
+                _ => {
+                    let middle = at.clamp(1, count.max(1));
+                    let first = (middle - 1).saturating_sub(limit as u64 / 2);
+                    let around = list.iter().copied().filter(|seq| *seq > first).take(limit);
+                    (HistoryAt::Around(at), around.collect())
+                }
+            };
+            let span = timeline.span(HistoryQuery { at, limit });
+            let kept_from = count.saturating_sub(most as u64);
+            match timeline.messages(span) {
+                Some(messages) => prop_assert_eq!(seqs(&messages), expected),
+                None => prop_assert!(expected.first().is_some_and(|first| *first <= kept_from)),
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The sections of the settings, one struct each, with the meaning, unit and default of every key,
+//! and the smallest and largest number that each takes. The files in `config/` repeat the defaults
+//! for people to read, and a test compares.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::values::{self, LogFormat, StoreUrl, seconds};
+
+/// The least and the most that a number may be, both included, by full key. Every number has its
+/// line here.
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 14] = [
+    ("server.workers", 0..=1_024),
+    ("server.shutdown_timeout_s", 0..=3_600),
+    ("auth.guest_ttl_s", 1..=31_536_000),
+    ("rooms.grace_s", 0..=86_400),
+    ("rooms.idle_stop_s", 1..=86_400),
+    ("rooms.big", 1..=100_000),
+    ("rooms.typing_s", 1..=60),
+    ("rooms.kept_messages", 1..=65_536),
+    ("socket.ping_interval_s", 1..=3_600),
+    ("socket.ping_timeout_s", 1..=600),
+    ("socket.auth_timeout_s", 1..=600),
+    ("socket.max_frame_bytes", 1_024..=16_777_216),
+    ("socket.outbox_bytes", 4_096..=1_073_741_824),
+    ("socket.slow_close_s", 1..=3_600),
+];
+
+/// Where and how the server listens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Server {
+    /// Address and port: `127.0.0.1:8080`. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve connections, up to 1,024; 0 (the default) is one for each core.
+    pub workers: usize,
+    /// `shutdown_timeout_s`: how long connections may take to go when the server stops; 30 s, up to
+    /// an hour.
+    #[serde(rename = "shutdown_timeout_s", with = "seconds")]
+    pub shutdown_timeout: Duration,
+}
+
+/// Which database holds rooms and messages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Store {
+    /// `sqlite:` and a path, or `memory:`; `chat.db` in the data folder unless set.
+    pub url: StoreUrl,
+}
+
+/// Where files are kept. Relative paths start at the directory in which the server was started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Data {
+    /// The folder of everything that has no other place; `./data`.
+    #[serde(deserialize_with = "values::path")]
+    pub dir: PathBuf,
+    /// The folder of pictures and files; `uploads` in the data folder unless set.
+    #[serde(deserialize_with = "values::path")]
+    pub uploads: PathBuf,
+}
+
+/// Who is let in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Auth {
+    /// What tokens are signed with, 32 bytes or more, taken as they are. Without it a key is made
+    /// up once and kept in the data folder, except in `production`, which needs it.
+    #[serde(serialize_with = "values::hidden")]
+    pub secret: Option<SecretString>,
+    /// The `iss` of tokens, 1 to 200 characters; `chat-server`.
+    #[serde(deserialize_with = "values::name")]
+    pub issuer: String,
+    /// The `aud` of tokens, 1 to 200 characters; `chat`.
+    #[serde(deserialize_with = "values::name")]
+    pub audience: String,
+    /// `guest_ttl_s`: how long a guest's token is good; a day, from 1 s to a year.
+    #[serde(rename = "guest_ttl_s", with = "seconds")]
+    pub guest_ttl: Duration,
+    /// Whether people may come in with a nickname alone; true.
+    pub guests: bool,
+}
+
+/// How rooms behave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rooms {
+    /// `grace_s`: how long a member of an ephemeral room may be away before it counts as gone; 30
+    /// s, up to a day.
+    #[serde(rename = "grace_s", with = "seconds")]
+    pub grace: Duration,
+    /// `idle_stop_s`: how long a room without anybody present stays in memory; 60 s, from 1 s to a
+    /// day.
+    #[serde(rename = "idle_stop_s", with = "seconds")]
+    pub idle_stop: Duration,
+    /// Above this many present sessions a room summarises presence; 200, from 1 to 100,000.
+    pub big: usize,
+    /// `typing_s`: after how long "is typing" ends by itself; 6 s, from 1 s to a minute.
+    #[serde(rename = "typing_s", with = "seconds")]
+    pub typing: Duration,
+    /// How many of its last messages a room keeps in memory; 256, from 1 to 65,536.
+    pub kept_messages: usize,
+}
+
+/// How connections behave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Socket {
+    /// `ping_interval_s`: how often a connection is pinged; 25 s, from 1 s to an hour.
+    #[serde(rename = "ping_interval_s", with = "seconds")]
+    pub ping_interval: Duration,
+    /// `ping_timeout_s`: how long after a ping something must have come; 10 s, from 1 s to ten
+    /// minutes.
+    #[serde(rename = "ping_timeout_s", with = "seconds")]
+    pub ping_timeout: Duration,
+    /// `auth_timeout_s`: how long a connection may take to present a token; 10 s, from 1 s to ten
+    /// minutes.
+    #[serde(rename = "auth_timeout_s", with = "seconds")]
+    pub auth_timeout: Duration,
+    /// The largest frame, or message in fragments, in bytes; 64 KiB, from 1 KiB to 16 MiB.
+    pub max_frame_bytes: usize,
+    /// What may wait for one slow reader, in bytes; 1 MiB, from 4 KiB to 1 GiB.
+    pub outbox_bytes: usize,
+    /// `slow_close_s`: after how long a peer that reads nothing is closed; 30 s, from 1 s to an
+    /// hour.
+    #[serde(rename = "slow_close_s", with = "seconds")]
+    pub slow_close: Duration,
+}
+
+/// What the log tells, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// Levels by module, as `tracing` writes them: `info`, or `info,chat_core=debug`.
+    #[serde(deserialize_with = "values::filter")]
+    pub filter: String,
+    /// Lines for people (`text`, the default) or for machines (`json`).
+    pub format: LogFormat,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            workers: 0,
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: StoreUrl::below(&Data::default().dir) }
+    }
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data"), uploads: PathBuf::from("./data/uploads") }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            issuer: "chat-server".to_owned(),
+            audience: "chat".to_owned(),
+            guest_ttl: Duration::from_secs(86_400),
+            guests: true,
+        }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+            idle_stop: Duration::from_secs(60),
+            big: 200,
+            typing: Duration::from_secs(6),
+            kept_messages: 256,
+        }
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(10),
+            max_frame_bytes: 65_536,
+            outbox_bytes: 1_048_576,
+            slow_close: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::known::{Kind, Known};
+    use super::*;
+
+    #[test]
+    fn every_number_has_its_range_and_every_range_its_number() {
+        let known = Known::of(&Settings::default());
+        let mut numbers: Vec<_> = known.keys().filter(|(_, kind)| *kind == Kind::Number).collect();
+        let mut ranges: Vec<_> = RANGES.iter().map(|(key, _)| (*key, Kind::Number)).collect();
+        numbers.sort_unstable_by_key(|(key, _)| *key);
+        ranges.sort_unstable_by_key(|(key, _)| *key);
+        assert_eq!(numbers, ranges);
+    }
+}

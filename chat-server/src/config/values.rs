@@ -1,0 +1,155 @@
+//! The kinds of setting that are more than text or a number, and the helpers that read and write
+//! them. Each says in its error what would have been right; which key it was and where it stood is
+//! added by whoever reads the whole.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tracing_subscriber::EnvFilter;
+
+/// Which store keeps rooms and messages, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StoreUrl {
+    /// `memory:`: nothing outlives the process.
+    Memory,
+    /// `sqlite:PATH`: one file, made if it does not exist.
+    Sqlite(PathBuf),
+}
+
+impl StoreUrl {
+    /// The database that a data folder has unless another is set.
+    pub(super) fn below(folder: &Path) -> Self {
+        Self::Sqlite(folder.join("chat.db"))
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+impl From<StoreUrl> for String {
+    fn from(url: StoreUrl) -> Self {
+        url.to_string()
+    }
+}
+
+impl TryFrom<String> for StoreUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "memory:" {
+            return Ok(Self::Memory);
+        }
+        // `sqlite://path` means the same in many other programs, so it is not taken for a file in a
+        // folder named `//`.
+        let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path {
+            Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') => {
+                Ok(Self::Sqlite(PathBuf::from(path)))
+            }
+            _ => Err("`sqlite:` followed by the path of a file (without `?`), or `memory:`"),
+        }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("\"text\" or \"json\""),
+        }
+    }
+}
+
+/// Spans of time as whole seconds.
+pub(super) mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(span.as_secs())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
+}
+
+/// Writes that there is a secret, and nothing of it.
+pub(super) fn hidden<S: Serializer>(
+    secret: &Option<SecretString>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| "(hidden)").serialize(to)
+}
+
+/// Reads a path, which may be anything but empty.
+pub(super) fn path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() { Err(D::Error::custom("the path of a folder")) } else { Ok(text.into()) }
+}
+
+/// Reads a name that goes into every token, which is why it has a limit.
+pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    match text.chars().count() {
+        1..=200 => Ok(text),
+        _ => Err(D::Error::custom("1 to 200 characters")),
+    }
+}
+
+/// Reads the levels of the log, so that a mistake in them is found at the start and not by their
+/// absence.
+pub(super) fn filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    match EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(D::Error::custom(
+            "levels (error, warn, info, debug, trace, off), also by module: `info,chat_core=debug`",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn store_urls() {
+        let read = |text: &str| StoreUrl::try_from(text.to_owned());
+        assert_eq!(read("memory:"), Ok(StoreUrl::Memory));
+        assert_eq!(read("sqlite:./data/chat.db"), Ok(StoreUrl::Sqlite("./data/chat.db".into())));
+        assert_eq!(read("sqlite:///srv/chat.db"), Ok(StoreUrl::Sqlite("/srv/chat.db".into())));
+        for wrong in
+            ["", "memory", "sqlite:", "sqlite::memory:", "sqlite:a?mode=ro", "mysql://a:b@c/d"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        for right in ["memory:", "sqlite:a b/채팅.db"] {
+            assert_eq!(read(right).expect(right).to_string(), right);
+        }
+    }
+}
