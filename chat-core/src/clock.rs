@@ -17,8 +17,13 @@ pub trait Clock: Send + Sync + 'static {
     /// Time since the clock was made; never goes back.
     fn elapsed(&self) -> Duration;
 
+    /// Is ready once [`elapsed`](Self::elapsed) has reached `deadline`.
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture<'static, ()>;
+
     /// Is ready once [`elapsed`](Self::elapsed) has grown by `time`.
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()>;
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.sleep_until(self.elapsed().saturating_add(time))
+    }
 }
 
 /// The machine's own clock.
@@ -42,8 +47,8 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(time))
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(deadline.saturating_sub(self.elapsed())))
     }
 }
 

@@ -140,6 +140,6 @@ pub enum CloseReason {
     Expired,
     /// Its peer has read nothing for too long.
     NotReading,
-    /// Its session failed.
-    Failed,
+    /// Its peer has said nothing for too long.
+    Silent,
 }

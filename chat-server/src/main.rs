@@ -1,1 +1,55 @@
-fn main() {}
+//! Starts a server by its settings and stops it when it is told to.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use chat_server::app::{self, Parts};
+use chat_server::config::{Flags, LogFormat, Settings};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    match run(&Flags::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // To standard error as it is, because the log may not be set up yet.
+            writeln!(std::io::stderr(), "chat-server: {error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let settings = Settings::load(flags)?;
+    if flags.check {
+        return Ok(write!(std::io::stdout(), "{}", settings.display())?);
+    }
+    set_up_log(&settings)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = app::build(&settings, Parts::default()).await?;
+    tracing::info!("listening; open http://{} in a browser", server.address());
+    tokio::select! {
+        _ = interrupt.recv() => tracing::info!("interrupted; stopping"),
+        _ = terminate.recv() => tracing::info!("told to stop; stopping"),
+    }
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn set_up_log(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&settings.log.filter)?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match settings.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

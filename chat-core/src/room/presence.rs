@@ -64,8 +64,8 @@ impl Hosted {
             return self.answer(reply, Err(Error::not_a_member()));
         };
         let user = membership.user.clone();
-        self.answer(reply, Ok(Reply::Done));
         let until = self.now() + self.core.limits.typing;
+        self.answer(reply, Ok(Reply::Done));
         let changed = if on { self.typing.start(&user, until) } else { self.typing.stop(user.id) };
         if changed {
             self.tell_typing(user, on);

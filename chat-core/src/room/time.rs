@@ -39,8 +39,7 @@ impl Hosted {
             ctx.cancel_future(timer);
         }
         self.timer = next.map(|deadline| {
-            let left = deadline.saturating_sub(self.now());
-            let sleep = wrap_future::<_, Room>(self.core.clock.sleep(left));
+            let sleep = wrap_future::<_, Room>(self.core.clock.sleep_until(deadline));
             (deadline, ctx.spawn(sleep.map(|(), room, ctx| room.time_passed(ctx))))
         });
     }

@@ -66,14 +66,17 @@ pub(super) enum What {
 }
 
 impl What {
+    /// Whose write it is.
+    pub(super) fn user(&self) -> UserId {
+        match self {
+            Self::Send { from, .. } => from.id,
+            Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
+        }
+    }
+
     /// Whose membership it changes.
     fn moves(&self) -> Option<UserId> {
-        match self {
-            Self::Send { .. } => None,
-            Self::Join { membership, .. } | Self::Leave { membership, .. } => {
-                Some(membership.user.id)
-            }
-        }
+        (!matches!(self, Self::Send { .. })).then(|| self.user())
     }
 }
 

@@ -300,12 +300,16 @@ impl Hosted {
             Ok((messages, changes))
         };
         ctx.spawn(wrap_future::<_, Room>(read).map(|read, room, ctx| {
-            room.with_hosted(ctx, |hosted, _| hosted.checked(read));
+            room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
         }));
     }
 
     /// What the store had and the room did not is shown now: it is committed.
-    fn checked(&mut self, read: Result<(Vec<Message>, Vec<Change>), StoreError>) {
+    fn checked(
+        &mut self,
+        read: Result<(Vec<Message>, Vec<Change>), StoreError>,
+        ctx: &mut Context<Room>,
+    ) {
         self.writes.under_way = UnderWay::Nothing;
         match read {
             Ok((messages, changes)) => {
@@ -320,10 +324,34 @@ impl Hosted {
                     self.tell_change(&change);
                 }
                 self.writes.unsure = full;
+                self.look_again(ctx);
             }
             Err(error) => {
                 tracing::error!(%error, room = %self.id, "could not read where a room stands");
                 self.refuse_waiting(&Error::unavailable());
+            }
+        }
+    }
+
+    /// Looks at what waits again, because memberships may have changed in the store: what has come about
+    /// already is not written a second time.
+    fn look_again(&mut self, ctx: &mut Context<Room>) {
+        for pending in std::mem::take(&mut self.writes.queue) {
+            let user = pending.what.user();
+            let member = self.roster.membership(user).is_some();
+            match pending.what {
+                What::Send { .. } if !member => self.fail(pending.what, &Error::not_a_member()),
+                What::Join { entering, .. } if member => {
+                    self.catch_up(*entering, None, ctx);
+                    self.go_on(user, ctx);
+                }
+                What::Leave { reply, .. } if !member => {
+                    if let Some(reply) = reply {
+                        self.answer(reply, Ok(Reply::Done));
+                    }
+                    self.go_on(user, ctx);
+                }
+                _ => self.writes.queue.push_back(pending),
             }
         }
     }

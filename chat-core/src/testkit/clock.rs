@@ -70,13 +70,12 @@ impl Clock for FakeClock {
         self.state().elapsed
     }
 
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+    fn sleep_until(&self, until: Duration) -> BoxFuture<'static, ()> {
         let mut state = self.state();
-        if time.is_zero() {
+        if until <= state.elapsed {
             return futures_util::future::ready(()).boxed();
         }
         let (sleeper, woken) = oneshot::channel();
-        let until = state.elapsed + time;
         state.sleepers.retain(|(_, sleeper)| !sleeper.is_closed());
         state.sleepers.push((until, sleeper));
         woken.map(|_| ()).boxed()

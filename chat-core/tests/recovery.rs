@@ -1,0 +1,194 @@
+//! G4 recovery and G7 slow readers: who comes back gets exactly what it missed, or is told what to do.
+
+mod support;
+
+use chat_core::{
+    After, Behind, ChangeKind, Command, Cursor, Event, HistoryAt, HistoryQuery, Joined, Limits,
+    MemoryStore, Presence, Reply,
+};
+use support::{draft, engine, engine_with, until};
+
+fn seqs(joined: &Joined) -> Vec<u64> {
+    joined.messages.iter().map(|message| message.seq).collect()
+}
+
+fn known(seq: u64, change: u64) -> After {
+    After::Cursor(Cursor::new(seq, change))
+}
+
+#[tokio::test]
+async fn a_member_gets_exactly_what_it_missed() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    for n in 1..=5 {
+        ann.session.send(room, draft(&format!("m{n}"))).await.expect("sent");
+    }
+    let carol = bench.joined("Carol", room).await;
+    carol.session.leave(room).await.expect("left");
+    // Changes: Ann 1, Bob 2, Carol joined 3, Carol left 4.
+    let back = bob.session.join(room, known(2, 2)).await.expect("back");
+    assert_eq!((seqs(&back), back.cursor), (vec![3, 4, 5], Cursor::new(5, 4)));
+    let changes: Vec<_> = back.changes.iter().map(|change| change.kind.as_str()).collect();
+    assert_eq!(changes, ["joined", "left"]);
+    assert!(matches!(&back.changes[0].kind, ChangeKind::Joined(m) if &*m.user.name == "Carol"));
+    let nothing = bob.session.join(room, known(5, 4)).await.expect("back");
+    assert!(nothing.messages.is_empty() && nothing.changes.is_empty() && !nothing.reset);
+    for after in [known(6, 4), known(5, 5), known(u64::MAX >> 1, 0)] {
+        let reset = bob.session.join(room, after).await.expect("back");
+        assert!(reset.reset, "{after:?} is not this room's");
+        assert_eq!((seqs(&reset), reset.cursor), ((1..=5).collect(), Cursor::new(5, 4)));
+    }
+}
+
+#[tokio::test]
+async fn what_memory_has_forgotten_comes_from_the_store() {
+    let store = MemoryStore::default();
+    let bench = engine_with(store.clone(), Limits { kept_bytes: 40, ..Limits::default() });
+    let (room, ann) = bench.room("Ann").await;
+    for n in 1..=500 {
+        ann.session.send(room, draft(&format!("m{n}"))).await.expect("sent");
+    }
+    let reads = bench.engine.stats().store.reads;
+    let back = ann.session.join(room, known(450, 1)).await.expect("back");
+    assert_eq!(seqs(&back), (451..=500).collect::<Vec<_>>());
+    assert!(bench.engine.stats().store.reads > reads, "memory keeps 40 bytes");
+    assert_eq!(back.behind, None);
+    let far = ann.session.join(room, known(100, 1)).await.expect("back");
+    assert_eq!(far.behind, Some(Behind { after: 100, until: 300 }));
+    assert_eq!(seqs(&far), (301..=500).collect::<Vec<_>>());
+    // What it is behind with is in the history.
+    let query = HistoryQuery { at: HistoryAt::After(100), limit: 200 };
+    let page = ann.session.history(room, query).await.expect("a page");
+    let paged: Vec<_> = page.messages.iter().map(|message| message.seq).collect();
+    assert_eq!(paged, (101..=300).collect::<Vec<_>>());
+    // After a restart the same cursor gives the same.
+    bench.engine.stop().await;
+    let bench = engine_with(store, Limits::default());
+    let ann = bench.connect_as(ann.session.user().clone());
+    let back = ann.session.join(room, known(450, 1)).await.expect("back");
+    assert_eq!(seqs(&back), (451..=500).collect::<Vec<_>>());
+}
+
+/// Readers join while messages pour in: what the answer holds and what is heard afterwards meet exactly.
+#[tokio::test]
+async fn the_answer_and_what_follows_meet_without_gap_or_double() {
+    for kept_bytes in [usize::MAX, 30] {
+        let limits = Limits { kept_bytes, ..Limits::default() };
+        let bench = engine_with(MemoryStore::default(), limits);
+        let (room, ann) = bench.room("Ann").await;
+        let bob = bench.joined("Bob", room).await.session.user().clone();
+        let session = ann.session.clone();
+        let pouring = tokio::spawn(async move {
+            for n in 1..=400 {
+                session.send(room, draft(&n.to_string())).await.expect("sent");
+            }
+        });
+        let mut readers = Vec::new();
+        while !pouring.is_finished() {
+            let reader = bench.connect_as(bob.clone());
+            let joined = reader.session.join(room, known(0, 0)).await.expect("in it");
+            readers.push((reader, joined));
+            tokio::task::yield_now().await;
+        }
+        pouring.await.expect("no panic");
+        assert!(readers.len() > 3);
+        for (mut reader, joined) in readers {
+            let mut next = joined.behind.map_or(0, |behind| behind.until) + 1;
+            for seq in seqs(&joined) {
+                assert_eq!(seq, next, "in the answer");
+                next += 1;
+            }
+            assert_eq!(joined.cursor.seq + 1, next);
+            while next <= 400 {
+                assert_eq!(reader.message().await.0, next, "heard afterwards");
+                next += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_rooms_are_resumed_at_once_each_in_its_place() {
+    let bench = engine();
+    let (first, ann) = bench.room("Ann").await;
+    let (second, bob) = bench.room("Bob").await;
+    for session in [&ann.session, &bob.session] {
+        for room in [first, second] {
+            session.join(room, After::Nothing).await.expect("in it");
+            session.send(room, draft("hi")).await.expect("sent");
+        }
+    }
+    let mut again = bench.connect_as(ann.session.user().clone());
+    let rooms = vec![
+        (first, Cursor::new(1, 1)),
+        (second, Cursor::default()),
+        (chat_core::RoomId::new(), Cursor::default()),
+    ];
+    let reply = again.session.ask(Command::Resume(rooms)).await.expect("an answer");
+    assert!(matches!(reply, Reply::Resumed { resumed: 2, failed: 1 }), "{reply:?}");
+    let mut resumed = Vec::new();
+    while resumed.len() < 3 {
+        if let Event::Resumed { room, result } = &*again.event().await {
+            resumed.push((*room, result.as_ref().map(|joined| seqs(joined)).map_err(|e| e.code())));
+        }
+    }
+    assert!(resumed.contains(&(first, Ok(vec![2]))), "{resumed:?}");
+    assert!(resumed.contains(&(second, Ok(vec![1, 2]))), "{resumed:?}");
+    bob.session.send(second, draft("more")).await.expect("sent");
+    assert_eq!(again.message().await, (3, "more".into()));
+    // Somebody who is no member does not become one by coming back.
+    let mut eve = bench.connect("Eve");
+    let reply = eve.session.ask(Command::Resume(vec![(first, Cursor::default())])).await;
+    assert!(matches!(reply, Ok(Reply::Resumed { resumed: 0, failed: 1 })));
+    assert!(matches!(&*eve.event().await, Event::Resumed { result: Err(_), .. }));
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_is_told_and_catches_up() {
+    let limits = Limits { outbox_bytes: 4_096, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (room, ann) = bench.room("Ann").await;
+    let mut fast = bench.joined("Fast", room).await;
+    let mut slow = bench.joined("Slow", room).await;
+    for n in 1..=300 {
+        ann.session.send(room, draft(&format!("message {n}"))).await.expect("sent");
+        assert_eq!(fast.message().await.0, n, "nobody is delayed");
+    }
+    assert!(slow.inbox.waiting() < 3 * 4_096, "bounded: {}", slow.inbox.waiting());
+    // It hears a beginning, then that it is behind, then nothing of the room.
+    let mut last = 0;
+    let after = loop {
+        match &*slow.event().await {
+            Event::Message { message, .. } => {
+                assert_eq!(message.seq, last + 1);
+                last = message.seq;
+            }
+            Event::Behind { after, .. } => break *after,
+            _ => {}
+        }
+    };
+    assert_eq!(after.seq, last);
+    assert!(last < 300 && slow.waiting().is_empty());
+    let back = slow.session.join(room, After::Cursor(after)).await.expect("back");
+    let first = back.behind.map_or(last, |behind| behind.until) + 1;
+    assert_eq!(seqs(&back), (first..=300).collect::<Vec<_>>());
+    ann.session.send(room, draft("live again")).await.expect("sent");
+    assert_eq!(slow.message().await, (301, "live again".into()));
+}
+
+#[tokio::test]
+async fn an_inbox_that_is_dropped_ends_its_session() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    drop(bob.inbox);
+    ann.session.send(room, draft("anybody?")).await.expect("sent");
+    until("Bob's session has ended", async || bench.engine.stats().sessions == 1).await;
+    loop {
+        if let Event::Presence { user, presence: Presence::Offline, .. } = &*ann.event().await {
+            assert_eq!(&*user.name, "Bob");
+            break;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the tests of the whole engine share.
+
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::testkit::{FakeClock, Faults, FaultyStore};
+use chat_core::{
+    After, Draft, Engine, Event, Inbox, Limits, MemoryStore, Name, NewRoom, RoomId, Session, Store,
+    User, UserId,
+};
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::timeout;
+
+/// How long a test waits for something that must come, before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn user(name: &str) -> User {
+    User::new(UserId::new(), Name::new(name).expect("a good name"))
+}
+
+pub fn draft(text: &str) -> Draft {
+    Draft::text(text).expect("a good text")
+}
+
+pub fn keyed(text: &str, key: &str) -> Draft {
+    draft(text).key(key).expect("a good key")
+}
+
+/// An engine with a clock moved by hand.
+pub struct Bench {
+    pub engine: Engine,
+    pub clock: FakeClock,
+}
+
+pub fn engine_with(store: impl Store, limits: Limits) -> Bench {
+    let clock = FakeClock::default();
+    let shared = Arc::new(clock.clone());
+    let engine = Engine::builder().store(store).limits(limits).clock(shared).threads(2);
+    Bench { engine: engine.start().expect("an engine"), clock }
+}
+
+pub fn engine() -> Bench {
+    engine_with(MemoryStore::default(), Limits::default())
+}
+
+/// An engine whose store fails on demand.
+pub fn faulty() -> (Bench, Faults) {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    (engine_with(store, Limits::default()), faults)
+}
+
+/// A connected user and what it hears.
+pub struct Guest {
+    pub session: Session,
+    pub inbox: Inbox<Arc<Event>>,
+}
+
+impl Guest {
+    /// The next event; fails the test if none comes.
+    pub async fn event(&mut self) -> Arc<Event> {
+        timeout(PATIENCE, self.inbox.next()).await.expect("an event in time").expect("an event")
+    }
+
+    /// The next message event, others passed over: its seq and text.
+    pub async fn message(&mut self) -> (u64, String) {
+        loop {
+            if let Event::Message { message, .. } = &*self.event().await {
+                return (message.seq, message.text.to_string());
+            }
+        }
+    }
+
+    /// What is there already.
+    pub fn waiting(&mut self) -> Vec<Arc<Event>> {
+        std::iter::from_fn(|| self.inbox.next().now_or_never().flatten()).collect()
+    }
+}
+
+impl Bench {
+    pub fn connect(&self, name: &str) -> Guest {
+        self.connect_as(user(name))
+    }
+
+    pub fn connect_as(&self, user: User) -> Guest {
+        let (session, inbox) = self.engine.connect(user).expect("a session");
+        Guest { session, inbox }
+    }
+
+    /// A new room, and its owner in it.
+    pub async fn room(&self, owner: &str) -> (RoomId, Guest) {
+        self.room_of(owner, NewRoom::open("room").expect("a good title")).await
+    }
+
+    pub async fn room_of(&self, owner: &str, new: NewRoom) -> (RoomId, Guest) {
+        let owner = self.connect(owner);
+        let room = self.engine.open_room(owner.session.user(), new).await.expect("a room").info.id;
+        owner.session.join(room, After::Nothing).await.expect("in it");
+        (room, owner)
+    }
+
+    /// Somebody who has joined.
+    pub async fn joined(&self, name: &str, room: RoomId) -> Guest {
+        let guest = self.connect(name);
+        guest.session.join(room, After::Nothing).await.expect("in it");
+        guest
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}

@@ -1,0 +1,63 @@
+//! What comes with a request: a JSON body or a query string as [`Fields`], and ids in the path.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest};
+use chat_core::RoomId;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::http::MOST_BODY;
+use crate::protocol::{Fields, Problem};
+
+/// The fields of a JSON body.
+pub(super) struct Body(pub(super) Fields);
+
+impl FromRequest for Body {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return ready(Err(Problem::unsupported_media_type())).boxed_local();
+        }
+        let bytes = Bytes::from_request(request, payload);
+        let read = async move {
+            // A body that breaks off reaches nobody; what is left is one that is too large.
+            let bytes = bytes.await.map_err(|_| Problem::too_large(MOST_BODY))?;
+            Fields::from_json(&bytes).map(Self)
+        };
+        read.boxed_local()
+    }
+}
+
+/// The fields of the query string.
+pub(super) struct Query(pub(super) Fields);
+
+impl FromRequest for Query {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Fields::from_query(request.query_string()).map(Self))
+    }
+}
+
+/// The room in the path.
+pub(super) struct Room(pub(super) RoomId);
+
+impl FromRequest for Room {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().query("room").parse();
+        let wrong = |_| Problem::bad_request("the room in the address must be a UUID").at("room");
+        ready(id.map(Self).map_err(wrong))
+    }
+}

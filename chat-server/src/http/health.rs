@@ -1,0 +1,15 @@
+//! Whether the process can serve, for whoever watches over it.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+use serde_json::json;
+
+use crate::http::resource;
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.service(resource("/healthz").route(web::get().to(healthz)));
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}

@@ -1,0 +1,79 @@
+//! The HTTP interface: one file a resource, the data it takes and gives beside its handlers. Everything is
+//! asked of the engine; nothing here knows a store.
+
+mod body;
+mod health;
+mod members;
+mod messages;
+mod page;
+mod problem;
+mod rooms;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::{self, ServiceConfig};
+use chat_core::{Clock, Engine};
+
+use crate::auth::{Admit, Tokens};
+pub use crate::http::rooms::Lists;
+use crate::protocol::Problem;
+
+/// The most bytes that a request's body may have.
+const MOST_BODY: usize = 65_536;
+
+/// What the HTTP interface needs.
+pub struct Api {
+    /// The engine.
+    pub engine: Engine,
+    /// Signs new tokens.
+    pub tokens: Tokens,
+    /// Knows users by their tokens.
+    pub gate: Arc<dyn Admit>,
+    /// The engine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whether anybody may become a guest.
+    pub guests: bool,
+    /// How long a guest's token lasts.
+    pub guest_ttl: Duration,
+}
+
+/// Adds the interface to an `App`, one for each worker.
+pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let gate = web::Data::from(Arc::clone(&api.gate));
+    let api = web::Data::from(Arc::clone(api));
+    let lists = web::Data::new(lists.clone());
+    move |config| {
+        let calls = web::scope("/api/v1")
+            .app_data(web::PayloadConfig::new(MOST_BODY))
+            .configure(tokens::configure)
+            .configure(rooms::configure)
+            .configure(members::configure)
+            .configure(messages::configure)
+            .default_service(web::to(not_found));
+        config
+            .app_data(gate)
+            .app_data(api)
+            .app_data(lists)
+            .configure(health::configure)
+            .service(calls)
+            .configure(page::configure)
+            .default_service(web::to(not_found));
+    }
+}
+
+async fn not_found() -> Problem {
+    Problem::not_found()
+}
+
+/// A resource that answers methods it does not have like every other error.
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| async { Problem::method_not_allowed() }))
+}
+
+/// The engine gave another command's reply: a fault of ours.
+fn unexpected(reply: &chat_core::Reply) -> Problem {
+    tracing::error!(?reply, "a request got another command's reply");
+    chat_core::Error::new(chat_core::Code::Internal, "the server answered something else").into()
+}

@@ -1,0 +1,222 @@
+//! What clients say, from JSON to the engine's words.
+
+use chat_core::{
+    After, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Name, NewRoom, Presence,
+    RoomCommand, Title,
+};
+
+use crate::protocol::Problem;
+use crate::protocol::fields::{Fields, checked, missing, parse_id};
+
+/// One frame from a client.
+#[derive(Debug)]
+pub struct Asked {
+    /// What the client calls it.
+    pub id: u64,
+    /// What it asks.
+    pub request: Request,
+}
+
+/// What a frame asks.
+#[derive(Debug)]
+pub enum Request {
+    /// To be known by this token. Transports answer it, with [`reply_auth`](super::reply_auth).
+    Auth(String),
+    /// Something of the engine.
+    Command(Command),
+}
+
+/// Reads a frame.
+///
+/// # Errors
+/// What is wrong, and the frame's id if it could be read.
+pub fn parse(text: &[u8]) -> Result<Asked, (Option<u64>, Problem)> {
+    let mut fields = Fields::from_json(text).map_err(|problem| (None, problem))?;
+    let id = fields.number("id").and_then(|id| id.ok_or_else(|| missing("id")));
+    let id = id.map_err(|problem| (None, problem))?;
+    let request = request(fields).map_err(|problem| (Some(id), problem))?;
+    Ok(Asked { id, request })
+}
+
+fn request(mut fields: Fields) -> Result<Request, Problem> {
+    let name = fields.text("do")?.ok_or_else(|| missing("do"))?;
+    let command = match name.as_str() {
+        "auth" => {
+            let token = fields.text("token")?.ok_or_else(|| missing("token"))?;
+            fields.finish()?;
+            return Ok(Request::Auth(token));
+        }
+        "open" => Command::Open(new_room(&mut fields)?),
+        "resume" => Command::Resume(
+            fields
+                .objects("rooms")?
+                .ok_or_else(|| missing("rooms"))?
+                .into_iter()
+                .map(|mut fields| {
+                    let room = fields.room()?;
+                    let after = fields.cursor("after")?.ok_or_else(|| missing("after"))?;
+                    fields.finish().map(|()| (room, after))
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        "presence" => Command::Presence(presence(&mut fields)?),
+        "ping" => Command::Ping,
+        name => match room_command(name, &mut fields) {
+            Some(command) => Command::Room(fields.room()?, command?),
+            None => return Err(Problem::unknown_command(name)),
+        },
+    };
+    fields.finish()?;
+    Ok(Request::Command(command))
+}
+
+fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, Problem>> {
+    let command = match name {
+        "join" => join(fields),
+        "leave" => Ok(RoomCommand::Leave),
+        "send" => draft(fields).map(RoomCommand::Send),
+        "history" => history_query(fields).map(RoomCommand::History),
+        "members" => member_query(fields).map(RoomCommand::Members),
+        "typing" => {
+            let on = fields.flag("on").and_then(|on| on.ok_or_else(|| missing("on")));
+            on.map(RoomCommand::Typing)
+        }
+        _ => return None,
+    };
+    Some(command)
+}
+
+fn join(fields: &mut Fields) -> Result<RoomCommand, Problem> {
+    let after = fields.cursor("after")?.map_or(After::Nothing, After::Cursor);
+    Ok(RoomCommand::Join { after, limit: fields.limit()? })
+}
+
+fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
+    let state = fields.text("state")?.ok_or_else(|| missing("state"))?;
+    let known = [Presence::Online, Presence::Away];
+    known
+        .into_iter()
+        .find(|presence| presence.as_str() == state)
+        .ok_or_else(|| Problem::bad_request("`state` must be \"online\" or \"away\"").at("state"))
+}
+
+/// A room that is to be opened: `title`, `kind`, `ephemeral`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
+    let kind = match fields.text("kind")? {
+        None => Kind::Open,
+        Some(kind) => Kind::parse(&kind).ok_or_else(|| {
+            Problem::bad_request("there is no such kind of room; `open` is one").at("kind")
+        })?,
+    };
+    let ephemeral = fields.flag("ephemeral")?.unwrap_or(false);
+    let title = checked(fields, "title", Title::new)?;
+    Ok(NewRoom { title, kind, ephemeral })
+}
+
+/// A message that is to be written: `text`, `key`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn draft(fields: &mut Fields) -> Result<Draft, Problem> {
+    let key = fields.text("key")?;
+    let draft = checked(fields, "text", Draft::text)?;
+    key.map_or(Ok(draft.clone()), |key| draft.key(key).map_err(Problem::from))
+}
+
+/// Which page of messages: `before`, `after` or `around`, and `limit`.
+///
+/// # Errors
+/// Whatever is wrong with them, and more than one of the first three.
+pub fn history_query(fields: &mut Fields) -> Result<HistoryQuery, Problem> {
+    let places = ["before", "after", "around"];
+    let given: Vec<_> = places.into_iter().filter(|place| fields.has(place)).collect();
+    if let [_, second, ..] = given[..] {
+        let message = "give one of `before`, `after` and `around`, or none for the latest";
+        return Err(Problem::bad_request(message).at(second));
+    }
+    let before = fields.number("before")?.map(HistoryAt::Before);
+    let after = fields.number("after")?.map(HistoryAt::After);
+    let around = fields.number("around")?.map(HistoryAt::Around);
+    let at = before.or(after).or(around).unwrap_or(HistoryAt::End);
+    Ok(HistoryQuery { at, limit: fields.limit()? })
+}
+
+/// Which page of members: `after`, `limit`, `online`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn member_query(fields: &mut Fields) -> Result<MemberQuery, Problem> {
+    let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
+    let online = fields.flag("online")?.unwrap_or(false);
+    Ok(MemberQuery { after, limit: fields.limit()?, online })
+}
+
+/// Who wants to be a guest: `nickname`.
+///
+/// # Errors
+/// Whatever is wrong with it.
+pub fn nickname(fields: &mut Fields) -> Result<Name, Problem> {
+    checked(fields, "nickname", Name::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (Option<u64>, &'static str, Option<String>) {
+        let (id, problem) = parse(text.as_bytes()).unwrap_err();
+        (id, problem.code, problem.field.map(|field| field.into_owned()))
+    }
+
+    const ROOM: &str = "00000000-0000-7000-8000-000000000000";
+
+    #[test]
+    fn names_what_is_wrong() {
+        let field = |name: &str| Some(name.to_owned());
+        assert_eq!(refused("{"), (None, "bad_json", None));
+        assert_eq!(refused("[]"), (None, "bad_request", None));
+        assert_eq!(refused(r#"{"do":"ping"}"#), (None, "bad_request", field("id")));
+        for id in ["-1", "1.5", "\"1\"", "null", "9007199254740992", "1e300"] {
+            let frame = format!(r#"{{"id":{id},"do":"ping"}}"#);
+            assert_eq!(refused(&frame), (None, "bad_request", field("id")), "{id}");
+        }
+        assert_eq!(refused(r#"{"id":1}"#), (Some(1), "bad_request", field("do")));
+        assert_eq!(refused(r#"{"id":1,"do":"x"}"#), (Some(1), "unknown_command", field("do")));
+        assert_eq!(refused(r#"{"id":1,"do":"ping","a":1}"#), (Some(1), "bad_request", field("a")));
+        let cases = [
+            (r#""do":"join""#, "room"),
+            (r#""do":"join","room":"$","after":"x""#, "after"),
+            (r#""do":"join","room":"$","limit":201"#, "limit"),
+            (r#""do":"history","room":"$","before":1,"after":2"#, "after"),
+            (r#""do":"history","room":"$","before":-1"#, "before"),
+            (r#""do":"members","room":"$","after":"x""#, "after"),
+            (r#""do":"typing","room":"$""#, "on"),
+            (r#""do":"presence","state":"offline""#, "state"),
+            (r#""do":"open","title":"a","kind":"secret""#, "kind"),
+            (r#""do":"resume","rooms":[1]"#, "rooms"),
+            (r#""do":"resume","rooms":[{"room":"$"}]"#, "after"),
+            (r#""do":"send","room":"$","text":"a","key":7"#, "key"),
+        ];
+        for (frame, name) in cases {
+            let frame = format!("{{\"id\":1,{}}}", frame.replace('$', ROOM));
+            assert_eq!(refused(&frame), (Some(1), "bad_request", field(name)), "{frame}");
+        }
+    }
+
+    #[test]
+    fn survives_ten_thousand_brackets() {
+        let deep = format!(r#"{{"id":1,"do":{}"#, "[".repeat(10_000));
+        assert_eq!(refused(&deep).1, "bad_json");
+    }
+
+    #[test]
+    fn a_text_of_escapes_fits_a_frame() {
+        let text = r"\ud83d\ude00".repeat(chat_core::limits::TEXT_CHARS);
+        let frame = format!(r#"{{"id":1,"do":"send","room":"{ROOM}","text":"{text}"}}"#);
+        assert!(frame.len() <= 65_536, "{}", frame.len());
+        assert!(parse(frame.as_bytes()).is_ok());
+    }
+}

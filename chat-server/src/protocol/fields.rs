@@ -1,0 +1,194 @@
+//! The fields of a JSON object or a query string, taken one by one. Whatever is missing, of the wrong type or
+//! left over is an error that names the field, so that a typing mistake is found at once.
+
+use chat_core::{Cursor, Error, RoomId, limits};
+use serde_json::{Map, Value};
+
+use crate::protocol::Problem;
+
+/// The greatest whole number that every JSON reader keeps exact: 2^53 − 1 (RFC 8259, section 6).
+pub(super) const GREATEST: u64 = (1 << 53) - 1;
+
+/// Fields that have not been taken yet.
+#[derive(Debug)]
+pub struct Fields {
+    left: Map<String, Value>,
+    /// In a query string every value is text.
+    all_text: bool,
+}
+
+impl Fields {
+    /// The fields of a JSON object.
+    ///
+    /// # Errors
+    /// `bad_json`, or `bad_request` for JSON that is not an object.
+    pub fn from_json(text: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(text).map_err(|cause| Problem::bad_json(&cause))? {
+            Value::Object(left) => Ok(Self { left, all_text: false }),
+            _ => Err(Problem::bad_request("this must be a JSON object: {…}")),
+        }
+    }
+
+    /// The fields of a query string.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not one.
+    pub fn from_query(text: &str) -> Result<Self, Problem> {
+        let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text);
+        let pairs = pairs.map_err(|_| Problem::bad_request("the query string cannot be read"))?;
+        let pairs = pairs.into_inner().into_iter();
+        let left = pairs.map(|(name, value)| (name, Value::String(value))).collect();
+        Ok(Self { left, all_text: true })
+    }
+
+    /// Whether a field is there.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// Takes a text, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not text.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        match self.left.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(name, "text", &other)),
+        }
+    }
+
+    /// Takes a whole number from 0 to 2^53 − 1, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not one.
+    pub fn number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let number = match &value {
+            Value::String(text) if self.all_text => text.parse().ok(),
+            other => other.as_u64(),
+        };
+        let number = number.filter(|number| *number <= GREATEST);
+        number.map(Some).ok_or_else(|| wrong(name, "a whole number from 0 to 2^53 − 1", &value))
+    }
+
+    /// Takes true or false, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is something else.
+    pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
+        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let flag = match &value {
+            Value::String(text) if self.all_text => text.parse().ok(),
+            other => other.as_bool(),
+        };
+        flag.map(Some).ok_or_else(|| wrong(name, "true or false", &value))
+    }
+
+    /// Takes a room's id, which must be there.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn room(&mut self) -> Result<RoomId, Problem> {
+        let text = self.text("room").and_then(|text| text.ok_or_else(|| missing("room")))?;
+        parse_id(&text, "room")
+    }
+
+    /// Takes a cursor, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn cursor(&mut self, name: &'static str) -> Result<Option<Cursor>, Problem> {
+        let parse = |text: String| {
+            text.parse().map_err(|error: chat_core::BadCursor| {
+                Problem::bad_request(format!("`{name}`: {error}")).at(name)
+            })
+        };
+        self.text(name)?.map(parse).transpose()
+    }
+
+    /// Takes the size of a page; [`limits::DEFAULT_PAGE`] if it is not there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is more than [`limits::PAGE`].
+    pub fn limit(&mut self) -> Result<usize, Problem> {
+        let limit = self.number("limit")?.unwrap_or(limits::DEFAULT_PAGE as u64);
+        match usize::try_from(limit) {
+            Ok(limit) if limit <= limits::PAGE => Ok(limit),
+            _ => {
+                let message = format!("`limit` is {limit}; at most {} are allowed", limits::PAGE);
+                let (most, limit) = (Some(limits::PAGE as u64), Some(limit));
+                let problem = Problem::bad_request(message).at("limit");
+                Err(Problem { limit: most, actual: limit, ..problem })
+            }
+        }
+    }
+
+    /// Takes a list, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not a list of objects.
+    pub fn objects(&mut self, name: &'static str) -> Result<Option<Vec<Self>>, Problem> {
+        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let Value::Array(items) = value else { return Err(wrong(name, "a list", &value)) };
+        let object = |item| match item {
+            Value::Object(left) => Ok(Self { left, all_text: false }),
+            other => Err(wrong(name, "a list of objects", &other)),
+        };
+        items.into_iter().map(object).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Says that nothing else is expected.
+    ///
+    /// # Errors
+    /// `bad_request`, naming a field that is left over.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.left.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let name: String = name.chars().take(40).collect();
+                let message = format!("there is no field `{name}` here; leave it out");
+                Err(Problem::bad_request(message).at(name))
+            }
+        }
+    }
+}
+
+/// Reads an id.
+pub(super) fn parse_id<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Problem> {
+    let message = || Problem::bad_request(format!("`{name}` must be an id: a UUID")).at(name);
+    text.parse().map_err(|_| message())
+}
+
+/// A field that must be there is not.
+pub(super) fn missing(name: &'static str) -> Problem {
+    Problem::bad_request(format!("`{name}` is missing")).at(name)
+}
+
+/// The text of a field that must be there, checked by its type.
+pub(super) fn checked<T>(
+    fields: &mut Fields,
+    name: &'static str,
+    check: impl FnOnce(String) -> Result<T, Error>,
+) -> Result<T, Problem> {
+    let text = fields.text(name)?.ok_or_else(|| missing(name))?;
+    check(text).map_err(Problem::from)
+}
+
+fn wrong(name: &'static str, expected: &str, value: &Value) -> Problem {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    let message = if expected == kind || matches!(value, Value::Number(_) | Value::String(_)) {
+        format!("`{name}` must be {expected}; this {kind} is not")
+    } else {
+        format!("`{name}` must be {expected}, not {kind}")
+    };
+    Problem::bad_request(message).at(name)
+}

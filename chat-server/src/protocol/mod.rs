@@ -1,0 +1,18 @@
+//! What goes over every wire, whoever carries it: commands, replies and events as JSON, errors with their
+//! codes, close codes. Written once; `docs/protocol.md` is its contract.
+
+mod close;
+mod command;
+mod error;
+mod fields;
+mod view;
+mod wire;
+
+pub use close::{CloseCode, close_code};
+pub use command::{Asked, Request, draft, history_query, member_query, new_room, nickname, parse};
+pub use error::Problem;
+pub use fields::Fields;
+pub use view::{
+    HistoryView, MemberPageView, MembershipView, MessageView, RoomView, SentView, Time,
+};
+pub use wire::{JsonWire, error, reply_auth};

@@ -1,0 +1,271 @@
+//! The engine's words as JSON: what replies, events and HTTP answers are made of.
+
+use std::sync::Arc;
+
+use chat_core::{
+    Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message, RoomId,
+    Timestamp, User,
+};
+use chrono::SecondsFormat;
+use serde::{Serialize, Serializer};
+
+/// A time: RFC 3339 in UTC, with milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+/// Writes a value as its text form.
+pub(super) fn as_text<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// A room.
+#[derive(Debug, Serialize)]
+pub struct RoomView {
+    #[serde(serialize_with = "as_text")]
+    id: RoomId,
+    title: String,
+    kind: &'static str,
+    ephemeral: bool,
+    created: Time,
+    members: usize,
+    online: usize,
+}
+
+impl From<&chat_core::RoomView> for RoomView {
+    fn from(room: &chat_core::RoomView) -> Self {
+        let chat_core::RoomView { info, counts: Counts { members, online } } = room;
+        Self {
+            id: info.id,
+            title: info.title.to_string(),
+            kind: info.kind.as_str(),
+            ephemeral: info.ephemeral,
+            created: Time(info.created),
+            members: *members,
+            online: *online,
+        }
+    }
+}
+
+/// A user.
+#[derive(Debug, Serialize)]
+pub(super) struct UserView<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: chat_core::UserId,
+    name: &'a str,
+}
+
+impl<'a> From<&'a User> for UserView<'a> {
+    fn from(user: &'a User) -> Self {
+        Self { id: user.id, name: &user.name }
+    }
+}
+
+/// A user as a member.
+#[derive(Debug, Serialize)]
+pub struct MembershipView<'a> {
+    #[serde(flatten)]
+    user: UserView<'a>,
+    role: &'static str,
+}
+
+impl<'a> From<&'a Membership> for MembershipView<'a> {
+    fn from(membership: &'a Membership) -> Self {
+        Self { user: (&membership.user).into(), role: membership.role.as_str() }
+    }
+}
+
+/// A member as it is seen now.
+#[derive(Debug, Serialize)]
+pub(super) struct PresentView<'a> {
+    #[serde(flatten)]
+    membership: MembershipView<'a>,
+    state: &'static str,
+    devices: usize,
+}
+
+impl<'a> From<&'a MemberView> for PresentView<'a> {
+    fn from(member: &'a MemberView) -> Self {
+        Self {
+            membership: (&member.membership).into(),
+            state: member.presence.as_str(),
+            devices: member.devices,
+        }
+    }
+}
+
+/// A message, without the cursor that its event has.
+#[derive(Debug, Serialize)]
+pub struct MessageView<'a> {
+    #[serde(serialize_with = "as_text")]
+    room: RoomId,
+    seq: u64,
+    from: UserView<'a>,
+    text: &'a str,
+    at: Time,
+}
+
+impl<'a> MessageView<'a> {
+    /// The message as this room's.
+    #[must_use]
+    pub fn new(room: RoomId, message: &'a Message) -> Self {
+        Self {
+            room,
+            seq: message.seq,
+            from: (&message.from).into(),
+            text: &message.text,
+            at: Time(message.at),
+        }
+    }
+
+    fn all(room: RoomId, messages: &'a [Arc<Message>]) -> Vec<Self> {
+        messages.iter().map(|message| Self::new(room, message)).collect()
+    }
+}
+
+/// A change, with its own cursor.
+#[derive(Debug, Serialize)]
+pub(super) struct ChangeView<'a> {
+    #[serde(serialize_with = "as_text")]
+    room: RoomId,
+    #[serde(serialize_with = "as_text")]
+    cursor: chat_core::Cursor,
+    change: &'static str,
+    user: UserView<'a>,
+    role: &'static str,
+    at: Time,
+}
+
+impl<'a> ChangeView<'a> {
+    pub(super) fn new(room: RoomId, change: &'a Change) -> Self {
+        let membership = change.kind.membership();
+        Self {
+            room,
+            cursor: change.cursor,
+            change: change.kind.as_str(),
+            user: (&membership.user).into(),
+            role: membership.role.as_str(),
+            at: Time(change.at),
+        }
+    }
+}
+
+/// What a message got.
+#[derive(Debug, Serialize)]
+pub struct SentView {
+    /// Its number in the room.
+    pub seq: u64,
+    /// When the room took it.
+    pub at: Time,
+}
+
+/// A room as somebody finds it.
+#[derive(Debug, Serialize)]
+pub(super) struct JoinedView<'a> {
+    room: RoomView,
+    me: MembershipView<'a>,
+    members: FirstView<'a>,
+    #[serde(serialize_with = "as_text")]
+    cursor: chat_core::Cursor,
+    messages: Vec<MessageView<'a>>,
+    changes: Vec<MissedView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<BehindView>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reset: bool,
+}
+
+/// A change that was missed: as its event, without the counts of a moment that has passed.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum MissedView<'a> {
+    Member(ChangeView<'a>),
+}
+
+#[derive(Debug, Serialize)]
+struct FirstView<'a> {
+    count: usize,
+    online: usize,
+    first: Vec<PresentView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct BehindView {
+    after: u64,
+    until: u64,
+}
+
+impl<'a> From<&'a Joined> for JoinedView<'a> {
+    fn from(joined: &'a Joined) -> Self {
+        let room = joined.room.info.id;
+        let Counts { members: count, online } = joined.room.counts;
+        let changes = joined.changes.iter();
+        Self {
+            room: (&joined.room).into(),
+            me: (&joined.me).into(),
+            members: FirstView {
+                count,
+                online,
+                first: joined.first.iter().map(PresentView::from).collect(),
+            },
+            cursor: joined.cursor,
+            messages: MessageView::all(room, &joined.messages),
+            changes: changes
+                .map(|change| MissedView::Member(ChangeView::new(room, change)))
+                .collect(),
+            behind: joined.behind.map(|Behind { after, until }| BehindView { after, until }),
+            reset: joined.reset,
+        }
+    }
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize)]
+pub struct HistoryView<'a> {
+    messages: Vec<MessageView<'a>>,
+    more: MoreView,
+}
+
+#[derive(Debug, Serialize)]
+struct MoreView {
+    before: bool,
+    after: bool,
+}
+
+impl<'a> From<&'a History> for HistoryView<'a> {
+    fn from(history: &'a History) -> Self {
+        Self {
+            messages: MessageView::all(history.room, &history.messages),
+            more: MoreView { before: history.more_before, after: history.more_after },
+        }
+    }
+}
+
+/// A page of members.
+#[derive(Debug, Serialize)]
+pub struct MemberPageView<'a> {
+    count: usize,
+    online: usize,
+    members: Vec<PresentView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl<'a> From<&'a MemberPage> for MemberPageView<'a> {
+    fn from(page: &'a MemberPage) -> Self {
+        Self {
+            count: page.counts.members,
+            online: page.counts.online,
+            members: page.members.iter().map(PresentView::from).collect(),
+            next: page.next.map(|next| next.to_string()),
+        }
+    }
+}

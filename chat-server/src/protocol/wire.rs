@@ -1,0 +1,211 @@
+//! Replies and events as JSON text frames: the [`Wire`] of every transport that speaks the protocol.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use chat_core::{Counts, Cursor, Event, Presence, Reply, RoomId, Timestamp, User, Wire};
+use serde::Serialize;
+
+use crate::protocol::close_code;
+use crate::protocol::error::Problem;
+use crate::protocol::view::{
+    ChangeView, HistoryView, JoinedView, MemberPageView, MessageView, RoomView, SentView, Time,
+    UserView, as_text,
+};
+
+/// JSON text frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonWire;
+
+impl Wire for JsonWire {
+    type Frame = ByteString;
+
+    fn event(&self, event: &Arc<Event>) -> ByteString {
+        encode(&EventView::from(&**event))
+    }
+
+    fn reply(&self, tag: u64, result: &chat_core::Result<Reply>) -> Option<ByteString> {
+        Some(match result {
+            Ok(reply) => encode(&Answer { id: tag, ok: ReplyView::from(reply) }),
+            Err(refused) => error(Some(tag), refused.clone().into()),
+        })
+    }
+
+    fn size(&self, frame: &ByteString) -> usize {
+        frame.len()
+    }
+}
+
+/// The answer to `auth`.
+#[must_use]
+pub fn reply_auth(id: u64, user: &User, expires: Timestamp) -> ByteString {
+    let ok = AuthView { user: user.into(), expires: Time(expires) };
+    encode(&Answer { id, ok })
+}
+
+/// An error, as the answer to a command if its id is known.
+#[must_use]
+pub fn error(id: Option<u64>, error: Problem) -> ByteString {
+    encode(&Refusal { id, error })
+}
+
+fn encode(value: &impl Serialize) -> ByteString {
+    // Maps with text keys, text, numbers and lists of these are all that is ever given here, and writing
+    // to memory does not fail.
+    serde_json::to_string(value).expect("protocol values are JSON").into()
+}
+
+#[derive(Serialize)]
+struct Answer<T> {
+    id: u64,
+    ok: T,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    error: Problem,
+}
+
+#[derive(Serialize)]
+struct AuthView<'a> {
+    user: UserView<'a>,
+    expires: Time,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ReplyView<'a> {
+    Room { room: RoomView },
+    Joined(Box<JoinedView<'a>>),
+    Resumed { resumed: usize, failed: usize },
+    Sent(SentView),
+    History(HistoryView<'a>),
+    Members(MemberPageView<'a>),
+    Done {},
+    Pong { at: Time },
+}
+
+impl<'a> From<&'a Reply> for ReplyView<'a> {
+    fn from(reply: &'a Reply) -> Self {
+        match reply {
+            Reply::Room(room) => Self::Room { room: room.into() },
+            Reply::Joined(joined) => Self::Joined(Box::new((&**joined).into())),
+            Reply::Resumed { resumed, failed } => {
+                Self::Resumed { resumed: *resumed, failed: *failed }
+            }
+            Reply::Sent { seq, at } => Self::Sent(SentView { seq: *seq, at: Time(*at) }),
+            Reply::History(history) => Self::History(history.into()),
+            Reply::Members(page) => Self::Members(page.into()),
+            Reply::Done => Self::Done {},
+            Reply::Pong(at) => Self::Pong { at: Time(*at) },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum EventView<'a> {
+    Member {
+        #[serde(flatten)]
+        change: ChangeView<'a>,
+        members: usize,
+        online: usize,
+    },
+    Message {
+        #[serde(serialize_with = "as_text")]
+        cursor: Cursor,
+        #[serde(flatten)]
+        message: MessageView<'a>,
+    },
+    Presence {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        user: UserView<'a>,
+        state: &'static str,
+        devices: usize,
+        online: usize,
+    },
+    Summary {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: Cursor,
+        members: usize,
+        online: usize,
+        some: Vec<UserView<'a>>,
+    },
+    Typing {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        user: UserView<'a>,
+        on: bool,
+    },
+    Closed {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        reason: &'static str,
+    },
+    Behind {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        after: Cursor,
+    },
+    Resumed {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ok: Option<Box<JoinedView<'a>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Problem>,
+    },
+    Closing {
+        code: u16,
+        reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+}
+
+impl<'a> From<&'a Event> for EventView<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::Change { room, change, counts: Counts { members, online } } => {
+                let change = ChangeView::new(*room, change);
+                Self::Member { change, members: *members, online: *online }
+            }
+            Event::Message { room, cursor, message } => {
+                Self::Message { cursor: *cursor, message: MessageView::new(*room, message) }
+            }
+            Event::Presence { room, user, presence, devices, online } => Self::Presence {
+                room: *room,
+                user: user.into(),
+                state: Presence::as_str(*presence),
+                devices: *devices,
+                online: *online,
+            },
+            Event::Summary { room, cursor, counts: Counts { members, online }, some } => {
+                let (members, online) = (*members, *online);
+                let some = some.iter().map(UserView::from).collect();
+                Self::Summary { room: *room, cursor: *cursor, members, online, some }
+            }
+            Event::Typing { room, user, on } => {
+                Self::Typing { room: *room, user: user.into(), on: *on }
+            }
+            Event::Closed { room } => Self::Closed { room: *room, reason: "empty" },
+            Event::Behind { room, after } => Self::Behind { room: *room, after: *after },
+            Event::Resumed { room, result } => Self::Resumed {
+                room: *room,
+                ok: result.as_ref().ok().map(|joined| Box::new((&**joined).into())),
+                error: result.as_ref().err().map(|refused| refused.clone().into()),
+            },
+            Event::Closing { reason, retry_after } => {
+                let close = close_code(*reason);
+                let retry_after_ms = retry_after.map(|time| time.as_millis() as u64);
+                Self::Closing { code: close.code, reason: close.reason, retry_after_ms }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! WebSocket: carries the protocol between a socket and a session. Knows frames, pings and close codes; knows
+//! neither what a command means nor where anything is stored.
+
+mod guard;
+mod heartbeat;
+mod portable;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use chat_core::{Clock, Inboxes};
+
+pub use portable::route;
+
+use crate::auth::Admit;
+use crate::protocol::JsonWire;
+
+/// What the sockets of a server share. Cheap to clone.
+#[derive(Clone)]
+pub struct Sockets {
+    /// Who may connect.
+    pub gate: Arc<dyn Admit>,
+    /// The engine's end.
+    pub inboxes: Inboxes<JsonWire>,
+    /// The engine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What a connection may do.
+    pub limits: SocketLimits,
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketLimits {
+    /// The largest frame, and the largest message in fragments, in bytes. 64 KiB.
+    pub frame: usize,
+    /// How long a new connection may take to present its token. 10 s.
+    pub auth: Duration,
+    /// How often a ping is sent. 25 s.
+    pub ping_every: Duration,
+    /// How long after a ping something must have come. 10 s.
+    pub ping_timeout: Duration,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            frame: 65_536,
+            auth: Duration::from_secs(10),
+            ping_every: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): the kernel gives up a connection whose
+/// peer has acknowledged nothing, or has had no room for anything, for this long. Needed wherever
+/// [`route`] is mounted: when a peer stops reading, the HTTP server asks its connection nothing any more, so
+/// only the kernel can end it.
+pub fn user_timeout(
+    timeout: Duration,
+) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
+    move |connection, _| {
+        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+        let socket = socket2::SockRef::from(stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)) {
+            tracing::warn!(%error, "could not set TCP_USER_TIMEOUT");
+        }
+    }
+}

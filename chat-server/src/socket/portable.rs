@@ -1,0 +1,288 @@
+//! The protocol as a WebSocket actor that mounts in any actix-web `App`, with that App's own TLS and
+//! middleware. All of what it needs from actix-web-actors, which its authors have deprecated, is in this
+//! file. It cannot send to a peer that has stopped reading, since the HTTP server then no longer runs it; its
+//! session ends all the same (see `heartbeat.rs`), and the kernel ends the connection (see
+//! [`user_timeout`](super::user_timeout)).
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, StreamHandler,
+};
+use actix_http::ws::{Codec, Item, ProtocolError};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use actix_web_actors::ws::{self, WebsocketContext, WsResponseBuilder};
+use bytestring::ByteString;
+use chat_core::{Inbox, Session};
+use futures_util::future::{AbortHandle, abortable};
+
+use crate::auth::{Identity, bearer};
+use crate::protocol::{
+    Asked, CloseCode, Fields, Problem, Request, close_code, error, parse, reply_auth,
+};
+use crate::socket::Sockets;
+use crate::socket::guard::Guard;
+use crate::socket::heartbeat::Heard;
+
+/// The subprotocol (RFC 6455, section 1.9).
+const SUBPROTOCOL: &str = "chat.v1";
+
+/// The protocol at a path of an actix-web `App`.
+#[must_use]
+pub fn route(path: &str, sockets: Sockets) -> Resource {
+    web::resource(path).app_data(web::Data::new(sockets)).route(web::get().to(upgrade))
+}
+
+/// Answers a handshake. A token in the header or the address is looked at first, so that a bad one is an
+/// HTTP answer.
+async fn upgrade(
+    request: HttpRequest,
+    payload: web::Payload,
+    sockets: web::Data<Sockets>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut query = Fields::from_query(request.query_string())?;
+    let token = match bearer(&request) {
+        Some(token) => Some(token.to_owned()),
+        None => query.text("access_token")?,
+    };
+    let identity = token.map(|token| sockets.gate.admit(&token)).transpose()?;
+    let most = sockets.limits.frame;
+    let (guard, too_big) = Guard::new(payload, most);
+    let connection = Connection {
+        heard: Heard::new(sockets.clock.clone()),
+        sockets: sockets.get_ref().clone(),
+        too_big,
+        session: None,
+        identity,
+        fragments: None,
+        watch: None,
+        closing: false,
+    };
+    WsResponseBuilder::new(connection, &request, guard)
+        .protocols(&[SUBPROTOCOL])
+        .codec(Codec::new().max_size(most))
+        .start()
+}
+
+/// One WebSocket.
+struct Connection {
+    sockets: Sockets,
+    heard: Heard,
+    too_big: Rc<Cell<bool>>,
+    session: Option<Session>,
+    /// Whoever showed a token during the handshake, until the actor starts.
+    identity: Option<Identity>,
+    /// A text message of which only the first fragments have come.
+    fragments: Option<Vec<u8>>,
+    /// Stops the watch over a peer's silence.
+    watch: Option<AbortHandle>,
+    closing: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+    }
+}
+
+type Socket = WebsocketContext<Connection>;
+
+impl Connection {
+    fn close(&mut self, close: CloseCode, ctx: &mut Socket) {
+        if std::mem::replace(&mut self.closing, true) {
+            return;
+        }
+        let description = Some(close.reason.to_owned());
+        ctx.close(Some(ws::CloseReason { code: close.code.into(), description }));
+        ctx.stop();
+    }
+
+    /// Begins the session of somebody who has shown a good token.
+    fn begin(&mut self, identity: &Identity, ctx: &mut Socket) -> Result<(), Problem> {
+        let (session, inbox) = self.sockets.inboxes.connect(identity.user.clone())?;
+        session.renew(Some(identity.expires));
+        ctx.add_stream(Frames(inbox));
+        self.watch(session.clone(), ctx);
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Ends the session of a peer that has fallen silent, whether or not this actor still runs.
+    fn watch(&mut self, session: Session, ctx: &mut Socket) {
+        let (heard, limits, address) = (self.heard.clone(), self.sockets.limits, ctx.address());
+        let (silent, stop) = abortable(async move {
+            let ping = || address.do_send(Ping);
+            heard.silence(limits.ping_every, limits.ping_timeout, ping).await;
+            session.end(chat_core::CloseReason::Silent);
+        });
+        actix_web::rt::spawn(silent);
+        self.watch = Some(stop);
+    }
+
+    fn text(&mut self, text: &[u8], ctx: &mut Socket) {
+        let Asked { id, request } = match parse(text) {
+            Ok(asked) => asked,
+            Err((id, problem)) => return ctx.text(error(id, problem)),
+        };
+        match (request, &self.session) {
+            (Request::Auth(token), _) => self.authenticate(id, &token, ctx),
+            (Request::Command(command), Some(session)) => {
+                if let Err(refused) = session.submit(id, command) {
+                    ctx.text(error(Some(id), refused.into()));
+                }
+            }
+            (Request::Command(_), None) => {
+                let problem = Problem::unauthorized("show a token first: {\"do\":\"auth\",…}");
+                ctx.text(error(Some(id), problem));
+            }
+        }
+    }
+
+    fn authenticate(&mut self, id: u64, token: &str, ctx: &mut Socket) {
+        let identity = match self.sockets.gate.admit(token) {
+            Ok(identity) => identity,
+            Err(problem) => {
+                ctx.text(error(Some(id), problem));
+                return self.close(CloseCode::UNAUTHORIZED, ctx);
+            }
+        };
+        match &self.session {
+            Some(session) if session.user().id != identity.user.id => {
+                let message = "this token is another user's; open another connection for it";
+                return ctx.text(error(Some(id), Problem::unauthorized(message).at("token")));
+            }
+            Some(session) => session.renew(Some(identity.expires)),
+            None => {
+                if let Err(problem) = self.begin(&identity, ctx) {
+                    return ctx.text(error(Some(id), problem));
+                }
+            }
+        }
+        ctx.text(reply_auth(id, &identity.user, identity.expires));
+    }
+
+    /// Puts a fragmented message together. A control frame may come between its fragments; another message
+    /// may not, which the codec sees to.
+    fn fragment(&mut self, item: Item, ctx: &mut Socket) {
+        let (part, last) = match item {
+            Item::FirstBinary(_) => return self.close(CloseCode::NOT_OURS, ctx),
+            Item::FirstText(part) | Item::Continue(part) => (part, false),
+            Item::Last(part) => (part, true),
+        };
+        let message = self.fragments.get_or_insert_default();
+        if message.len() + part.len() > self.sockets.limits.frame {
+            return self.close(CloseCode::TOO_BIG, ctx);
+        }
+        message.extend_from_slice(&part);
+        if !last {
+            return;
+        }
+        let message = self.fragments.take().unwrap_or_default();
+        match std::str::from_utf8(&message) {
+            Ok(text) => self.text(text.as_bytes(), ctx),
+            Err(_) => self.close(CloseCode::NOT_UTF8, ctx),
+        }
+    }
+}
+
+impl Actor for Connection {
+    type Context = Socket;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(identity) = self.identity.take() {
+            if let Err(problem) = self.begin(&identity, ctx) {
+                ctx.text(error(None, problem));
+                self.close(close_code(chat_core::CloseReason::Draining), ctx);
+            }
+            return;
+        }
+        let deadline = wrap_future::<_, Self>(self.sockets.clock.sleep(self.sockets.limits.auth));
+        ctx.spawn(deadline.map(|(), connection, ctx| {
+            if connection.session.is_none() {
+                connection.close(CloseCode::UNAUTHORIZED, ctx);
+            }
+        }));
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ProtocolError>> for Connection {
+    fn handle(&mut self, message: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
+        self.heard.note();
+        match message {
+            Ok(ws::Message::Text(text)) => self.text(text.as_bytes(), ctx),
+            Ok(ws::Message::Continuation(item)) => self.fragment(item, ctx),
+            Ok(ws::Message::Binary(_)) => self.close(CloseCode::NOT_OURS, ctx),
+            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
+            Ok(ws::Message::Close(_)) => self.close(CloseCode::NORMAL, ctx),
+            Err(_) if self.too_big.get() => self.close(CloseCode::TOO_BIG, ctx),
+            Err(ProtocolError::Overflow) => self.close(CloseCode::TOO_BIG, ctx),
+            Err(ProtocolError::Io(cause)) if is_not_utf8(&cause) => {
+                self.close(CloseCode::NOT_UTF8, ctx);
+            }
+            Err(_) => self.close(CloseCode::PROTOCOL, ctx),
+        }
+    }
+
+    /// The peer has gone without a word.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+/// The codec reports text that is not UTF-8 as an error without a source, by its words alone.
+fn is_not_utf8(cause: &std::io::Error) -> bool {
+    cause.to_string().contains("utf-8")
+}
+
+/// What the session's fan-out has to say.
+struct Frames(Inbox<ByteString>);
+
+impl futures_util::Stream for Frames {
+    type Item = Frame;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Frame>> {
+        let next = std::task::ready!(std::pin::Pin::new(&mut self.0).poll_next(context));
+        std::task::Poll::Ready(match (next, self.0.closed()) {
+            (Some(text), _) => Some(Frame::Text(text)),
+            (None, Some(reason)) => Some(Frame::End(reason)),
+            (None, None) => None,
+        })
+    }
+}
+
+/// A frame to send, or the reason why there will be no more.
+enum Frame {
+    Text(ByteString),
+    End(chat_core::CloseReason),
+}
+
+impl StreamHandler<Frame> for Connection {
+    fn handle(&mut self, frame: Frame, ctx: &mut Self::Context) {
+        match frame {
+            Frame::Text(text) => ctx.text(text),
+            Frame::End(reason) => self.close(close_code(reason), ctx),
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ping;
+
+impl Handler<Ping> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, ctx: &mut Self::Context) {
+        ctx.ping(b"");
+    }
+}

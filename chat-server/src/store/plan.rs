@@ -1,0 +1,128 @@
+//! Decides what a commit writes: numbers the writes, finds keys that were used before, and sums up
+//! memberships. Pure: what the database knows is passed in, and nothing here waits.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use chat_core::{
+    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Outcome, Role,
+    RoomKey, Text, Timestamp, User, UserId, Write,
+};
+
+/// Where rooms stand. A room that is not in it does not exist, or no longer.
+pub(super) type Ends = HashMap<RoomKey, Cursor>;
+
+/// A client key, in bytes, and the room and user it counts for.
+pub(super) type KeyOf<'a> = (RoomKey, UserId, &'a [u8]);
+
+/// The message that took a key: what stands for its contents, its `seq` and its time.
+pub(super) type FirstUse = (Fingerprint, u64, Timestamp);
+
+/// Keys that were used before.
+pub(super) type Keys<'a> = HashMap<KeyOf<'a>, FirstUse>;
+
+/// What a commit writes, and what to answer once it is committed.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) rows: Rows<'a>,
+    /// Where the rooms stand with it.
+    pub(super) ends: Ends,
+    /// One for each batch.
+    pub(super) outcomes: Vec<BatchOutcome>,
+}
+
+/// The rows of a commit, each kind in the order of writing.
+#[derive(Debug, Default)]
+pub(super) struct Rows<'a> {
+    pub(super) messages: Vec<NewMessage<'a>>,
+    pub(super) changes: Vec<NewChange>,
+    /// How each touched membership ends up: with a role, or with none.
+    pub(super) members: HashMap<(RoomKey, UserId), Option<Role>>,
+}
+
+/// A message with its number.
+#[derive(Debug)]
+pub(super) struct NewMessage<'a> {
+    pub(super) room: RoomKey,
+    pub(super) seq: u64,
+    pub(super) from: &'a User,
+    pub(super) text: &'a Text,
+    pub(super) at: Timestamp,
+    pub(super) key: Option<(&'a ClientKey, Fingerprint)>,
+}
+
+/// A change with its number.
+#[derive(Debug)]
+pub(super) struct NewChange {
+    pub(super) room: RoomKey,
+    pub(super) change: Change,
+}
+
+impl<'a> Plan<'a> {
+    /// What to write if rooms stand at `ends` and these `keys` were used before.
+    pub(super) fn new(batches: &'a [Batch], mut ends: Ends, mut keys: Keys<'a>) -> Self {
+        let mut rows = Rows::default();
+        let outcomes = batches.iter().map(|batch| match ends.get_mut(&batch.room) {
+            None => BatchOutcome::Gone,
+            Some(end) if *end != batch.after => BatchOutcome::Fenced,
+            Some(end) => {
+                let writes = batch.writes.iter();
+                BatchOutcome::Done(
+                    writes.map(|write| rows.write(batch.room, end, &mut keys, write)).collect(),
+                )
+            }
+        });
+        let outcomes = outcomes.collect();
+        Self { rows, ends, outcomes }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// Everybody whose name the rows refer to.
+    pub(super) fn users(&self) -> impl Iterator<Item = &User> {
+        let authors = self.messages.iter().map(|message| message.from);
+        authors.chain(self.changes.iter().map(|new| &new.change.kind.membership().user))
+    }
+
+    fn write(
+        &mut self,
+        room: RoomKey,
+        end: &mut Cursor,
+        keys: &mut Keys<'a>,
+        write: &'a Write,
+    ) -> Outcome {
+        match write {
+            Write::Message { from, text, at, key } => {
+                let seq = end.seq + 1;
+                if let Some((key, fingerprint)) = key {
+                    match keys.entry((room, from.id, key.as_str().as_bytes())) {
+                        Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
+                        Entry::Vacant(entry) => entry.insert((*fingerprint, seq, *at)),
+                    };
+                }
+                let key = key.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
+                self.messages.push(NewMessage { room, seq, from, text, at: *at, key });
+                end.seq = seq;
+            }
+            Write::Join { membership, at } => {
+                self.members.insert((room, membership.user.id), Some(membership.role));
+                self.change(room, end, ChangeKind::Joined(membership.clone()), *at);
+            }
+            Write::Leave { membership, at } => {
+                self.members.insert((room, membership.user.id), None);
+                self.change(room, end, ChangeKind::Left(membership.clone()), *at);
+            }
+        }
+        Outcome::Stored(*end)
+    }
+
+    fn change(&mut self, room: RoomKey, end: &mut Cursor, kind: ChangeKind, at: Timestamp) {
+        end.change += 1;
+        self.changes.push(NewChange { room, change: Change { cursor: *end, kind, at } });
+    }
+}
+
+/// What a message is answered whose key was used by an earlier one.
+fn repeated((first, seq, at): FirstUse, fingerprint: Fingerprint) -> Outcome {
+    if first == fingerprint { Outcome::Seen { seq, at } } else { Outcome::KeyConflict }
+}

@@ -1,0 +1,208 @@
+//! Rows as they come out of a database, and how they become the engine's plain data again. The same
+//! for every database; the column names are those of [`selects`](super::selects).
+
+use chat_core::{
+    Change, ChangeKind, Cursor, Fingerprint, Kind, Listed, Membership, Message, Name, Role, RoomId,
+    RoomInfo, RoomKey, Text, Timestamp, Title, User, UserId,
+};
+use sqlx::FromRow;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::plan::{FirstUse, KeyOf};
+
+/// A stored value is none that this version wrote.
+#[derive(Debug, Error)]
+#[error(
+    "a stored {0} cannot be read; was the database changed by hand, or written by a newer version?"
+)]
+pub(super) struct Unreadable(&'static str);
+
+#[derive(FromRow)]
+pub(super) struct RoomRow {
+    room: i64,
+    seq: i64,
+    number: i64,
+    #[sqlx(flatten)]
+    info: InfoRow,
+}
+
+impl RoomRow {
+    pub(super) fn read(self) -> Result<(RoomKey, RoomInfo, Cursor), Unreadable> {
+        Ok((RoomKey(self.room), self.info.read()?, cursor(self.seq, self.number)?))
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ListedRow {
+    members: i64,
+    #[sqlx(flatten)]
+    info: InfoRow,
+}
+
+impl ListedRow {
+    pub(super) fn read(self) -> Result<Listed, Unreadable> {
+        let members = usize::try_from(self.members).map_err(|_| Unreadable("count"))?;
+        Ok(Listed { info: self.info.read()?, members })
+    }
+}
+
+#[derive(FromRow)]
+struct InfoRow {
+    public_id: Vec<u8>,
+    title: String,
+    kind: String,
+    ephemeral: bool,
+    created_ms: i64,
+}
+
+impl InfoRow {
+    fn read(self) -> Result<RoomInfo, Unreadable> {
+        Ok(RoomInfo {
+            id: room_id(&self.public_id)?,
+            title: Title::new(self.title).map_err(|_| Unreadable("title"))?,
+            kind: Kind::parse(&self.kind).ok_or(Unreadable("kind of room"))?,
+            ephemeral: self.ephemeral,
+            created: time(self.created_ms)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct MemberRow {
+    user: Vec<u8>,
+    name: String,
+    role: String,
+}
+
+impl MemberRow {
+    pub(super) fn read(self) -> Result<Membership, Unreadable> {
+        let role = Role::parse(&self.role).ok_or(Unreadable("role"))?;
+        Ok(Membership { user: user(&self.user, self.name)?, role })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct MessageRow {
+    seq: i64,
+    sender: Vec<u8>,
+    name: String,
+    text: String,
+    at_ms: i64,
+}
+
+impl MessageRow {
+    pub(super) fn read(self) -> Result<Message, Unreadable> {
+        Ok(Message {
+            seq: number(self.seq)?,
+            from: user(&self.sender, self.name)?,
+            text: Text::new(self.text).map_err(|_| Unreadable("text"))?,
+            at: time(self.at_ms)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ChangeRow {
+    number: i64,
+    seq: i64,
+    kind: String,
+    at_ms: i64,
+    #[sqlx(flatten)]
+    member: MemberRow,
+}
+
+impl ChangeRow {
+    pub(super) fn read(self) -> Result<Change, Unreadable> {
+        let kind = ChangeKind::parse(&self.kind, self.member.read()?);
+        Ok(Change {
+            cursor: cursor(self.seq, self.number)?,
+            kind: kind.ok_or(Unreadable("kind of change"))?,
+            at: time(self.at_ms)?,
+        })
+    }
+}
+
+/// Where a room stands.
+#[derive(FromRow)]
+pub(super) struct EndRow {
+    room: i64,
+    seq: i64,
+    number: i64,
+}
+
+impl EndRow {
+    pub(super) fn read(self) -> Result<(RoomKey, Cursor), Unreadable> {
+        Ok((RoomKey(self.room), cursor(self.seq, self.number)?))
+    }
+}
+
+/// A message that took a client key.
+#[derive(FromRow)]
+pub(super) struct KeyRow {
+    room: i64,
+    sender: Vec<u8>,
+    client_key: Vec<u8>,
+    fingerprint: Vec<u8>,
+    seq: i64,
+    at_ms: i64,
+}
+
+impl KeyRow {
+    pub(super) fn read(&self) -> Result<(KeyOf<'_>, FirstUse), Unreadable> {
+        let fingerprint = self.fingerprint.as_slice().try_into();
+        let fingerprint = Fingerprint(fingerprint.map_err(|_| Unreadable("fingerprint"))?);
+        let key = (RoomKey(self.room), user_id(&self.sender)?, self.client_key.as_slice());
+        Ok((key, (fingerprint, number(self.seq)?, time(self.at_ms)?)))
+    }
+}
+
+/// Reads every row of an answer.
+pub(super) fn read_all<R, T, C: FromIterator<T>>(
+    rows: Vec<R>,
+    read: impl Fn(R) -> Result<T, Unreadable>,
+) -> Result<C, sqlx::Error> {
+    Ok(rows.into_iter().map(read).collect::<Result<_, _>>()?)
+}
+
+impl From<Unreadable> for sqlx::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Decode(unreadable.into())
+    }
+}
+
+/// An id as it is stored.
+pub(super) fn id_bytes(id: Uuid) -> Vec<u8> {
+    id.into_bytes().to_vec()
+}
+
+/// A public id of a room.
+pub(super) fn room_id(bytes: &[u8]) -> Result<RoomId, Unreadable> {
+    Uuid::from_slice(bytes).map(RoomId::from).map_err(|_| Unreadable("room id"))
+}
+
+/// A count as SQL's signed integer. Nothing counted here ever reaches the end of that; as a bound,
+/// what lies beyond it means the same as its end.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn user_id(bytes: &[u8]) -> Result<UserId, Unreadable> {
+    Uuid::from_slice(bytes).map(UserId::from).map_err(|_| Unreadable("user id"))
+}
+
+fn user(id: &[u8], name: String) -> Result<User, Unreadable> {
+    Ok(User::new(user_id(id)?, Name::new(name).map_err(|_| Unreadable("name"))?))
+}
+
+fn number(stored: i64) -> Result<u64, Unreadable> {
+    u64::try_from(stored).map_err(|_| Unreadable("number"))
+}
+
+fn cursor(seq: i64, change: i64) -> Result<Cursor, Unreadable> {
+    Ok(Cursor::new(number(seq)?, number(change)?))
+}
+
+fn time(stored: i64) -> Result<Timestamp, Unreadable> {
+    Timestamp::from_timestamp_millis(stored).ok_or(Unreadable("time"))
+}

@@ -1,0 +1,134 @@
+//! Connections that come, stay silent, and go: who is there must be true at every moment.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use support::{Client, Frame, TestServer, until};
+use tempfile::TempDir;
+
+const PING_EVERY: Duration = Duration::from_secs(25);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[actix_web::test]
+async fn a_closed_connection_leaves_at_once() {
+    let server = TestServer::start().await;
+    let mut ann = server.connect("Ann").await;
+    let room = ann.ok(json!({"do":"open","title":"Lobby"})).await["room"]["id"].clone();
+    ann.ok(json!({"do":"join","room":room})).await;
+    let mut bob = server.connect("Bob").await;
+    bob.ok(json!({"do":"join","room":room})).await;
+    let before = server.server().engine().stats().store;
+    drop(bob);
+    let mut gone = ann.event("presence").await;
+    while gone["state"] != "offline" {
+        gone = ann.event("presence").await;
+    }
+    assert_eq!((gone["user"]["name"].clone(), gone["online"].clone()), (json!("Bob"), json!(1)));
+    let page = ann.ok(json!({"do":"members","room":room})).await;
+    assert_eq!((page["count"].clone(), page["online"].clone()), (json!(2), json!(1)));
+    assert_eq!(server.server().engine().stats().store, before, "presence is nothing to the store");
+    until("only Ann's session is left", async || server.server().engine().stats().sessions == 1)
+        .await;
+}
+
+#[actix_web::test]
+async fn a_frozen_client_is_gone_after_ping_and_timeout() {
+    let server = TestServer::start().await;
+    let mut ann = server.connect("Ann").await;
+    let room = ann.ok(json!({"do":"open","title":"Lobby"})).await["room"]["id"].clone();
+    ann.ok(json!({"do":"join","room":room})).await;
+    // Bob's program hangs: its socket is open, and it reads and answers nothing.
+    let mut bob = server.connect("Bob").await;
+    bob.ok(json!({"do":"join","room":room})).await;
+    until("both wait for their ping", async || server.clock.sleepers(PING_EVERY) == 2).await;
+    server.clock.advance(PING_EVERY);
+    // Ann is pinged, answers while she waits for this reply, and stays.
+    ann.ok(json!({"do":"ping"})).await;
+    until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
+    server.clock.advance(PING_TIMEOUT - Duration::from_millis(1));
+    ann.ok(json!({"do":"ping"})).await;
+    assert_eq!(server.server().engine().stats().sessions, 2, "nobody is thrown out early");
+    server.clock.advance(Duration::from_millis(1));
+    let mut gone = ann.event("presence").await;
+    while gone["state"] != "offline" {
+        gone = ann.event("presence").await;
+    }
+    assert_eq!(gone["user"]["name"], "Bob");
+    assert_eq!(bob.close_code().await, 4408);
+    ann.ok(json!({"do":"ping"})).await;
+}
+
+#[actix_web::test]
+async fn a_connection_without_a_token_is_closed() {
+    let server = TestServer::start().await;
+    let mut nobody = Client::connect(&server.address, None).await;
+    nobody.send(&json!({"id":1,"do":"ping"})).await;
+    assert_eq!(nobody.json().await["error"]["code"], "unauthorized");
+    until("the deadline runs", async || server.clock.sleepers(Duration::from_secs(10)) == 1).await;
+    server.clock.advance(Duration::from_secs(10));
+    assert_eq!(nobody.close_code().await, 4401);
+}
+
+#[actix_web::test]
+async fn a_session_ends_with_its_token_unless_a_newer_one_is_shown() {
+    let data = Arc::new(TempDir::new().expect("a folder"));
+    let server = TestServer::start_in(data, None, &["auth.guest_ttl_s=600"]).await;
+    let guest = server.guest("Ann").await;
+    let mut ann = Client::connect(&server.address, Some(&guest.token)).await;
+    ann.ok(json!({"do":"ping"})).await;
+    let other = server.guest("Eve").await;
+    let refused = ann.refused(json!({"do":"auth","token":other.token})).await;
+    assert_eq!(refused, "unauthorized", "a session does not change hands");
+    ann.ok(json!({"do":"auth","token":guest.token})).await;
+    server.clock.advance(Duration::from_secs(601));
+    assert_eq!(ann.close_code().await, 4401);
+    let mut late = Client::connect(&server.address, None).await;
+    late.send(&json!({"id":1,"do":"auth","token":guest.token})).await;
+    assert_eq!(late.json().await["error"]["code"], "unauthorized");
+    assert_eq!(late.close_code().await, 4401);
+}
+
+#[actix_web::test]
+async fn a_stopping_server_says_when_to_come_back() {
+    let server = TestServer::start().await;
+    let mut ann = server.connect("Ann").await;
+    ann.ok(json!({"do":"ping"})).await;
+    let stopping = actix_web::rt::spawn(server.stop());
+    let closing = ann.event("closing").await;
+    assert_eq!(closing["code"], 1001);
+    assert!(closing["retry_after_ms"].as_u64().is_some_and(|ms| ms <= 5_000), "{closing}");
+    assert_eq!(ann.close_code().await, 1001);
+    assert!(matches!(ann.next().await, Frame::End));
+    stopping.await.expect("it stops");
+}
+
+#[actix_web::test]
+async fn an_ephemeral_room_lives_as_long_as_its_members() {
+    let server = TestServer::start().await;
+    let mut ann = server.connect("Ann").await;
+    let open = json!({"do":"open","title":"Tea","ephemeral":true});
+    let room = ann.ok(open).await["room"]["id"].clone();
+    ann.ok(json!({"do":"join","room":room})).await;
+    ann.ok(json!({"do":"send","room":room,"text":"hi"})).await;
+    let mut bob = server.connect("Bob").await;
+    bob.ok(json!({"do":"join","room":room})).await;
+    drop(ann);
+    // Ann is away; her membership outlasts it by the grace period only.
+    while bob.event("presence").await["state"] != "offline" {}
+    let grace = Duration::from_secs(30);
+    until("her grace runs", async || server.clock.sleepers(grace) == 1).await;
+    server.clock.advance(grace);
+    let left = bob.event("member").await;
+    assert_eq!(
+        (left["change"].clone(), left["user"]["name"].clone()),
+        (json!("left"), json!("Ann"))
+    );
+    bob.ok(json!({"do":"leave","room":room})).await;
+    until("the room is gone", async || {
+        bob.ask(json!({"do":"join","room":room})).await["error"]["code"] == "no_such_room"
+    })
+    .await;
+}
