@@ -103,9 +103,8 @@ impl EngineBuilder {
             return Err(StartError::Limit("the limits of writes must be greater than 0"));
         }
         let threads = Threads::start(self.threads + 1)?;
-        let arbiters = threads.arbiters().to_vec();
         let in_flight = self.limits.fanout_in_flight;
-        let core = Core::new(self.store, self.policy, self.clock, self.limits, arbiters);
+        let core = Core::new(self.store, self.policy, self.clock, self.limits, threads.arbiters());
         let start = |arbiter| InboxFanout::start(arbiter, InProcess, in_flight);
         let inboxes = core.threads().iter().map(start).collect();
         let engine = Engine::new(Arc::new(core), Mutex::new(threads), inboxes);

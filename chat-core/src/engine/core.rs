@@ -43,7 +43,7 @@ impl Core {
         policy: Arc<dyn Policy>,
         clock: Arc<dyn Clock>,
         limits: Limits,
-        arbiters: Vec<ArbiterHandle>,
+        arbiters: &[ArbiterHandle],
     ) -> Self {
         let store = Arc::new(Metered::new(store));
         let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, limits.batch);

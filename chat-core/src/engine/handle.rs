@@ -116,8 +116,7 @@ impl Engine {
         self.core.may(user, &whole).await?;
         let (caller, answer) = oneshot::channel();
         let asker = Asker { user: user.clone(), seat: None, away: false };
-        let asked = self.core.room(room).ask(&self.core, asker, command, ReplyTo::Caller(caller));
-        asked.map_err(|(error, _)| error)?;
+        self.core.room(room).ask(&self.core, asker, command, ReplyTo::Caller(caller));
         answer.await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 

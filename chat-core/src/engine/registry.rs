@@ -57,23 +57,27 @@ impl Live {
 }
 
 impl RoomRef {
-    /// Sends the room a command, unless its mailbox is full.
+    /// Sends the room a command, or answers it if the room's mailbox is full or the engine is stopping.
+    /// Answers whether it was sent.
     pub(crate) fn ask(
         &self,
         core: &Core,
         asker: Asker,
         command: RoomCommand,
         reply: ReplyTo,
-    ) -> Result<(), (Error, ReplyTo)> {
+    ) -> bool {
+        let refuse = |reply: ReplyTo, error| reply.answer(core.clock.elapsed(), Err(error));
         if let Err(error) = core.running() {
-            return Err((error, reply));
+            refuse(reply, error);
+            return false;
         }
         let queued = Queued(Arc::clone(&self.live));
         if self.live.queued.fetch_add(1, Ordering::Relaxed) >= core.limits.room_mailbox {
-            return Err((Error::busy(), reply));
+            refuse(reply, Error::busy());
+            return false;
         }
         self.address.do_send(Ask { asker, command, reply, queued });
-        Ok(())
+        true
     }
 
     /// Tells the room something that needs no answer.

@@ -32,6 +32,7 @@ pub(super) struct Entering {
 }
 
 /// What somebody has missed.
+#[derive(Clone, Copy)]
 struct Missed {
     /// Where the room stood when this was worked out.
     end: Cursor,

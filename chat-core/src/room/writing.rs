@@ -139,12 +139,12 @@ impl Hosted {
                 let user = from.id;
                 let message =
                     Arc::new(Message { seq: cursor.seq, from, text: draft.text.clone(), at });
-                self.sent(user, &draft, written, reply, Ok(Reply::Sent { seq: cursor.seq, at }));
+                self.sent(user, &draft, written, reply, &Ok(Reply::Sent { seq: cursor.seq, at }));
                 self.show(message);
             }
             (What::Send { from, draft, fingerprint, reply }, Outcome::Seen { seq, at }) => {
                 let written = fingerprint.map(|fingerprint| Written { fingerprint, seq, at });
-                self.sent(from.id, &draft, written, reply, Ok(Reply::Sent { seq, at }));
+                self.sent(from.id, &draft, written, reply, &Ok(Reply::Sent { seq, at }));
             }
             (what @ What::Send { .. }, Outcome::KeyConflict) => {
                 self.fail(what, &Error::key_conflict());
@@ -179,12 +179,12 @@ impl Hosted {
         draft: &Draft,
         written: Option<Written>,
         reply: ReplyTo,
-        result: Result<Reply>,
+        result: &Result<Reply>,
     ) {
         if let (Some(key), Some(written)) = (&draft.key, written) {
             self.dedup.remember(user, key.clone(), written);
         }
-        self.answer_all(user, draft, reply, &result);
+        self.answer_all(user, draft, reply, result);
     }
 
     fn answer_all(&mut self, user: UserId, draft: &Draft, reply: ReplyTo, result: &Result<Reply>) {

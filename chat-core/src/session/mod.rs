@@ -92,12 +92,10 @@ impl SessionActor {
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
         let seat = Seat { line: self.line.clone(), session: ctx.address().downgrade() };
         let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.away };
-        match room.ask(&self.core, asker, command, reply) {
-            // Noted before the room answers, so that this session's end is told to every room that may
-            // have seated it by then.
-            Ok(()) if enters => drop(self.rooms.insert(id, room)),
-            Ok(()) => {}
-            Err((error, reply)) => self.answer(reply, Err(error)),
+        // Noted before the room answers, so that this session's end is told to every room that may have
+        // seated it by then.
+        if room.ask(&self.core, asker, command, reply) && enters {
+            self.rooms.insert(id, room);
         }
     }
 

@@ -1,0 +1,40 @@
+// The few HTTP calls that the page makes: a guest's token, and the list of rooms. All else goes over the WebSocket.
+// It owns the token for these calls and turns every failure into a `ChatError`.
+
+import { ChatError, connectionLost, strangeAnswer } from './errors.js';
+
+const BASE = '/api/v1';
+
+export class Api {
+  token = null;
+
+  /** A token for somebody who gives only a nickname: `{access_token, expires_in, user}`. */
+  guest(nickname) {
+    return this.#call('POST', '/tokens/guest', { nickname });
+  }
+
+  /** A page of open rooms, newest first: `{rooms, next?}`. */
+  rooms({ query, limit, after } = {}) {
+    const given = Object.entries({ query, limit, after }).filter(([, value]) => value);
+    return this.#call('GET', `/rooms?${new URLSearchParams(given)}`);
+  }
+
+  async #call(method, path, body) {
+    const headers = { Accept: 'application/json' };
+    if (body) headers['Content-Type'] = 'application/json';
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    let response, answer;
+    try {
+      response = await fetch(BASE + path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store' });
+    } catch {
+      throw connectionLost();
+    }
+    try {
+      answer = await response.json();
+    } catch {
+      throw strangeAnswer(response.status);
+    }
+    if (response.ok) return answer;
+    throw answer.code ? new ChatError(answer) : strangeAnswer(response.status);
+  }
+}

@@ -1,0 +1,93 @@
+// Who is in one room: its counts, the members known by name with their state, and who is typing. In a crowded room the
+// server sends summaries instead of each coming and going; then only the counts and some names are known. It owns no
+// connection: the room hands it events and pages, and it calls `changed`.
+
+const TYPING_LASTS = 7_000; // The server ends it after 6 seconds; this is for the case that nobody says so.
+
+export class People {
+  count = 0;
+  online = 0;
+  members = new Map();
+  /** True once only a summary is known, until the members are listed anew. */
+  summarised = false;
+  /** Where to go on listing members: undefined before the first page, null after the last. */
+  next = undefined;
+  /** Grows with every change, so that nothing is drawn twice. */
+  revision = 0;
+  #typing = new Map();
+  #changed;
+
+  constructor(changed) {
+    this.#changed = () => {
+      this.revision += 1;
+      changed();
+    };
+  }
+
+  /** Names of those writing now, without `exceptId`. */
+  typing(exceptId) {
+    return [...this.#typing.values()].map(({ user }) => user).filter(({ id }) => id !== exceptId);
+  }
+
+  /** What `join` says of the members: counts and the first of those present. */
+  replace({ count, online, first }) {
+    Object.assign(this, { count, online, summarised: false, next: undefined });
+    this.members = new Map(first.map((member) => [member.id, member]));
+    this.quiet();
+  }
+
+  /** A page of the member list. */
+  addPage({ count, online, members, next }) {
+    Object.assign(this, { count, online, next: next ?? null });
+    for (const member of members) this.members.set(member.id, member);
+    this.#changed();
+  }
+
+  /** A member joined or left. */
+  member({ change, user, role, members, online }) {
+    if (members !== undefined) Object.assign(this, { count: members, online });
+    if (change === 'left') {
+      this.members.delete(user.id);
+      this.#stopTyping(user.id);
+    } else if (!this.members.has(user.id)) {
+      this.members.set(user.id, { ...user, role, state: 'offline', devices: 0 });
+    }
+    this.#changed();
+  }
+
+  presence({ user, state, devices, online }) {
+    this.online = online;
+    const known = this.members.get(user.id) ?? { role: 'member' };
+    this.members.set(user.id, { ...known, ...user, state, devices });
+    if (state === 'offline') this.#stopTyping(user.id);
+    this.#changed();
+  }
+
+  summary({ members, online, some }) {
+    Object.assign(this, { count: members, online, summarised: true, next: undefined });
+    this.members = new Map(some.map((user) => [user.id, { role: 'member', devices: 1, ...user, state: 'online' }]));
+    this.#changed();
+  }
+
+  typingEvent({ user, on }) {
+    this.#stopTyping(user.id);
+    if (on) this.#typing.set(user.id, { user, timer: setTimeout(() => this.wrote(user.id), TYPING_LASTS) });
+    this.#changed();
+  }
+
+  /** This user's message has come, or should have: no longer typing. */
+  wrote(id) {
+    if (this.#stopTyping(id)) this.#changed();
+  }
+
+  /** Nobody is known to be typing any more. */
+  quiet() {
+    for (const id of [...this.#typing.keys()]) this.#stopTyping(id);
+    this.#changed();
+  }
+
+  #stopTyping(id) {
+    clearTimeout(this.#typing.get(id)?.timer);
+    return this.#typing.delete(id);
+  }
+}

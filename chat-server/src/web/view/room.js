@@ -1,0 +1,88 @@
+// The middle of the page: the open room with its heading, log, typing line and composer, or, where there is no room to
+// show, why not and what to do. It owns which room is shown; each part below it has its own view.
+
+import { errorText, someNames, t } from '../i18n.js';
+import { parts, soon } from './dom.js';
+import { ComposerView } from './composer.js';
+import { LogView } from './log.js';
+import { PeopleView } from './people.js';
+
+const MOST_TYPING = 3;
+
+export class RoomView {
+  #parts = parts(document.querySelector('.room'));
+  #log = new LogView();
+  #people = new PeopleView();
+  #composer = new ComposerView(() => this.#log.toNewest());
+  #room = null;
+  #entered = false;
+  #stopListening = () => {};
+  #draw = soon(() => this.#drawNow());
+
+  /** `leave(room)` is called for the button. */
+  constructor(leave) {
+    this.#parts.leave.onclick = () => leave(this.#room);
+    this.#parts.rejoin.onclick = () => this.#room.join();
+    document.querySelector('.skip').onclick = () => this.#composer.focus();
+  }
+
+  /** Shows a room, or none. */
+  show(room) {
+    this.#stopListening();
+    this.#room = room;
+    this.#entered = false;
+    if (room) {
+      this.#stopListening = room.on('changed', this.#draw);
+      this.#log.show(room);
+      this.#composer.show(room);
+    }
+    this.#drawNow();
+  }
+
+  #drawNow() {
+    const room = this.#room;
+    const readable = room && ['live', 'stale'].includes(room.state);
+    this.#parts.conversation.hidden = !readable;
+    this.#parts.blank.hidden = Boolean(readable);
+    this.#people.draw(readable ? room : null);
+    if (!readable) return this.#drawBlank();
+    const { info, people } = room;
+    this.#parts.title.textContent = info.title;
+    this.#parts.counts.textContent = [
+      t('rooms.online', { count: people.online }),
+      t('rooms.members', { count: people.count }),
+      ...(info.ephemeral ? [t('rooms.temporary')] : []),
+    ].join(' · ');
+    this.#parts.leave.disabled = room.state !== 'live';
+    this.#drawTyping(people.typing(room.user.id).map(({ name }) => name));
+    this.#log.draw();
+    if (!this.#entered) this.#enter();
+  }
+
+  /** The first sight of a room: writing can begin, but no keyboard slides over a phone's screen unasked. */
+  #enter() {
+    this.#entered = true;
+    this.#composer.fit();
+    if (matchMedia('(hover: hover) and (pointer: fine)').matches && !document.querySelector('dialog[open]')) this.#composer.focus();
+  }
+
+  #drawTyping(names) {
+    const text = names.length ? t(names.length === 1 ? 'typing.one' : 'typing.some', { names: someNames(names, MOST_TYPING) }) : '';
+    if (this.#parts.typing.textContent !== text) this.#parts.typing.textContent = text;
+  }
+
+  #drawBlank() {
+    const room = this.#room;
+    const [title, text] = {
+      undefined: [t('room.none'), t('room.noneLead')],
+      joining: [t('room.joining'), room?.error ? errorText(room.error) : ''],
+      outside: [t('room.outsideTitle'), t('room.outside')],
+      gone: [t('room.goneTitle'), t('room.gone')],
+      refused: [t('room.refusedTitle'), room?.error ? errorText(room.error) : ''],
+    }[room?.state];
+    this.#parts['blank-title'].textContent = title;
+    this.#parts['blank-text'].textContent = text;
+    this.#parts.rejoin.hidden = room?.state !== 'outside';
+    this.#parts.away.hidden = !room || room.state === 'joining';
+  }
+}
