@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::prelude::{Addr, Message, Recipient};
+use actix::prelude::{Message, Recipient};
 use tokio::sync::oneshot;
 
 use crate::command::Reply;
 use crate::error::Result;
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
-use crate::session::{RoomAnswered, SessionActor};
 
 /// What a fan-out is to do, in order. A fan-out is an actor that handles this message.
 #[derive(Message)]
@@ -134,7 +133,24 @@ pub(crate) enum ReplyTo {
     /// To a connection, under the tag that its transport gave; `permit` is given back by dropping.
     Tag { line: Line, tag: u64, permit: Permit },
     /// To a connection as an event, and then to its session, which counts the rooms that it resumes.
-    Resume { line: Line, room: RoomId, session: Addr<SessionActor>, batch: u64 },
+    Resume { line: Line, room: RoomId, session: Recipient<RoomAnswered>, batch: u64 },
+}
+
+/// Told to a session: one of the rooms of a `resume` has answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomAnswered {
+    pub(crate) batch: u64,
+    pub(crate) resumed: bool,
+}
+
+/// Told to a session: leave all rooms and end. Its owner says it, a fan-out whose reader has gone, and the
+/// engine when it stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct End {
+    pub(crate) reason: CloseReason,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// One of the commands that a session may have under way; dropping it makes room for another.

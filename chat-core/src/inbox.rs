@@ -11,12 +11,11 @@ use actix_rt::ArbiterHandle;
 use indexmap::IndexSet;
 
 use crate::command::Reply;
-use crate::deliver::{Deliver, Fanout, Parcel};
+use crate::deliver::{Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
 use crate::outbox::{Outbox, Pushed, Weight};
-use crate::session::End;
 
 /// How events and replies look to a reader.
 pub trait Wire: Clone + Send + Unpin + 'static {

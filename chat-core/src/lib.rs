@@ -86,6 +86,8 @@ mod roster;
 mod session;
 pub use session::Session;
 
+mod shared;
+
 mod store;
 pub use store::{
     Batch, BatchOutcome, Listed, LoadedRoom, MemoryStore, Outcome, RoomKey, RoomQuery, Store,

@@ -78,3 +78,12 @@ fn plain_structures_know_no_actor() {
     }
     never("../chat-core/src/model", &["actix", "crate::room", "crate::session", "crate::engine"]);
 }
+
+#[test]
+fn inside_the_engine_too_dependencies_point_down() {
+    let core = "../chat-core/src";
+    never(&format!("{core}/session"), &["crate::engine"]);
+    never(&format!("{core}/room"), &["crate::engine", "crate::session"]);
+    never(&format!("{core}/journal"), &["crate::engine", "crate::session", "crate::room"]);
+    never(&format!("{core}/store"), &["crate::room", "crate::session", "actix"]);
+}

@@ -7,11 +7,14 @@ use std::thread::available_parallelism;
 use thiserror::Error;
 
 use crate::clock::{Clock, SystemClock};
+use crate::engine::Engine;
 use crate::engine::threads::Threads;
-use crate::engine::{Core, Engine};
 use crate::inbox::{InProcess, InboxFanout};
 use crate::limits::{self, Limits};
 use crate::policy::{AllowAll, Policy};
+use crate::room::Rooms;
+use crate::session::Sessions;
+use crate::shared::Shared;
 use crate::store::{MemoryStore, Store};
 
 /// Puts an engine together. Every part has a default: [`MemoryStore`], [`AllowAll`], [`SystemClock`],
@@ -104,10 +107,13 @@ impl EngineBuilder {
         }
         let threads = Threads::start(self.threads + 1)?;
         let in_flight = self.limits.fanout_in_flight;
-        let core = Core::new(self.store, self.policy, self.clock, self.limits, threads.arbiters());
+        let arbiters = threads.arbiters();
+        let shared = Shared::new(self.store, self.policy, self.clock, self.limits, arbiters);
         let start = |arbiter| InboxFanout::start(arbiter, InProcess, in_flight);
-        let inboxes = core.threads().iter().map(start).collect();
-        let engine = Engine::new(Arc::new(core), Mutex::new(threads), inboxes);
+        let inboxes = shared.threads().iter().map(start).collect();
+        let rooms = Arc::new(Rooms::new(Arc::new(shared)));
+        let sessions = Arc::new(Sessions::new(rooms));
+        let engine = Engine::new(sessions, Mutex::new(threads), inboxes);
         engine.sweep();
         Ok(engine)
     }

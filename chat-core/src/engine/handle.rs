@@ -8,9 +8,8 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::command::{Command, Reply, RoomCommand};
-use crate::deliver::ReplyTo;
+use crate::deliver::{End, ReplyTo};
 use crate::engine::builder::EngineBuilder;
-use crate::engine::core::{Core, unavailable};
 use crate::engine::threads::Threads;
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
@@ -20,13 +19,14 @@ use crate::lag::Patience;
 use crate::model::{NewRoom, RoomView, User};
 use crate::outbox::Inbox;
 use crate::room::Asker;
-use crate::session::{End, Session, connect};
+use crate::session::{Session, Sessions};
+use crate::shared::{Shared, unavailable};
 use crate::store::{RoomQuery, Store, StoreCalls};
 
 /// A running chat engine. Cheap to clone; it runs until it is stopped or the last clone is dropped.
 #[derive(Clone)]
 pub struct Engine {
-    core: Arc<Core>,
+    sessions: Arc<Sessions>,
     inboxes: Arc<Vec<InboxFanout<InProcess>>>,
     threads: Arc<Mutex<Threads>>,
 }
@@ -34,7 +34,7 @@ pub struct Engine {
 /// Fan-outs of an engine for readers of another [`Wire`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Inboxes<W: Wire> {
-    core: Arc<Core>,
+    sessions: Arc<Sessions>,
     fanouts: Arc<Vec<InboxFanout<W>>>,
 }
 
@@ -59,20 +59,24 @@ impl Engine {
     }
 
     pub(crate) fn new(
-        core: Arc<Core>,
+        sessions: Arc<Sessions>,
         threads: Mutex<Threads>,
         inboxes: Vec<InboxFanout<InProcess>>,
     ) -> Self {
-        Self { core, threads: Arc::new(threads), inboxes: Arc::new(inboxes) }
+        Self { sessions, threads: Arc::new(threads), inboxes: Arc::new(inboxes) }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.sessions.shared()
     }
 
     /// Loads the ephemeral rooms that an earlier process left, so that they end if nobody comes back
     /// within the grace period. Goes on in the background.
     pub(crate) fn sweep(&self) {
-        let core = Arc::clone(&self.core);
-        self.core.thread(0).spawn(async move {
-            match core.store.ephemeral_rooms().await {
-                Ok(rooms) => rooms.into_iter().for_each(|id| drop(core.room(id))),
+        let rooms = Arc::clone(&self.sessions.rooms);
+        self.shared().thread(0).spawn(async move {
+            match rooms.shared.store.ephemeral_rooms().await {
+                Ok(found) => found.into_iter().for_each(|id| drop(rooms.get(id))),
                 Err(error) => tracing::error!(%error, "could not look for ephemeral rooms"),
             }
         });
@@ -83,17 +87,17 @@ impl Engine {
     /// # Errors
     /// `stopping`.
     pub fn connect(&self, user: User) -> Result<(Session, Inbox<Arc<Event>>)> {
-        let patience = Patience { bytes: self.core.limits.outbox_bytes, close_after: None };
-        connect(&self.core, &self.inboxes, user, patience)
+        let patience = Patience { bytes: self.shared().limits.outbox_bytes, close_after: None };
+        self.sessions.connect(&self.inboxes, user, patience)
     }
 
     /// Fan-outs for readers of another wire: one per thread, to be made once and kept.
     #[must_use]
     pub fn inboxes<W: Wire>(&self, wire: &W) -> Inboxes<W> {
-        let most = self.core.limits.fanout_in_flight;
-        let threads = self.core.threads().iter();
+        let most = self.shared().limits.fanout_in_flight;
+        let threads = self.shared().threads().iter();
         let fanouts = threads.map(|thread| InboxFanout::start(thread, wire.clone(), most));
-        Inboxes { core: Arc::clone(&self.core), fanouts: Arc::new(fanouts.collect()) }
+        Inboxes { sessions: Arc::clone(&self.sessions), fanouts: Arc::new(fanouts.collect()) }
     }
 
     /// Opens a room with the user as its owner.
@@ -102,8 +106,8 @@ impl Engine {
     /// `unavailable`, `stopping`, or what the policy says.
     pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<RoomView> {
         let command = Command::Open(room.clone());
-        self.core.may(user, &command).await?;
-        self.core.open_room(user, room).await
+        self.shared().may(user, &command).await?;
+        self.sessions.rooms.open(user, room).await
     }
 
     /// Asks something of a room on a user's behalf, without a connection. A user who joins this way is
@@ -113,10 +117,11 @@ impl Engine {
     /// Whatever the command is refused with.
     pub async fn ask(&self, user: &User, room: RoomId, command: RoomCommand) -> Result<Reply> {
         let whole = Command::Room(room, command.clone());
-        self.core.may(user, &whole).await?;
+        self.shared().may(user, &whole).await?;
         let (caller, answer) = oneshot::channel();
         let asker = Asker { user: user.clone(), seat: None, away: false };
-        self.core.room(room).ask(&self.core, asker, command, ReplyTo::Caller(caller));
+        let reply = ReplyTo::Caller(caller);
+        self.sessions.rooms.get(room).ask(self.shared(), asker, command, reply);
         answer.await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
@@ -125,10 +130,11 @@ impl Engine {
     /// # Errors
     /// `unavailable`, `stopping`.
     pub async fn rooms(&self, query: &RoomQuery) -> Result<Vec<RoomView>> {
-        self.core.running()?;
-        let listed = self.core.store.list_rooms(query).await.map_err(unavailable("list rooms"))?;
+        self.shared().running()?;
+        let listed =
+            self.shared().store.list_rooms(query).await.map_err(unavailable("list rooms"))?;
         let view = |room: crate::store::Listed| {
-            let mut counts = self.core.registry.counts(room.info.id).unwrap_or_default();
+            let mut counts = self.sessions.rooms.counts(room.info.id).unwrap_or_default();
             // A room that is just being loaded has not published its counts yet.
             counts.members = if counts.members == 0 { room.members } else { counts.members };
             RoomView { info: room.info, counts }
@@ -140,24 +146,24 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
-            rooms: self.core.registry.len(),
-            sessions: self.core.sessions.len(),
-            waiting_writes: self.core.backlog.waiting(),
-            store: self.core.store.calls(),
+            rooms: self.sessions.rooms.len(),
+            sessions: self.sessions.len(),
+            waiting_writes: self.shared().backlog.waiting(),
+            store: self.shared().store.calls(),
         }
     }
 
     /// The engine's clock.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.core.clock)
+        Arc::clone(&self.shared().clock)
     }
 
     /// Takes nothing more and ends every session with [`CloseReason::Draining`]; each is told when to come
     /// back, at random within `spread`, so that not all come at once. What was taken is still written.
     pub fn drain(&self, spread: Duration) {
-        self.core.stop_taking();
-        for session in self.core.sessions.all() {
+        self.shared().stop_taking();
+        for session in self.sessions.all() {
             // The last 32 bits of a version 7 UUID are random.
             let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
             let random = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
@@ -169,8 +175,8 @@ impl Engine {
     /// Drains, waits until every write that was taken has been answered, and stops the threads.
     pub async fn stop(&self) {
         self.drain(Duration::ZERO);
-        self.core.sessions.ended().await;
-        self.core.backlog.drained().await;
+        self.sessions.ended().await;
+        self.shared().backlog.drained().await;
         let ended = self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
         if let Some(ended) = ended {
             // An error means that the threads have ended already.
@@ -186,9 +192,9 @@ impl<W: Wire> Inboxes<W> {
     /// # Errors
     /// `stopping`.
     pub fn connect(&self, user: User) -> Result<(Session, Inbox<W::Frame>)> {
-        let limits = &self.core.limits;
+        let limits = &self.sessions.shared().limits;
         let close_after = Some(limits.slow_close);
         let patience = Patience { bytes: limits.outbox_bytes, close_after };
-        connect(&self.core, &self.fanouts, user, patience)
+        self.sessions.connect(&self.fanouts, user, patience)
     }
 }

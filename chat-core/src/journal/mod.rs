@@ -3,6 +3,7 @@
 //! batch. It never waits on purpose for more to come, and never reorders a room's writes: a room has one
 //! batch under way at most.
 
+mod backlog;
 mod messages;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use actix::prelude::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
 
+pub(crate) use backlog::{Backlog, Slot};
 pub(crate) use messages::{Commit, Committed};
 
 use crate::store::{Batch, BatchOutcome, Store, StoreError};

@@ -13,9 +13,8 @@ use crate::error::Error;
 use crate::limits;
 use crate::model::{Change, Cursor, Message};
 use crate::room::reading::shared;
-use crate::room::{Asker, Hosted, Room};
+use crate::room::{Asker, Hosted, Room, Unseated};
 use crate::roster::newcomer;
-use crate::session::Unseated;
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
 
@@ -141,7 +140,7 @@ impl Hosted {
         if entering.attempts > ATTEMPTS {
             return self.refuse(entering, Error::busy());
         }
-        let (store, key) = (Arc::clone(&self.core.store), self.key);
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
         // What the newcomer itself has caused has been told to the others by now: it reads it.
         let missed = Missed { end: self.timeline.end(), ..missed };
         let read = async move {

@@ -1,14 +1,13 @@
 //! What a room understands.
 
-use actix::WeakAddr;
+use actix::WeakRecipient;
 use actix::prelude::Message;
 
 use crate::command::RoomCommand;
 use crate::deliver::{Line, ReplyTo};
-use crate::engine::Queued;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, RoomId};
 use crate::model::User;
-use crate::session::SessionActor;
+use crate::room::Queued;
 
 /// Somebody asks something.
 #[derive(Message)]
@@ -33,7 +32,14 @@ pub(crate) struct Asker {
 pub(crate) struct Seat {
     pub(crate) line: Line,
     /// Weak: a session ends when its owner lets go, not when its rooms do.
-    pub(crate) session: WeakAddr<SessionActor>,
+    pub(crate) session: WeakRecipient<Unseated>,
+}
+
+/// What a room says to a session: it is no longer seated here, and need not hold the room.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unseated {
+    pub(crate) room: RoomId,
 }
 
 /// Somebody has left a session's keyboard or come back to it.

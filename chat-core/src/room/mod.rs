@@ -6,6 +6,7 @@ mod entering;
 mod messages;
 mod presence;
 mod reading;
+mod registry;
 mod time;
 mod typing;
 mod writes;
@@ -19,13 +20,14 @@ use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
 };
 
-pub(crate) use messages::{Ask, Asker, Depart, Seat, SetAway};
+pub(crate) use messages::{Ask, Asker, Depart, Seat, SetAway, Unseated};
+use registry::Live;
+pub(crate) use registry::{Queued, RoomRef, Rooms};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, RoomCommand};
 use crate::dedup::Dedup;
 use crate::deliver::{Audience, ReplyTo};
-use crate::engine::{Core, Live};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId};
@@ -34,7 +36,7 @@ use crate::model::{Counts, RoomInfo, RoomView};
 use crate::room::typing::Typing;
 use crate::room::writes::Writes;
 use crate::roster::Roster;
-use crate::session::Unseated;
+use crate::shared::Shared;
 use crate::store::{LoadedRoom, RoomKey, Store, StoreError};
 use crate::timeline::Timeline;
 
@@ -44,7 +46,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub(crate) struct Room {
-    core: Arc<Core>,
+    rooms: Arc<Rooms>,
     id: RoomId,
     live: Arc<Live>,
     state: State,
@@ -61,7 +63,7 @@ enum State {
 
 /// A room that is loaded. Each file beside this one adds what it does about one thing.
 struct Hosted {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     id: RoomId,
     key: RoomKey,
     info: RoomInfo,
@@ -84,15 +86,15 @@ struct Hosted {
 
 impl Room {
     /// A room that loads itself when it starts.
-    pub(crate) fn new(core: Arc<Core>, id: RoomId, live: Arc<Live>) -> Self {
-        Self { core, id, live, state: State::Loading }
+    pub(crate) fn new(rooms: Arc<Rooms>, id: RoomId, live: Arc<Live>) -> Self {
+        Self { rooms, id, live, state: State::Loading }
     }
 
     fn loaded(&mut self, loaded: Result<Option<LoadedRoom>, StoreError>, ctx: &mut Context<Self>) {
         match loaded {
             Ok(Some(loaded)) => {
-                let core = Arc::clone(&self.core);
-                let mut hosted = Box::new(Hosted::new(core, loaded));
+                let shared = Arc::clone(&self.rooms.shared);
+                let mut hosted = Box::new(Hosted::new(shared, loaded));
                 hosted.arm(ctx);
                 self.live.publish(hosted.roster.counts());
                 self.state = State::Hosted(hosted);
@@ -113,10 +115,10 @@ impl Room {
     }
 
     fn retire_when_unheld(&mut self, ctx: &mut Context<Self>) {
-        if self.core.registry.retire(self.id, &self.live) {
+        if self.rooms.retire(self.id, &self.live) {
             ctx.stop();
         } else {
-            let again = self.core.clock.sleep(AGAIN).into_actor(self);
+            let again = self.rooms.shared.clock.sleep(AGAIN).into_actor(self);
             ctx.spawn(again.map(|(), room, ctx| room.retire_when_unheld(ctx)));
         }
     }
@@ -141,13 +143,13 @@ impl Room {
     }
 
     fn delete(&mut self, key: RoomKey, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.core.store);
+        let store = Arc::clone(&self.rooms.shared.store);
         let delete = async move { store.delete_room(key).await };
         ctx.spawn(delete.into_actor(self).map(move |deleted, room, ctx| match deleted {
             Ok(()) => room.retire_when_unheld(ctx),
             Err(error) => {
                 tracing::error!(%error, room = %room.id, "could not delete a room; trying again");
-                let again = room.core.clock.sleep(AGAIN).into_actor(room);
+                let again = room.rooms.shared.clock.sleep(AGAIN).into_actor(room);
                 ctx.spawn(again.map(move |(), room, ctx| room.delete(key, ctx)));
             }
         }));
@@ -170,10 +172,10 @@ impl Room {
 }
 
 impl Hosted {
-    fn new(core: Arc<Core>, loaded: LoadedRoom) -> Self {
+    fn new(shared: Arc<Shared>, loaded: LoadedRoom) -> Self {
         let LoadedRoom { key, info, end, members, messages, changes } = loaded;
-        let now = core.clock.elapsed();
-        let limits = &core.limits;
+        let now = shared.clock.elapsed();
+        let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
         let last_at = messages.last().map_or(info.created, |message| message.at);
         Self {
@@ -191,12 +193,12 @@ impl Hosted {
             timer: None,
             last_at,
             info,
-            core,
+            shared,
         }
     }
 
     fn now(&self) -> Duration {
-        self.core.clock.elapsed()
+        self.shared.clock.elapsed()
     }
 
     fn view(&self) -> RoomView {
@@ -259,8 +261,8 @@ impl Actor for Room {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (store, id) = (Arc::clone(&self.core.store), self.id);
-        let recent = self.core.limits.kept_messages;
+        let (store, id) = (Arc::clone(&self.rooms.shared.store), self.id);
+        let recent = self.rooms.shared.limits.kept_messages;
         let load = async move { store.load_room(id, recent).await };
         ctx.wait(load.into_actor(self).map(|loaded, room, ctx| room.loaded(loaded, ctx)));
     }
@@ -273,7 +275,7 @@ impl Handler<Ask> for Room {
         let State::Ended(error) = &self.state else {
             return self.with_hosted(ctx, |hosted, ctx| hosted.ask(ask, ctx));
         };
-        ask.reply.answer(self.core.clock.elapsed(), Err(error.clone()));
+        ask.reply.answer(self.rooms.shared.clock.elapsed(), Err(error.clone()));
         if let Some(session) = ask.asker.seat.and_then(|seat| seat.session.upgrade()) {
             session.do_send(Unseated { room: self.id });
         }

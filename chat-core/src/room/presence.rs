@@ -15,7 +15,7 @@ const NAMED: usize = 20;
 impl Hosted {
     /// Whether so many are here that their coming and going is summarised.
     pub(super) fn is_big(&self) -> bool {
-        self.roster.sessions() > self.core.limits.big_room
+        self.roster.sessions() > self.shared.limits.big_room
     }
 
     /// Tells how a member is seen now.
@@ -64,7 +64,7 @@ impl Hosted {
             return self.answer(reply, Err(Error::not_a_member()));
         };
         let user = membership.user.clone();
-        let until = self.now() + self.core.limits.typing;
+        let until = self.now() + self.shared.limits.typing;
         self.answer(reply, Ok(Reply::Done));
         let changed = if on { self.typing.start(&user, until) } else { self.typing.stop(user.id) };
         if changed {

@@ -32,7 +32,7 @@ impl Hosted {
         if let Some(messages) = self.timeline.messages(span) {
             return self.answer(reply, Ok(self.page(span, messages)));
         }
-        let (store, key) = (Arc::clone(&self.core.store), self.key);
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
         let read = async move { store.messages(key, span.after, span.until).await };
         ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
             room.with_hosted(ctx, |hosted, _| {

@@ -12,7 +12,7 @@ use crate::room::{Hosted, Room, State};
 impl Hosted {
     /// When something is to be done next.
     fn next_deadline(&mut self) -> Option<Duration> {
-        let limits = &self.core.limits;
+        let limits = &self.shared.limits;
         let (grace, idle) = (limits.grace, limits.idle);
         let gone = if self.info.ephemeral { self.roster.first_gone() } else { None };
         let summary = self.summary.1.then_some(self.summary.0 + limits.summary_every);
@@ -39,7 +39,7 @@ impl Hosted {
             ctx.cancel_future(timer);
         }
         self.timer = next.map(|deadline| {
-            let sleep = wrap_future::<_, Room>(self.core.clock.sleep_until(deadline));
+            let sleep = wrap_future::<_, Room>(self.shared.clock.sleep_until(deadline));
             (deadline, ctx.spawn(sleep.map(|(), room, ctx| room.time_passed(ctx))))
         });
     }
@@ -50,11 +50,11 @@ impl Hosted {
         for user in self.typing.take_ended(now) {
             self.tell_typing(user, false);
         }
-        if self.summary.1 && now >= self.summary.0 + self.core.limits.summary_every {
+        if self.summary.1 && now >= self.summary.0 + self.shared.limits.summary_every {
             self.summarise();
         }
-        if self.info.ephemeral && now >= self.core.limits.grace {
-            for membership in self.roster.take_gone(now - self.core.limits.grace) {
+        if self.info.ephemeral && now >= self.shared.limits.grace {
+            for membership in self.roster.take_gone(now - self.shared.limits.grace) {
                 self.end_membership(membership, None);
             }
         }
@@ -66,8 +66,8 @@ impl Room {
         self.with_hosted(ctx, |hosted, _| hosted.do_what_is_due());
         let State::Hosted(hosted) = &mut self.state else { return };
         let now = hosted.now();
-        if hosted.is_quiet() && now >= hosted.quiet_since + self.core.limits.idle {
-            if self.core.registry.retire(self.id, &self.live) {
+        if hosted.is_quiet() && now >= hosted.quiet_since + self.rooms.shared.limits.idle {
+            if self.rooms.retire(self.id, &self.live) {
                 return ctx.stop();
             }
             // Somebody holds the room and may be about to ask.

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::deliver::ReplyTo;
-use crate::engine::Slot;
 use crate::ids::{ConnectionId, UserId};
+use crate::journal::Slot;
 use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;

@@ -74,8 +74,8 @@ impl Hosted {
 
     /// Puts a write into the queue, unless too many wait.
     fn accept(&mut self, what: What) {
-        let free = self.writes.len() < self.core.limits.room_writes;
-        match self.core.backlog.accept().filter(|_| free) {
+        let free = self.writes.len() < self.shared.limits.room_writes;
+        match self.shared.backlog.accept().filter(|_| free) {
             Some(slot) => self.writes.push(Pending { what, _slot: slot }),
             None => self.fail(what, &Error::busy()),
         }
@@ -89,16 +89,16 @@ impl Hosted {
         if self.writes.unsure {
             return self.check(ctx);
         }
-        let count = self.writes.queue.len().min(self.core.limits.batch);
+        let count = self.writes.queue.len().min(self.shared.limits.batch);
         self.writes.in_flight.extend(self.writes.queue.drain(..count));
         // Time never goes back within a room, even if the machine's clock is set.
-        let at = self.core.clock.now().max(self.last_at);
+        let at = self.shared.clock.now().max(self.last_at);
         self.last_at = at;
         let writes = self.writes.in_flight.iter().map(|pending| to_write(&pending.what, at));
         let batch = Batch { room: self.key, after: self.timeline.end(), writes: writes.collect() };
         self.writes.under_way = UnderWay::Commit;
         let room = ctx.address().recipient();
-        self.core.journal().do_send(Commit { batch, room });
+        self.shared.journal.do_send(Commit { batch, room });
     }
 
     /// The journal has answered.
@@ -292,7 +292,7 @@ impl Hosted {
     /// Reads where the store says the room stands, and what is missing here.
     fn check(&mut self, ctx: &mut Context<Room>) {
         self.writes.under_way = UnderWay::Check;
-        let (store, key, end) = (Arc::clone(&self.core.store), self.key, self.timeline.end());
+        let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
         let page = limits::PAGE;
         let read = async move {
             let messages = store.messages(key, end.seq, end.seq + page as u64).await?;

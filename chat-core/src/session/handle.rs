@@ -3,21 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use actix::prelude::{Actor, Addr};
+use actix::prelude::Addr;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::command::{After, Command, History, HistoryQuery, Joined, Reply, RoomCommand};
-use crate::deliver::{Line, Permit, ReplyTo};
-use crate::engine::Core;
+use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Code, Error, Result};
 use crate::event::CloseReason;
-use crate::ids::{ConnectionId, RoomId};
-use crate::inbox::{InboxFanout, Wire};
-use crate::lag::Patience;
+use crate::ids::RoomId;
 use crate::model::{Draft, Presence, User};
-use crate::outbox::{Inbox, outbox};
-use crate::session::{End, Renew, Request, SessionActor};
+use crate::session::{Renew, Request, SessionActor};
 
 /// One connection of one user. Cheap to clone; the session ends when the last clone is dropped, and
 /// with it the user's presence through it.
@@ -27,12 +23,12 @@ pub struct Session {
 }
 
 struct Owner {
-    core: Arc<Core>,
     user: User,
     line: Line,
     address: Addr<SessionActor>,
-    /// How many commands are under way.
+    /// How many commands are under way, and how many may be.
     commands: Arc<AtomicUsize>,
+    most: usize,
 }
 
 impl Drop for Owner {
@@ -41,31 +37,11 @@ impl Drop for Owner {
     }
 }
 
-/// Starts a session whose frames go to the inbox.
-pub(crate) fn connect<W: Wire>(
-    core: &Arc<Core>,
-    fanouts: &[InboxFanout<W>],
-    user: User,
-    patience: Patience,
-) -> Result<(Session, Inbox<W::Frame>)> {
-    core.running()?;
-    let connection = ConnectionId::new();
-    let thread = core.next_thread();
-    let fanout = &fanouts[thread % fanouts.len()];
-    let line = Line { connection, fanout: fanout.fanout.clone() };
-    let address = SessionActor::start_in_arbiter(core.thread(thread), {
-        let actor = SessionActor::new(Arc::clone(core), user.clone(), line.clone());
-        |_| actor
-    });
-    let (outbox, inbox) = outbox(patience, core.clock.elapsed());
-    fanout.attach(connection, outbox, address.clone().recipient());
-    core.sessions.insert(connection, address.clone());
-    let (core, commands) = (Arc::clone(core), Arc::default());
-    let session = Session { owner: Arc::new(Owner { core, user, line, address, commands }) };
-    Ok((session, inbox))
-}
-
 impl Session {
+    pub(super) fn new(user: User, line: Line, address: Addr<SessionActor>, most: usize) -> Self {
+        Self { owner: Arc::new(Owner { user, line, address, commands: Arc::default(), most }) }
+    }
+
     /// Whose session it is.
     #[must_use]
     pub fn user(&self) -> &User {
@@ -78,8 +54,7 @@ impl Session {
     /// # Errors
     /// `busy` if [`Limits::session_commands`](crate::Limits::session_commands) are under way.
     pub fn submit(&self, tag: u64, command: Command) -> Result<()> {
-        let most = self.owner.core.limits.session_commands;
-        let permit = Permit::take(&self.owner.commands, most).ok_or_else(Error::busy)?;
+        let permit = self.permit()?;
         let line = self.owner.line.clone();
         self.request(command, ReplyTo::Tag { line, tag, permit });
         Ok(())
@@ -90,12 +65,15 @@ impl Session {
     /// # Errors
     /// Whatever the command is refused with, and `busy` as [`submit`](Self::submit).
     pub async fn ask(&self, command: Command) -> Result<Reply> {
-        let most = self.owner.core.limits.session_commands;
-        let _permit = Permit::take(&self.owner.commands, most).ok_or_else(Error::busy)?;
+        let _permit = self.permit()?;
         let (caller, answer) = oneshot::channel();
         self.request(command, ReplyTo::Caller(caller));
         // An answer that never comes belonged to a session or an engine that has ended.
         answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+    }
+
+    fn permit(&self) -> Result<Permit> {
+        Permit::take(&self.owner.commands, self.owner.most).ok_or_else(Error::busy)
     }
 
     fn request(&self, command: Command, reply: ReplyTo) {

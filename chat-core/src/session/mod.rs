@@ -3,6 +3,7 @@
 
 mod handle;
 mod messages;
+mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,23 +14,22 @@ use actix::prelude::{
 use futures_util::FutureExt;
 
 pub use handle::Session;
-pub(crate) use handle::connect;
-pub(crate) use messages::{End, Renew, Request, RoomAnswered, Unseated};
+pub(crate) use messages::{Renew, Request};
+pub(crate) use sessions::Sessions;
 
 use crate::clock::Timestamp;
 use crate::command::{Command, Reply, RoomCommand};
-use crate::deliver::{Line, Parcel, ReplyTo};
-use crate::engine::{Core, RoomRef};
+use crate::deliver::{End, Line, Parcel, ReplyTo, RoomAnswered};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
 use crate::limits;
 use crate::model::{Cursor, Presence, User};
-use crate::room::{Asker, Depart, Seat, SetAway};
+use crate::room::{Asker, Depart, RoomRef, Seat, SetAway, Unseated};
 
 /// The actor behind a [`Session`].
 pub(crate) struct SessionActor {
-    core: Arc<Core>,
+    sessions: Arc<Sessions>,
     user: User,
     line: Line,
     away: bool,
@@ -49,9 +49,9 @@ struct Resuming {
 }
 
 impl SessionActor {
-    pub(crate) fn new(core: Arc<Core>, user: User, line: Line) -> Self {
+    pub(crate) fn new(sessions: Arc<Sessions>, user: User, line: Line) -> Self {
         Self {
-            core,
+            sessions,
             user,
             line,
             away: false,
@@ -67,10 +67,12 @@ impl SessionActor {
             Command::Room(room, command) => self.ask(room, command, reply, ctx),
             Command::Resume(rooms) => self.resume(rooms, reply, ctx),
             Command::Presence(presence) => self.set_presence(presence, reply),
-            Command::Ping => self.answer(reply, Ok(Reply::Pong(self.core.clock.now()))),
+            Command::Ping => {
+                self.answer(reply, Ok(Reply::Pong(self.sessions.shared().clock.now())));
+            }
             Command::Open(room) => {
-                let (core, user) = (Arc::clone(&self.core), self.user.clone());
-                let open = async move { core.open_room(&user, room).await };
+                let (rooms, user) = (Arc::clone(&self.sessions.rooms), self.user.clone());
+                let open = async move { rooms.open(&user, room).await };
                 let done = open.into_actor(self).map(|opened, session: &mut Self, _| {
                     session.answer(reply, opened.map(Reply::Room));
                 });
@@ -80,21 +82,22 @@ impl SessionActor {
     }
 
     fn answer(&self, reply: ReplyTo, result: Result<Reply>) {
-        reply.answer(self.core.clock.elapsed(), result);
+        reply.answer(self.sessions.shared().clock.elapsed(), result);
     }
 
     /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
     fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
         let room = match self.rooms.get(&id) {
             Some(room) => room.clone(),
-            None => self.core.room(id),
+            None => self.sessions.rooms.get(id),
         };
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
-        let seat = Seat { line: self.line.clone(), session: ctx.address().downgrade() };
+        let session = ctx.address().downgrade().recipient();
+        let seat = Seat { line: self.line.clone(), session };
         let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.away };
         // Noted before the room answers, so that this session's end is told to every room that may have
         // seated it by then.
-        if room.ask(&self.core, asker, command, reply) && enters {
+        if room.ask(self.sessions.shared(), asker, command, reply) && enters {
             self.rooms.insert(id, room);
         }
     }
@@ -114,7 +117,7 @@ impl SessionActor {
         let resuming = Resuming { reply, left: rooms.len(), resumed: 0, failed: 0 };
         self.resuming.insert(batch, resuming);
         for (room, after) in rooms {
-            let (line, session) = (self.line.clone(), ctx.address());
+            let (line, session) = (self.line.clone(), ctx.address().recipient());
             let reply = ReplyTo::Resume { line, room, session, batch };
             self.ask(room, RoomCommand::Resume { after }, reply, ctx);
         }
@@ -149,8 +152,8 @@ impl SessionActor {
             parcels.push(Parcel::One { connection, event });
         }
         parcels.push(Parcel::End { connection, reason: end.reason });
-        self.line.fanout.deliver(self.core.clock.elapsed(), parcels);
-        self.core.sessions.remove(connection);
+        self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), parcels);
+        self.sessions.remove(connection);
         ctx.stop();
     }
 
@@ -160,8 +163,8 @@ impl SessionActor {
             ctx.cancel_future(timer);
         }
         self.expiry = until.map(|until| {
-            let left = (until - self.core.clock.now()).to_std().unwrap_or_default();
-            let expired = self.core.clock.sleep(left).into_actor(self);
+            let left = (until - self.sessions.shared().clock.now()).to_std().unwrap_or_default();
+            let expired = self.sessions.shared().clock.sleep(left).into_actor(self);
             ctx.spawn(expired.map(|(), session, ctx| {
                 session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
             }))
@@ -178,8 +181,9 @@ impl Handler<Request> for SessionActor {
 
     fn handle(&mut self, request: Request, ctx: &mut Self::Context) {
         let Request { command, reply } = request;
-        let (core, user) = (Arc::clone(&self.core), self.user.clone());
-        let mut asked = async move { (core.may(&user, &command).await, command) }.boxed();
+        let (sessions, user) = (Arc::clone(&self.sessions), self.user.clone());
+        let may = async move { (sessions.shared().may(&user, &command).await, command) };
+        let mut asked = may.boxed();
         let go_on = |session: &mut Self, (allowed, command), reply, ctx: &mut Context<Self>| {
             match allowed {
                 Ok(()) => session.carry_out(command, reply, ctx),

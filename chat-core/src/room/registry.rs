@@ -2,6 +2,7 @@
 //! and it may stop only while nobody holds it and nothing is on its way to it.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,11 +11,12 @@ use actix::prelude::{Actor, Addr, Handler, Message};
 
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
-use crate::engine::Core;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ids::RoomId;
-use crate::model::Counts;
+use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User};
 use crate::room::{Ask, Asker, Room};
+use crate::shared::{Shared, unavailable};
+use crate::store::Store;
 
 /// A live room, held. Cheap to clone.
 #[derive(Clone)]
@@ -61,18 +63,18 @@ impl RoomRef {
     /// Answers whether it was sent.
     pub(crate) fn ask(
         &self,
-        core: &Core,
+        shared: &Shared,
         asker: Asker,
         command: RoomCommand,
         reply: ReplyTo,
     ) -> bool {
-        let refuse = |reply: ReplyTo, error| reply.answer(core.clock.elapsed(), Err(error));
-        if let Err(error) = core.running() {
+        let refuse = |reply: ReplyTo, error| reply.answer(shared.clock.elapsed(), Err(error));
+        if let Err(error) = shared.running() {
             refuse(reply, error);
             return false;
         }
         let queued = Queued(Arc::clone(&self.live));
-        if self.live.queued.fetch_add(1, Ordering::Relaxed) >= core.limits.room_mailbox {
+        if self.live.queued.fetch_add(1, Ordering::Relaxed) >= shared.limits.room_mailbox {
             refuse(reply, Error::busy());
             return false;
         }
@@ -92,32 +94,54 @@ impl RoomRef {
     }
 }
 
-/// The live rooms.
-#[derive(Default)]
-pub(crate) struct Registry {
-    rooms: Mutex<HashMap<RoomId, RoomRef>>,
+/// The live rooms of an engine.
+pub(crate) struct Rooms {
+    pub(crate) shared: Arc<Shared>,
+    live: Mutex<HashMap<RoomId, RoomRef>>,
 }
 
-impl Registry {
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, RoomRef>> {
-        // Nothing that runs under the lock leaves the map half-changed.
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+impl Rooms {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, live: Mutex::default() }
     }
 
-    /// The room, started by `start` if it is not live.
-    pub(crate) fn get(&self, id: RoomId, start: impl FnOnce(Arc<Live>) -> Addr<Room>) -> RoomRef {
-        let mut rooms = self.rooms();
-        let room = rooms.entry(id).or_insert_with(|| {
+    fn live(&self) -> MutexGuard<'_, HashMap<RoomId, RoomRef>> {
+        // Nothing that runs under the lock leaves the map half-changed.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room, loaded if it is not live. Rooms spread over the threads by id.
+    pub(crate) fn get(self: &Arc<Self>, id: RoomId) -> RoomRef {
+        let mut live = self.live();
+        let room = live.entry(id).or_insert_with(|| {
+            let mut hasher = DefaultHasher::new();
+            id.hash(&mut hasher);
+            let thread = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
             let live = Arc::<Live>::default();
-            RoomRef { address: start(Arc::clone(&live)), live }
+            let room = Room::new(Arc::clone(self), id, Arc::clone(&live));
+            let address = Room::start_in_arbiter(self.shared.thread(thread), |_| room);
+            RoomRef { address, live }
         });
         room.clone()
+    }
+
+    /// Opens a room. An ephemeral one is loaded, so that it begins to wait for its first member.
+    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: NewRoom) -> Result<RoomView> {
+        let NewRoom { title, kind, ephemeral } = new;
+        let (id, created) = (RoomId::new(), self.shared.clock.now());
+        let info = RoomInfo { id, title, kind, ephemeral, created };
+        let opened = self.shared.store.create_room(&info, user).await;
+        opened.map_err(unavailable("open a room"))?;
+        if ephemeral {
+            self.get(id);
+        }
+        Ok(RoomView { info, counts: Counts { members: 1, online: 0 } })
     }
 
     /// Takes a room off the map if nobody but the map and the room itself (`live`) holds it. Everybody
     /// else gets hold of it under this lock, so nothing can be on its way to it afterwards.
     pub(crate) fn retire(&self, id: RoomId, live: &Arc<Live>) -> bool {
-        let mut rooms = self.rooms();
+        let mut rooms = self.live();
         let unheld = Arc::strong_count(live) == 2;
         if unheld {
             rooms.remove(&id);
@@ -127,11 +151,11 @@ impl Registry {
 
     /// A live room's counts.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
-        self.rooms().get(&id).map(|room| room.live.counts())
+        self.live().get(&id).map(|room| room.live.counts())
     }
 
     /// How many rooms are live.
     pub(crate) fn len(&self) -> usize {
-        self.rooms().len()
+        self.live().len()
     }
 }

@@ -1,0 +1,94 @@
+//! What all actors of an engine share: its parts, its limits, its threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use actix::prelude::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+
+use crate::clock::Clock;
+use crate::command::Command;
+use crate::error::{Error, Result};
+use crate::journal::{Backlog, Journal};
+use crate::limits::Limits;
+use crate::model::User;
+use crate::policy::Policy;
+use crate::store::{Metered, Store, StoreError};
+
+/// The parts of an engine.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Metered>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) journal: Addr<Journal>,
+    arbiters: Vec<ArbiterHandle>,
+    next_thread: AtomicUsize,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        policy: Arc<dyn Policy>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        arbiters: &[ArbiterHandle],
+    ) -> Self {
+        let store = Arc::new(Metered::new(store));
+        let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, limits.batch);
+        // The last thread is the journal's alone, so that no room's work delays a commit.
+        let last = arbiters.len() - 1;
+        let journal = Journal::start_in_arbiter(&arbiters[last], |_| journal);
+        Self {
+            store,
+            policy,
+            clock,
+            backlog: Arc::new(Backlog::new(limits.queued_writes)),
+            limits,
+            journal,
+            arbiters: arbiters[..last].to_vec(),
+            next_thread: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The threads for rooms, sessions and fan-outs.
+    pub(crate) fn threads(&self) -> &[ArbiterHandle] {
+        &self.arbiters
+    }
+
+    pub(crate) fn thread(&self, index: usize) -> &ArbiterHandle {
+        &self.arbiters[index % self.arbiters.len()]
+    }
+
+    /// The thread for the next session: each in turn.
+    pub(crate) fn next_thread(&self) -> usize {
+        self.next_thread.fetch_add(1, Ordering::Relaxed) % self.arbiters.len()
+    }
+
+    /// An error once the engine is stopping.
+    pub(crate) fn running(&self) -> Result<()> {
+        if self.stopping.load(Ordering::Acquire) { Err(Error::stopping()) } else { Ok(()) }
+    }
+
+    /// From here on nothing new is taken.
+    pub(crate) fn stop_taking(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the policy allows the command.
+    pub(crate) async fn may(&self, user: &User, command: &Command) -> Result<()> {
+        self.running()?;
+        self.policy.may(user, command).await
+    }
+}
+
+/// Logs why the store could not do something, and says what callers are told.
+pub(crate) fn unavailable(what: &'static str) -> impl Fn(StoreError) -> Error {
+    move |error| {
+        tracing::error!(%error, "could not {what}");
+        Error::unavailable()
+    }
+}
