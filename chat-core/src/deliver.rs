@@ -10,7 +10,7 @@ use actix::prelude::{Message, Recipient};
 use tokio::sync::oneshot;
 
 use crate::command::Reply;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
 
@@ -188,7 +188,7 @@ impl ReplyTo {
                     Reply::Joined(joined) => Ok(joined),
                     other => {
                         tracing::error!(?other, "a resumed room gave another answer");
-                        Err(crate::Error::new(crate::Code::Internal, "the room gave no answer"))
+                        Err(Error::new(Code::Internal, "the room gave no answer"))
                     }
                 });
                 let resumed = result.is_ok();

@@ -6,16 +6,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::prelude::{Actor, Addr, Context, Handler, Message, Recipient};
+use actix::prelude::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture,
+};
 use actix_rt::ArbiterHandle;
 use indexmap::IndexSet;
 
+use crate::clock::Clock;
 use crate::command::Reply;
 use crate::deliver::{Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
-use crate::outbox::{Outbox, Pushed, Weight};
+use crate::outbox::{Outbox, Pushed, Stuck, Weight};
 
 /// How events and replies look to a reader.
 pub trait Wire: Clone + Send + Unpin + 'static {
@@ -65,9 +68,15 @@ pub(crate) struct InboxFanout<W: Wire> {
 
 impl<W: Wire> InboxFanout<W> {
     /// Starts a fan-out on a thread.
-    pub(crate) fn start(arbiter: &ArbiterHandle, wire: W, most: usize) -> Self {
+    pub(crate) fn start(
+        arbiter: &ArbiterHandle,
+        wire: W,
+        clock: Arc<dyn Clock>,
+        most: usize,
+    ) -> Self {
         let address = FanoutActor::start_in_arbiter(arbiter, |_| FanoutActor {
             wire,
+            clock,
             connections: Vec::new(),
             free: Vec::new(),
             slots: HashMap::new(),
@@ -89,6 +98,7 @@ impl<W: Wire> InboxFanout<W> {
 
 struct FanoutActor<W: Wire> {
     wire: W,
+    clock: Arc<dyn Clock>,
     connections: Vec<Option<Connection<W::Frame>>>,
     /// Indices of `connections` that are free.
     free: Vec<usize>,
@@ -98,9 +108,12 @@ struct FanoutActor<W: Wire> {
 }
 
 struct Connection<F> {
+    id: ConnectionId,
     outbox: Outbox<F>,
     rooms: Vec<RoomId>,
     session: Recipient<End>,
+    /// It has fallen behind, and is looked at until it has caught up.
+    watched: bool,
     /// Its session has been told to end; nothing more is queued.
     ending: bool,
 }
@@ -122,7 +135,9 @@ impl<W: Wire> Handler<Attach<W::Frame>> for FanoutActor<W> {
 
     fn handle(&mut self, attach: Attach<W::Frame>, _: &mut Self::Context) {
         let Attach { connection, outbox, session } = attach;
-        let entry = Some(Connection { outbox, rooms: Vec::new(), session, ending: false });
+        let (id, rooms) = (connection, Vec::new());
+        let entry = Connection { id, outbox, rooms, session, watched: false, ending: false };
+        let entry = Some(entry);
         let slot = self.free.pop().unwrap_or(self.connections.len());
         if slot == self.connections.len() {
             self.connections.push(entry);
@@ -136,17 +151,17 @@ impl<W: Wire> Handler<Attach<W::Frame>> for FanoutActor<W> {
 impl<W: Wire> Handler<Deliver> for FanoutActor<W> {
     type Result = ();
 
-    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+    fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
         for parcel in deliver.parcels {
-            self.handle_parcel(parcel, deliver.at);
+            self.handle_parcel(parcel, deliver.at, ctx);
         }
     }
 }
 
 impl<W: Wire> FanoutActor<W> {
-    fn handle_parcel(&mut self, parcel: Parcel, now: Duration) {
+    fn handle_parcel(&mut self, parcel: Parcel, now: Duration, ctx: &mut Context<Self>) {
         match parcel {
-            Parcel::Room { room, event } => self.tell_room(room, &event, now),
+            Parcel::Room { room, event } => self.tell_room(room, &event, now, ctx),
             Parcel::One { connection, event } => {
                 let frame = self.wire.event(&Arc::new(event));
                 self.push_one(connection, frame, now);
@@ -162,7 +177,13 @@ impl<W: Wire> FanoutActor<W> {
         }
     }
 
-    fn tell_room(&mut self, room: RoomId, event: &Arc<Event>, now: Duration) {
+    fn tell_room(
+        &mut self,
+        room: RoomId,
+        event: &Arc<Event>,
+        now: Duration,
+        ctx: &mut Context<Self>,
+    ) {
         let Some(listeners) = self.rooms.get(&room) else { return };
         let frame = self.wire.event(event);
         let size = self.wire.size(&frame);
@@ -176,6 +197,9 @@ impl<W: Wire> FanoutActor<W> {
         }
         if let Some(after) = event.cursor_before().filter(|_| !behind.is_empty()) {
             self.tell_behind(room, &behind, Event::Behind { room, after }, now);
+            for slot in behind {
+                self.watch(slot, ctx);
+            }
         }
     }
 
@@ -190,6 +214,35 @@ impl<W: Wire> FanoutActor<W> {
                 connection.rooms.retain(|other| *other != room);
             }
             self.unlist(room, slot);
+        }
+    }
+
+    /// Looks from time to time whether a reader that has fallen behind takes anything, because nothing more
+    /// is queued for it that would show it.
+    fn watch(&mut self, slot: usize, ctx: &mut Context<Self>) {
+        let now = self.clock.elapsed();
+        let Some(Some(connection)) = self.connections.get_mut(slot) else { return };
+        if connection.watched {
+            return;
+        }
+        match connection.outbox.look(now) {
+            Err(Stuck) => connection.end(CloseReason::NotReading),
+            Ok(None) => {}
+            Ok(Some(again)) => {
+                connection.watched = true;
+                let id = connection.id;
+                let again = self.clock.sleep(again).into_actor(self);
+                ctx.spawn(again.map(move |(), fanout, ctx| fanout.watch_again(id, ctx)));
+            }
+        }
+    }
+
+    fn watch_again(&mut self, id: ConnectionId, ctx: &mut Context<Self>) {
+        if let Some(connection) = self.connection(id) {
+            connection.watched = false;
+        }
+        if let Some(&slot) = self.slots.get(&id) {
+            self.watch(slot, ctx);
         }
     }
 
@@ -260,13 +313,17 @@ impl<F> Connection<F> {
             return Pushed::Abandoned;
         }
         let pushed = self.outbox.push(frame, size, weight, now);
-        let reason = match pushed {
-            Pushed::NotReading => CloseReason::NotReading,
-            Pushed::Abandoned => CloseReason::Left,
-            Pushed::Done | Pushed::Behind => return pushed,
-        };
+        match pushed {
+            Pushed::NotReading => self.end(CloseReason::NotReading),
+            Pushed::Abandoned => self.end(CloseReason::Left),
+            Pushed::Done | Pushed::Behind => {}
+        }
+        pushed
+    }
+
+    /// Tells the session to end. It tells this fan-out when it has.
+    fn end(&mut self, reason: CloseReason) {
         self.ending = true;
         self.session.do_send(End { reason, retry_after: None });
-        pushed
     }
 }

@@ -48,14 +48,25 @@ impl Lag {
         self.taken = true;
     }
 
-    /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is what
-    /// must not be lost without a word: messages, changes, replies.
-    pub fn advise(&mut self, waiting: usize, durable: bool, now: Duration) -> Advice {
+    /// Whether the reader, for which `waiting` bytes wait, has taken nothing for too long at `now`.
+    pub fn is_stuck(&mut self, waiting: usize, now: Duration) -> bool {
         if std::mem::take(&mut self.taken) || waiting == 0 {
             self.progress = now;
         }
         let idle = now.saturating_sub(self.progress);
-        if self.patience.close_after.is_some_and(|most| idle >= most) {
+        self.patience.close_after.is_some_and(|most| idle >= most)
+    }
+
+    /// How long the reader may take nothing.
+    #[must_use]
+    pub fn close_after(&self) -> Option<Duration> {
+        self.patience.close_after
+    }
+
+    /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is what
+    /// must not be lost without a word: messages, changes, replies.
+    pub fn advise(&mut self, waiting: usize, durable: bool, now: Duration) -> Advice {
+        if self.is_stuck(waiting, now) {
             return Advice::Close;
         }
         match (waiting, durable) {

@@ -59,6 +59,10 @@ pub(crate) enum Pushed {
     Abandoned,
 }
 
+/// A reader has taken nothing for too long.
+#[derive(Debug)]
+pub(crate) struct Stuck;
+
 /// Both ends of a new queue.
 pub(crate) fn outbox<F>(patience: Patience, now: Duration) -> (Outbox<F>, Inbox<F>) {
     let shared = Arc::new(Mutex::new(Queue {
@@ -101,6 +105,18 @@ impl<F> Outbox<F> {
             waker.wake();
         }
         Pushed::Done
+    }
+
+    /// When to look again whether a reader that has fallen behind takes anything, as time from now:
+    /// `None` if it has caught up, or may take as long as it likes. An error if it has taken nothing for
+    /// too long.
+    pub(crate) fn look(&self, now: Duration) -> Result<Option<Duration>, Stuck> {
+        let mut queue = lock(&self.shared);
+        let waiting = queue.bytes;
+        if queue.lag.is_stuck(waiting, now) {
+            return Err(Stuck);
+        }
+        Ok(queue.lag.close_after().filter(|_| waiting > 0))
     }
 
     /// Ends the queue: the reader still gets what waits, then the end.

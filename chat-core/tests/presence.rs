@@ -52,6 +52,22 @@ async fn presence_follows_devices_and_keyboards() {
 }
 
 #[tokio::test]
+async fn leaving_the_keyboard_while_joining_is_not_forgotten() {
+    let (bench, faults) = support::faulty();
+    let (room, _ann) = bench.room("Ann").await;
+    let bob = bench.connect("Bob");
+    faults.hold_commits(true);
+    let join = chat_core::Command::Room(room, RoomCommand::join(After::Nothing));
+    bob.session.submit(1, join).expect("taken");
+    until("his membership is being written", async || faults.held_commits() == 1).await;
+    bob.session.presence(Presence::Away).await.expect("away");
+    faults.hold_commits(false);
+    let joined = bob.session.join(room, After::Nothing).await.expect("in it");
+    let me = joined.first.iter().find(|member| member.membership == joined.me).expect("listed");
+    assert_eq!(me.presence, Presence::Away);
+}
+
+#[tokio::test]
 async fn member_questions_cost_the_store_nothing() {
     let bench = engine();
     let (room, ann) = bench.room("Ann").await;

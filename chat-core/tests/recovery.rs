@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use chat_core::{
-    After, Behind, ChangeKind, Command, Cursor, Event, HistoryAt, HistoryQuery, Joined, Limits,
-    MemoryStore, Presence, Reply,
+    After, Behind, ChangeKind, CloseReason, Command, Cursor, Event, HistoryAt, HistoryQuery,
+    InProcess, Joined, Limits, MemoryStore, Presence, Reply,
 };
 use support::{draft, engine, engine_with, until};
 
@@ -191,4 +193,30 @@ async fn an_inbox_that_is_dropped_ends_its_session() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_closed_and_the_others_notice_nothing() {
+    let limits = Limits { outbox_bytes: 4_096, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (room, mut ann) = bench.room("Ann").await;
+    let sockets = bench.engine.inboxes(&InProcess);
+    let (stuck, inbox) = sockets.connect(support::user("Stuck")).expect("a session");
+    stuck.join(room, After::Nothing).await.expect("in it");
+    for n in 1..=100 {
+        ann.session.send(room, draft(&format!("message {n}"))).await.expect("sent");
+        assert_eq!(ann.message().await.0, n);
+    }
+    // It is behind by now, and nothing more is queued for it; it is looked at all the same.
+    let patience = Duration::from_secs(30);
+    until("it is watched", async || bench.clock.sleepers(patience) == 1).await;
+    bench.clock.advance(patience);
+    until("it is closed", async || inbox.closed() == Some(CloseReason::NotReading)).await;
+    loop {
+        if let Event::Presence { user, presence: Presence::Offline, .. } = &*ann.event().await {
+            assert_eq!(&*user.name, "Stuck");
+            break;
+        }
+    }
+    assert_eq!(bench.engine.stats().sessions, 1);
 }

@@ -109,7 +109,8 @@ impl EngineBuilder {
         let in_flight = self.limits.fanout_in_flight;
         let arbiters = threads.arbiters();
         let shared = Shared::new(self.store, self.policy, self.clock, self.limits, arbiters);
-        let start = |arbiter| InboxFanout::start(arbiter, InProcess, in_flight);
+        let clock = &shared.clock;
+        let start = |arbiter| InboxFanout::start(arbiter, InProcess, Arc::clone(clock), in_flight);
         let inboxes = shared.threads().iter().map(start).collect();
         let rooms = Arc::new(Rooms::new(Arc::new(shared)));
         let sessions = Arc::new(Sessions::new(rooms));

@@ -96,7 +96,8 @@ impl Engine {
     pub fn inboxes<W: Wire>(&self, wire: &W) -> Inboxes<W> {
         let most = self.shared().limits.fanout_in_flight;
         let threads = self.shared().threads().iter();
-        let fanouts = threads.map(|thread| InboxFanout::start(thread, wire.clone(), most));
+        let start = |thread| InboxFanout::start(thread, wire.clone(), self.clock(), most);
+        let fanouts = threads.map(start);
         Inboxes { sessions: Arc::clone(&self.sessions), fanouts: Arc::new(fanouts.collect()) }
     }
 

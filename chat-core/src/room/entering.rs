@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::model::{Change, Cursor, Message};
 use crate::room::reading::shared;
-use crate::room::{Asker, Hosted, Room, Unseated};
+use crate::room::{Asker, Hosted, Room};
 use crate::roster::newcomer;
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
@@ -107,11 +107,10 @@ impl Hosted {
     pub(super) fn refuse(&mut self, entering: Entering, error: Error) {
         self.arrived(&entering.asker);
         self.answer(entering.reply, Err(error));
-        if let Some(seat) = entering.asker.seat
-            && !self.roster.is_seated(seat.line.connection)
-            && let Some(session) = seat.session.upgrade()
-        {
-            session.do_send(Unseated { room: self.id });
+        let Some(seat) = entering.asker.seat else { return };
+        if !self.roster.is_seated(seat.line.connection) {
+            self.away.remove(&seat.line.connection);
+            seat.say_unseated(self.id);
         }
     }
 
@@ -229,7 +228,8 @@ impl Hosted {
         let mut seen = None;
         if let Some(seat) = &asker.seat {
             let connection = seat.line.connection;
-            seen = self.roster.enter(asker.user.id, connection, seat.clone(), asker.away);
+            let away = self.away.remove(&connection).unwrap_or(asker.away);
+            seen = self.roster.enter(asker.user.id, connection, seat.clone(), away);
         }
         let first = MemberQuery { after: None, limit: limits::DEFAULT_PAGE, online: true };
         let answer = Joined {

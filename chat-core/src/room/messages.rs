@@ -35,6 +35,15 @@ pub(crate) struct Seat {
     pub(crate) session: WeakRecipient<Unseated>,
 }
 
+impl Seat {
+    /// Tells the session, if there still is one, that it is not seated in the room.
+    pub(crate) fn say_unseated(&self, room: RoomId) {
+        if let Some(session) = self.session.upgrade() {
+            session.do_send(Unseated { room });
+        }
+    }
+}
+
 /// What a room says to a session: it is no longer seated here, and need not hold the room.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -76,6 +76,9 @@ struct Hosted {
     /// Sessions that are on their way in, and how many times each. One that departs is taken out, so that
     /// it is not seated afterwards.
     entering: HashMap<ConnectionId, usize>,
+    /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed since it
+    /// asked.
+    away: HashMap<ConnectionId, bool>,
     /// When presence was last summarised, and whether something has changed since.
     summary: (Duration, bool),
     /// Since when nobody is here and nothing has been asked.
@@ -188,6 +191,7 @@ impl Hosted {
             typing: Typing::default(),
             writes: Writes::default(),
             entering: HashMap::new(),
+            away: HashMap::new(),
             summary: (Duration::ZERO, false),
             quiet_since: now,
             timer: None,
@@ -251,9 +255,7 @@ impl Hosted {
     /// The session hears no more of the room, and need not hold it.
     fn unseat(&mut self, seat: &Seat) {
         self.audience.exit(&seat.line, self.id);
-        if let Some(session) = seat.session.upgrade() {
-            session.do_send(Unseated { room: self.id });
-        }
+        seat.say_unseated(self.id);
     }
 }
 
@@ -276,8 +278,8 @@ impl Handler<Ask> for Room {
             return self.with_hosted(ctx, |hosted, ctx| hosted.ask(ask, ctx));
         };
         ask.reply.answer(self.rooms.shared.clock.elapsed(), Err(error.clone()));
-        if let Some(session) = ask.asker.seat.and_then(|seat| seat.session.upgrade()) {
-            session.do_send(Unseated { room: self.id });
+        if let Some(seat) = ask.asker.seat {
+            seat.say_unseated(self.id);
         }
     }
 }

@@ -40,7 +40,10 @@ impl Hosted {
     }
 
     pub(super) fn set_away(&mut self, set: &SetAway) {
-        if let Some(view) = self.roster.set_away(set.connection, set.away) {
+        if !self.roster.is_seated(set.connection) {
+            // It is on its way in, and is seated like this.
+            self.away.insert(set.connection, set.away);
+        } else if let Some(view) = self.roster.set_away(set.connection, set.away) {
             self.announce(view);
         }
     }
@@ -50,6 +53,7 @@ impl Hosted {
         let now = self.now();
         self.quiet_since = now;
         self.entering.remove(&connection);
+        self.away.remove(&connection);
         self.writes.forget(connection);
         let Some((Seat { line, .. }, view)) = self.roster.depart(connection, now) else { return };
         self.audience.exit(&line, self.id);

@@ -40,13 +40,12 @@ impl Hosted {
         }
         self.timer = next.map(|deadline| {
             let sleep = wrap_future::<_, Room>(self.shared.clock.sleep_until(deadline));
-            (deadline, ctx.spawn(sleep.map(|(), room, ctx| room.time_passed(ctx))))
+            (deadline, ctx.spawn(sleep.map(move |(), room, ctx| room.time_passed(deadline, ctx))))
         });
     }
 
     fn do_what_is_due(&mut self) {
         let now = self.now();
-        self.timer = None;
         for user in self.typing.take_ended(now) {
             self.tell_typing(user, false);
         }
@@ -62,8 +61,12 @@ impl Hosted {
 }
 
 impl Room {
-    fn time_passed(&mut self, ctx: &mut Context<Self>) {
-        self.with_hosted(ctx, |hosted, _| hosted.do_what_is_due());
+    fn time_passed(&mut self, deadline: Duration, ctx: &mut Context<Self>) {
+        self.with_hosted(ctx, |hosted, _| {
+            // A timer that was replaced in the very moment of its end leaves the new one alone.
+            hosted.timer.take_if(|(armed, _)| *armed == deadline);
+            hosted.do_what_is_due();
+        });
         let State::Hosted(hosted) = &mut self.state else { return };
         let now = hosted.now();
         if hosted.is_quiet() && now >= hosted.quiet_since + self.rooms.shared.limits.idle {
