@@ -14,4 +14,5 @@ export class ChatError extends Error {
 export const connectionLost = () => new ChatError({ code: 'connection_lost', retry: true });
 
 /** An HTTP answer that is not one of this server's, a proxy's error page for example. */
-export const strangeAnswer = (status) => new ChatError({ code: 'strange_answer', message: `HTTP ${status}`, retry: status >= 500 });
+export const strangeAnswer = (status) =>
+  new ChatError({ code: 'strange_answer', message: `HTTP ${status}`, retry: status >= 500 });

@@ -99,8 +99,8 @@ export class Outbox {
     const taken = new Set();
     return this.entries.filter((entry) => {
       if (!entry.unsure || entry.state === 'failed') return true;
-      const same = messages.find((message) =>
-        message.seq > entry.after && message.from.id === this.#userId && message.text === entry.text && !taken.has(message.seq));
+      const same = messages.find(({ seq, from, text }) =>
+        seq > entry.after && from.id === this.#userId && text === entry.text && !taken.has(seq));
       if (same) taken.add(same.seq);
       return !same;
     });

@@ -73,7 +73,7 @@ export class Room extends Emitter {
       case 'presence': return this.#presence(event);
       case 'typing': return this.people.typingEvent(event);
       case 'summary': return this.people.summary(event);
-      case 'resumed': return event.error ? this.#refused(event.error, () => this.emit('stranded')) : this.#take(event.ok, true);
+      case 'resumed': return this.#resumed(event);
       case 'behind': return this.#behind(event.after);
       case 'closed': return this.#end();
     }
@@ -121,6 +121,11 @@ export class Room extends Emitter {
       this.unread = 0;
       this.#changed();
     }
+  }
+
+  #resumed({ ok, error }) {
+    if (ok) this.#take(ok, true);
+    else this.#refused(error, () => this.emit('stranded'));
   }
 
   /** What `join` and `resumed` say. `continues` if it goes on from what we have. */

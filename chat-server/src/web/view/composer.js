@@ -63,7 +63,8 @@ export class ComposerView {
     this.#form.style.minHeight = '';
     const left = text.value.length < COUNT_FROM ? MOST : MOST - [...text.value].length;
     count.hidden = left > MOST - COUNT_FROM;
-    count.textContent = count.hidden ? '' : left < 0 ? t('compose.over', { count: -left }) : t('compose.left', { count: left });
+    const words = left < 0 ? t('compose.over', { count: -left }) : t('compose.left', { count: left });
+    count.textContent = count.hidden ? '' : words;
     mark(text, 'aria-invalid', left < 0 && 'true');
   }
 }

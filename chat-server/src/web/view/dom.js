@@ -27,7 +27,8 @@ export function mark(element, attribute, value) {
 
 /** The elements of `root` marked with `data-part`, by that name. */
 export function parts(root) {
-  return Object.fromEntries([...root.querySelectorAll('[data-part]')].map((element) => [element.dataset.part, element]));
+  const marked = [...root.querySelectorAll('[data-part]')];
+  return Object.fromEntries(marked.map((element) => [element.dataset.part, element]));
 }
 
 export function icon(name) {

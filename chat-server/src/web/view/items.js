@@ -112,8 +112,8 @@ function unsentItem(entry, classes, tail, room) {
       who(entry, true),
       h('div', { class: 'line' }, bubble(unsent.text)),
       (tail || failed) && h('div', { class: 'fate' }, icon(failed ? 'warning' : 'clock'), h('span', {}, state),
-        failed && h('button', { class: 'link', type: 'button', onclick: () => room.outbox.retry(unsent.key) }, t('message.retry')),
-        failed && h('button', { class: 'link', type: 'button', onclick: () => room.outbox.discard(unsent.key) }, t('message.discard'))))),
+        failed && choice('message.retry', () => room.outbox.retry(unsent.key)),
+        failed && choice('message.discard', () => room.outbox.discard(unsent.key))))),
   };
 }
 
@@ -121,6 +121,9 @@ function unsentItem(entry, classes, tail, room) {
 const whyFailed = (error) => (error.code === 'unsure' ? errorText(error) : `${t('message.failed')} ${errorText(error)}`);
 
 /** The sender's name: seen at the head of a group, heard with every message. */
-const who = ({ mine, from }, head) => h('div', { class: mine || !head ? 'who unseen' : 'who', dir: 'auto' }, mine ? t('message.you') : from.name);
+const who = ({ mine, from }, head) =>
+  h('div', { class: mine || !head ? 'who unseen' : 'who', dir: 'auto' }, mine ? t('message.you') : from.name);
+
+const choice = (text, onclick) => h('button', { class: 'link', type: 'button', onclick }, t(text));
 
 const bubble = (text) => h('div', { class: 'bubble', dir: 'auto', dataset: { testid: 'text' } }, text);

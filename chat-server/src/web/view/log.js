@@ -103,7 +103,8 @@ export class LogView {
    */
   #anchor() {
     const { top } = this.#log.getBoundingClientRect();
-    const first = [...this.#parts.items.querySelectorAll('[data-seq]')].find((item) => item.getBoundingClientRect().bottom > top);
+    const messages = [...this.#parts.items.querySelectorAll('[data-seq]')];
+    const first = messages.find((item) => item.getBoundingClientRect().bottom > top);
     if (!first) return null;
     const { seq } = first.dataset;
     return {
