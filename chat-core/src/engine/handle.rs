@@ -21,7 +21,7 @@ use crate::outbox::Inbox;
 use crate::room::Asker;
 use crate::session::{Session, Sessions};
 use crate::shared::{Shared, unavailable};
-use crate::store::{RoomQuery, Store, StoreCalls};
+use crate::store::{Listed, RoomQuery, Store, StoreCalls};
 
 /// A running chat engine. Cheap to clone; it runs until it is stopped or the last clone is dropped.
 #[derive(Clone)]
@@ -126,21 +126,25 @@ impl Engine {
         answer.await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Lists open rooms, newest first, with the counts of this moment.
+    /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who is there.
     ///
     /// # Errors
     /// `unavailable`, `stopping`.
-    pub async fn rooms(&self, query: &RoomQuery) -> Result<Vec<RoomView>> {
+    pub async fn rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>> {
         self.shared().running()?;
-        let listed =
-            self.shared().store.list_rooms(query).await.map_err(unavailable("list rooms"))?;
-        let view = |room: crate::store::Listed| {
+        self.shared().store.list_rooms(query).await.map_err(unavailable("list rooms"))
+    }
+
+    /// Listed rooms as they are now: those that are live with the counts of this moment.
+    #[must_use]
+    pub fn counted(&self, listed: &[Listed]) -> Vec<RoomView> {
+        let view = |room: &Listed| {
             let mut counts = self.sessions.rooms.counts(room.info.id).unwrap_or_default();
             // A room that is just being loaded has not published its counts yet.
             counts.members = if counts.members == 0 { room.members } else { counts.members };
-            RoomView { info: room.info, counts }
+            RoomView { info: room.info.clone(), counts }
         };
-        Ok(listed.into_iter().map(view).collect())
+        listed.iter().map(view).collect()
     }
 
     /// What the engine is doing.

@@ -3,6 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
@@ -28,8 +29,10 @@ impl FromRequest for Body {
         }
         let bytes = Bytes::from_request(request, payload);
         let read = async move {
-            // A body that breaks off reaches nobody; what is left is one that is too large.
-            let bytes = bytes.await.map_err(|_| Problem::too_large(MOST_BODY))?;
+            let bytes = bytes.await.map_err(|error| match error.as_error() {
+                Some(PayloadError::Overflow) => Problem::too_large(MOST_BODY),
+                _ => Problem::bad_request("the body broke off, or its chunks cannot be read"),
+            })?;
             Fields::from_json(&bytes).map(Self)
         };
         read.boxed_local()

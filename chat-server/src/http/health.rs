@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::http::resource;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/healthz").route(web::get().to(healthz)));
+    let get = web::get().to(healthz);
+    config.service(resource("/healthz", "GET, HEAD").route(get).route(web::head().to(healthz)));
 }
 
 async fn healthz() -> HttpResponse {

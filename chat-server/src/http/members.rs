@@ -10,8 +10,8 @@ use crate::http::{Api, resource, unexpected};
 use crate::protocol::{MemberPageView, MembershipView, Problem, member_query};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/rooms/{room}/members").route(web::get().to(list))).service(
-        resource("/rooms/{room}/members/me")
+    config.service(resource("/rooms/{room}/members", "GET").route(web::get().to(list))).service(
+        resource("/rooms/{room}/members/me", "PUT, DELETE")
             .route(web::put().to(join))
             .route(web::delete().to(leave)),
     );

@@ -12,11 +12,11 @@ use crate::protocol::{HistoryView, MessageView, Problem, SentView, Time, draft, 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(
-            resource("/rooms/{room}/messages")
+            resource("/rooms/{room}/messages", "GET, POST")
                 .route(web::get().to(list))
                 .route(web::post().to(send)),
         )
-        .service(resource("/rooms/{room}/messages/{seq}").route(web::get().to(look)));
+        .service(resource("/rooms/{room}/messages/{seq}", "GET").route(web::get().to(look)));
 }
 
 async fn send(

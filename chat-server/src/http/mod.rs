@@ -13,7 +13,9 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Resource, Responder};
 use chat_core::{Clock, Engine};
 
 use crate::auth::{Admit, Tokens};
@@ -67,9 +69,11 @@ async fn not_found() -> Problem {
     Problem::not_found()
 }
 
-/// A resource that answers methods it does not have like every other error.
-fn resource(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(|| async { Problem::method_not_allowed() }))
+/// A resource that answers methods other than the `allowed` ones like every other error.
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        Problem::method_not_allowed().customize().insert_header((ALLOW, allowed))
+    }))
 }
 
 /// The engine gave another command's reply: a fault of ours.

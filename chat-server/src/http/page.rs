@@ -22,8 +22,8 @@ struct Files;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .service(resource("/").route(web::get().to(index)))
-        .service(resource("/web/{path:.*}").route(web::get().to(file)));
+        .service(resource("/", "GET").route(web::get().to(index)))
+        .service(resource("/web/{path:.*}", "GET").route(web::get().to(file)));
 }
 
 async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Error, Reply, RoomCommand, RoomId, RoomQuery};
+use chat_core::{Code, Error, Listed, Reply, RoomCommand, RoomId, RoomQuery};
 use moka::future::Cache;
 use serde_json::json;
 
@@ -19,15 +19,17 @@ const MOST_QUERY: usize = chat_core::limits::TITLE_CHARS;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .service(resource("/rooms").route(web::get().to(list)).route(web::post().to(open)))
-        .service(resource("/rooms/{room}").route(web::get().to(look)));
+        .service(
+            resource("/rooms", "GET, POST").route(web::get().to(list)).route(web::post().to(open)),
+        )
+        .service(resource("/rooms/{room}", "GET").route(web::get().to(look)));
 }
 
 /// Lists of rooms as they were less than a second ago, so that a thousand pages that show the same list ask
-/// the store once. Cheap to clone.
+/// the store once. Who is there is added for each of them anew. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
-    cache: Cache<(String, Option<RoomId>, usize), Arc<Vec<chat_core::RoomView>>>,
+    cache: Cache<(String, Option<RoomId>, usize), Arc<Vec<Listed>>>,
 }
 
 impl Default for Lists {
@@ -70,7 +72,7 @@ async fn list(
     let rooms = rooms.map_err(|error: Arc<Error>| Problem::from((*error).clone()))?;
     let page = &rooms[..wanted.min(rooms.len())];
     let next = page.last().filter(|_| rooms.len() > wanted).map(|room| room.info.id);
-    let views: Vec<_> = page.iter().map(RoomView::from).collect();
+    let views: Vec<_> = api.engine.counted(page).iter().map(RoomView::from).collect();
     let mut answer = json!({ "rooms": views });
     if let Some(next) = next {
         answer["next"] = json!(next.uuid());
@@ -83,7 +85,8 @@ fn room_query(fields: &mut Fields) -> Result<RoomQuery, Problem> {
     let count = title.chars().count();
     if count > MOST_QUERY {
         let message = format!("`query` has {count} characters; at most {MOST_QUERY} are allowed");
-        return Err(Problem::bad_request(message).at("query"));
+        let error = Error::new(Code::TooLong, message).field("query").measured(MOST_QUERY, count);
+        return Err(error.into());
     }
     let after = fields.text("after")?.map(|text| text.parse()).transpose();
     let after = after.map_err(|_| Problem::bad_request("`after` must be a UUID").at("after"))?;

@@ -10,7 +10,7 @@ use crate::http::{Api, resource};
 use crate::protocol::{Problem, nickname};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/tokens/guest").route(web::post().to(guest)));
+    config.service(resource("/tokens/guest", "POST").route(web::post().to(guest)));
 }
 
 async fn guest(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {

@@ -12,7 +12,8 @@ use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, StreamHandler,
 };
 use actix_http::ws::{Codec, Item, ProtocolError};
-use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpRequest, HttpResponse, Resource, Responder, web};
 use actix_web_actors::ws::{self, WebsocketContext, WsResponseBuilder};
 use bytestring::ByteString;
 use chat_core::{Inbox, Session};
@@ -32,7 +33,12 @@ const SUBPROTOCOL: &str = "chat.v1";
 /// The protocol at a path of an actix-web `App`.
 #[must_use]
 pub fn route(path: &str, sockets: Sockets) -> Resource {
-    web::resource(path).app_data(web::Data::new(sockets)).route(web::get().to(upgrade))
+    web::resource(path)
+        .app_data(web::Data::new(sockets))
+        .route(web::get().to(upgrade))
+        .default_service(web::to(|| async {
+            Problem::method_not_allowed().customize().insert_header((ALLOW, "GET"))
+        }))
 }
 
 /// Answers a handshake. A token in the header or the address is looked at first, so that a bad one is an
@@ -64,6 +70,10 @@ async fn upgrade(
         .protocols(&[SUBPROTOCOL])
         .codec(Codec::new().max_size(most))
         .start()
+        .map_err(|error| {
+            let message = format!("this is no WebSocket handshake of version 13: {error}");
+            Problem::bad_request(message).into()
+        })
 }
 
 /// One WebSocket.

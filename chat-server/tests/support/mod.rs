@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod scene;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +174,11 @@ impl Client {
         self.send_text(&frame.to_string()).await;
     }
 
+    /// As [`send`](Self::send), whether or not there still is a connection.
+    pub async fn try_send(&mut self, frame: &Value) {
+        self.socket.send(Message::text(frame.to_string())).await.ok();
+    }
+
     /// The next frame, answering no pings.
     pub async fn next(&mut self) -> Frame {
         loop {
@@ -194,6 +201,17 @@ impl Client {
         match self.next().await {
             Frame::Json(value) => value,
             other => panic!("wanted JSON, got {other:?}"),
+        }
+    }
+
+    /// The next frame that is no event; events that come before it are kept.
+    pub async fn reply(&mut self) -> Value {
+        loop {
+            let frame = self.json().await;
+            if frame.get("event").is_none() {
+                return frame;
+            }
+            self.events.push_back(frame);
         }
     }
 

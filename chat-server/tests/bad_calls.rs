@@ -1,0 +1,176 @@
+//! HTTP calls that are wrong in every way there is: each gets a problem document with the code that
+//! `docs/protocol.md` promises.
+
+mod support;
+
+use serde_json::json;
+use support::scene::{MOST, Scene, assert_problem};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[actix_web::test]
+async fn a_bad_http_call_gets_a_problem_document() {
+    let scene = Scene::new().await;
+    let (rooms, messages) = ("/api/v1/rooms", "/api/v1/rooms/$room/messages");
+    let long = json!({ "text": "x".repeat(4_001) }).to_string();
+    let long_key = json!({ "text": "a", "key": "k".repeat(65) }).to_string();
+    let long_title = json!({ "title": "t".repeat(101) }).to_string();
+    let long_name = json!({ "nickname": "n".repeat(33) }).to_string();
+    let long_query = format!("/api/v1/rooms?query={}", "q".repeat(101));
+    let deep = format!(r#"{{"text":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let guests = "/api/v1/tokens/guest";
+    let cases = [
+        ("POST", rooms, "this is not JSON", "bad_json", ""),
+        ("POST", rooms, "", "bad_json", ""),
+        ("POST", rooms, r#"{"title":"a""#, "bad_json", ""),
+        ("POST", rooms, r#"{"title":"\ud800"}"#, "bad_json", ""),
+        ("POST", messages, &deep, "bad_json", ""),
+        ("POST", rooms, "[]", "bad_request", ""),
+        ("POST", rooms, "{}", "bad_request", "title"),
+        ("POST", rooms, r#"{"title":5}"#, "bad_request", "title"),
+        ("POST", rooms, r#"{"title":"a","colour":"green"}"#, "bad_request", "colour"),
+        ("POST", rooms, r#"{"title":"a","kind":"secret"}"#, "bad_request", "kind"),
+        ("POST", rooms, r#"{"title":"a","ephemeral":1}"#, "bad_request", "ephemeral"),
+        ("POST", rooms, r#"{"title":"  "}"#, "empty", "title"),
+        ("POST", rooms, r#"{"title":"a\u0000b"}"#, "bad_text", "title"),
+        ("POST", rooms, &long_title, "too_long", "title"),
+        ("POST", guests, "{}", "bad_request", "nickname"),
+        ("POST", guests, r#"{"nickname":[]}"#, "bad_request", "nickname"),
+        ("POST", guests, r#"{"nickname":""}"#, "empty", "nickname"),
+        ("POST", guests, r#"{"nickname":"a\u007fb"}"#, "bad_text", "nickname"),
+        ("POST", guests, r#"{"nickname":"a","admin":true}"#, "bad_request", "admin"),
+        ("POST", guests, &long_name, "too_long", "nickname"),
+        ("POST", messages, "{}", "bad_request", "text"),
+        ("POST", messages, r#"{"text":5}"#, "bad_request", "text"),
+        ("POST", messages, r#"{"text":"a","key":5}"#, "bad_request", "key"),
+        ("POST", messages, r#"{"text":"a","room":"$room"}"#, "bad_request", "room"),
+        ("POST", messages, r#"{"text":""}"#, "empty", "text"),
+        ("POST", messages, r#"{"text":"a","key":""}"#, "empty", "key"),
+        ("POST", messages, &long, "too_long", "text"),
+        ("POST", messages, &long_key, "too_long", "key"),
+        ("POST", "/api/v1/rooms/12/messages", r#"{"text":"a"}"#, "bad_request", "room"),
+        ("POST", "/api/v1/rooms/$nowhere/messages", r#"{"text":"a"}"#, "no_such_room", ""),
+        ("POST", "/api/v1/rooms/$foreign/messages", r#"{"text":"a"}"#, "not_a_member", ""),
+        ("GET", "/api/v1/rooms/12", "", "bad_request", "room"),
+        ("GET", "/api/v1/rooms/%ff%00", "", "bad_request", "room"),
+        ("GET", "/api/v1/rooms/$nowhere", "", "no_such_room", ""),
+        ("GET", "/api/v1/rooms?limit=201", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms?limit=", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms?limit=-1", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms?after=x", "", "bad_request", "after"),
+        ("GET", "/api/v1/rooms?colour=green", "", "bad_request", "colour"),
+        ("GET", &long_query, "", "too_long", "query"),
+        ("GET", "/api/v1/rooms/12/members", "", "bad_request", "room"),
+        ("GET", "/api/v1/rooms/$foreign/members", "", "not_a_member", ""),
+        ("GET", "/api/v1/rooms/$room/members?limit=201", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms/$room/members?after=x", "", "bad_request", "after"),
+        ("GET", "/api/v1/rooms/$room/members?online=1", "", "bad_request", "online"),
+        ("GET", "/api/v1/rooms/$nowhere/members", "", "no_such_room", ""),
+        ("PUT", "/api/v1/rooms/12/members/me", "", "bad_request", "room"),
+        ("PUT", "/api/v1/rooms/$nowhere/members/me", "", "no_such_room", ""),
+        ("DELETE", "/api/v1/rooms/$foreign/members/me", "", "not_a_member", ""),
+        ("GET", "/api/v1/rooms/$foreign/messages", "", "not_a_member", ""),
+        ("GET", "/api/v1/rooms/$room/messages?limit=201", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms/$room/messages?before=x", "", "bad_request", "before"),
+        ("GET", "/api/v1/rooms/$room/messages?after=1.5", "", "bad_request", "after"),
+        (
+            "GET",
+            "/api/v1/rooms/$room/messages?around=9007199254740992",
+            "",
+            "bad_request",
+            "around",
+        ),
+        ("GET", "/api/v1/rooms/$room/messages?before=1&after=1", "", "bad_request", "after"),
+        ("GET", "/api/v1/rooms/$room/messages?befor=1", "", "bad_request", "befor"),
+        ("GET", "/api/v1/rooms/$room/messages/x", "", "bad_request", "seq"),
+        ("GET", "/api/v1/rooms/$room/messages/-1", "", "bad_request", "seq"),
+        ("GET", "/api/v1/rooms/$room/messages/%ff", "", "bad_request", "seq"),
+        ("GET", "/api/v1/rooms/$room/messages/0", "", "no_such_message", ""),
+        ("GET", "/api/v1/rooms/$room/messages/1", "", "no_such_message", ""),
+        ("GET", "/api/v1/rooms/$room/messages/18446744073709551615", "", "no_such_message", ""),
+        ("GET", "/api/v1", "", "not_found", ""),
+        ("GET", "/api/v1/nowhere", "", "not_found", ""),
+        ("GET", "/api/v2/rooms", "", "not_found", ""),
+        ("POST", "/nowhere", "{}", "not_found", ""),
+        ("GET", "/web/../Cargo.toml", "", "not_found", ""),
+        ("GET", "/web/%2e%2e/%2e%2e/Cargo.toml", "", "not_found", ""),
+        ("GET", "/web/%ff", "", "not_found", ""),
+        ("PATCH", rooms, "{}", "method_not_allowed", ""),
+        ("DELETE", "/api/v1/rooms/$room", "", "method_not_allowed", ""),
+        ("PUT", messages, "{}", "method_not_allowed", ""),
+        ("POST", "/api/v1/rooms/$room/members/me", "{}", "method_not_allowed", ""),
+        ("GET", guests, "", "method_not_allowed", ""),
+        ("POST", "/healthz", "{}", "method_not_allowed", ""),
+    ];
+    for (method, path, body, code, field) in cases {
+        let request = scene.request(method, path).bearer_auth(&scene.guest.token);
+        let request = request.header("content-type", "application/json").body(scene.fill(body));
+        let problem =
+            assert_problem(request, code, field, &format!("{method} {path} {body}")).await;
+        if code == "too_long" {
+            let (limit, actual) = (problem["limit"].as_u64(), problem["actual"].as_u64());
+            assert_eq!(limit.map(|limit| limit + 1), actual, "{problem}");
+        }
+    }
+    scene.undisturbed().await;
+}
+
+#[actix_web::test]
+async fn an_http_body_must_be_json_by_its_own_word_and_of_64_kib_at_most() {
+    let scene = Scene::new().await;
+    let post = |kind: Option<&str>, body: String| {
+        let request = scene.request("POST", "/api/v1/rooms").bearer_auth(&scene.guest.token);
+        let request = request.body(body);
+        kind.map(|kind| request.try_clone().expect("a request").header("content-type", kind))
+            .unwrap_or(request)
+    };
+    let room = r#"{"title":"a"}"#;
+    let kinds = [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonp"),
+        Some("multipart/form-data; boundary=application/json"),
+        Some(""),
+    ];
+    for kind in kinds {
+        let request = post(kind, room.to_owned());
+        assert_problem(request, "unsupported_media_type", "", &format!("{kind:?}")).await;
+    }
+    for kind in ["application/json", "Application/JSON ; charset=utf-8"] {
+        let answer = post(Some(kind), room.to_owned()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201, "{kind}");
+    }
+    let padded = |size: usize| format!("{room}{}", " ".repeat(size - room.len()));
+    let most = post(Some("application/json"), padded(MOST)).send().await.expect("an answer");
+    assert_eq!(most.status(), 201);
+    for size in [MOST + 1, 2 * MOST, 16 * MOST] {
+        let request = post(Some("application/json"), padded(size));
+        let problem = assert_problem(request, "too_large", "", &size.to_string()).await;
+        assert_eq!(problem["limit"], MOST);
+    }
+    scene.undisturbed().await;
+}
+
+#[actix_web::test]
+async fn an_http_body_that_breaks_off_is_a_bad_request() {
+    let scene = Scene::new().await;
+    let head = format!(
+        "POST /api/v1/rooms HTTP/1.1\r\nhost: chat\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\n",
+        scene.guest.token
+    );
+    for rest in
+        ["transfer-encoding: chunked\r\n\r\nzz\r\n{", "content-length: 50\r\n\r\n{\"title\""]
+    {
+        let mut stream = TcpStream::connect(&scene.server.address).await.expect("a connection");
+        stream.write_all(format!("{head}{rest}").as_bytes()).await.expect("an open connection");
+        stream.shutdown().await.expect("an open connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{rest}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{rest}: {answer}");
+        assert!(answer.contains(r#""code":"bad_request""#), "{rest}: {answer}");
+    }
+    scene.undisturbed().await;
+}
