@@ -16,9 +16,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 #[actix_web::test]
 async fn a_closed_connection_leaves_at_once() {
     let server = TestServer::start().await;
-    let mut ann = server.connect("Ann").await;
-    let room = ann.ok(json!({"do":"open","title":"Lobby"})).await["room"]["id"].clone();
-    ann.ok(json!({"do":"join","room":room})).await;
+    let (mut ann, room) = server.lobby("Ann").await;
     let mut bob = server.connect("Bob").await;
     bob.ok(json!({"do":"join","room":room})).await;
     let before = server.server().engine().stats().store;
@@ -36,17 +34,23 @@ async fn a_closed_connection_leaves_at_once() {
 }
 
 #[actix_web::test]
-async fn a_frozen_client_is_gone_after_ping_and_timeout() {
+async fn a_frozen_client_is_gone_within_ping_and_timeout() {
     let server = TestServer::start().await;
-    let mut ann = server.connect("Ann").await;
-    let room = ann.ok(json!({"do":"open","title":"Lobby"})).await["room"]["id"].clone();
-    ann.ok(json!({"do":"join","room":room})).await;
-    // Bob's program hangs: its socket is open, and it reads and answers nothing.
+    let (mut ann, room) = server.lobby("Ann").await;
     let mut bob = server.connect("Bob").await;
     bob.ok(json!({"do":"join","room":room})).await;
     until("both wait for their ping", async || server.clock.sleepers(PING_EVERY) == 2).await;
     server.clock.advance(PING_EVERY);
-    // Ann is pinged, answers while she waits for this reply, and stays.
+    // Both are pinged, answer while they wait for this reply, and stay.
+    ann.ok(json!({"do":"ping"})).await;
+    bob.ok(json!({"do":"ping"})).await;
+    until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
+    server.clock.advance(PING_TIMEOUT);
+    // Bob's program hangs: its socket is open, and it reads and answers nothing from here on. He was last
+    // heard 10 seconds ago, and the next ping is 25 seconds after the last one.
+    let rest = PING_EVERY - PING_TIMEOUT;
+    until("both wait for their ping", async || server.clock.sleepers(rest) == 2).await;
+    server.clock.advance(rest);
     ann.ok(json!({"do":"ping"})).await;
     until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
     server.clock.advance(PING_TIMEOUT - Duration::from_millis(1));

@@ -25,13 +25,16 @@ impl Heard {
         self.at.set(self.clock.elapsed());
     }
 
-    /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping.
+    /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping: at the latest
+    /// `every` and `timeout` after the peer has fallen silent.
     pub(super) async fn silence(&self, every: Duration, timeout: Duration, ping: impl Fn()) {
+        let mut next = self.clock.elapsed() + every;
         loop {
-            self.clock.sleep(every).await;
+            self.clock.sleep_until(next).await;
             let pinged = self.clock.elapsed();
+            next = pinged + every;
             ping();
-            self.clock.sleep(timeout).await;
+            self.clock.sleep_until(pinged + timeout).await;
             // What came in the very moment of the ping counts.
             if self.at.get() < pinged {
                 return;

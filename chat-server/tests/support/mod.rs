@@ -88,6 +88,14 @@ impl TestServer {
         Client::connect(&self.address, Some(&guest.token)).await
     }
 
+    /// Somebody in a room of her own, who hears it; and the room's id.
+    pub async fn lobby(&self, nickname: &str) -> (Client, Value) {
+        let mut owner = self.connect(nickname).await;
+        let room = owner.ok(json!({"do":"open","title":"Lobby"})).await["room"]["id"].clone();
+        owner.ok(json!({"do":"join","room":room})).await;
+        (owner, room)
+    }
+
     /// An HTTP call: status and body, `Null` if there is none.
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> (u16, Value) {
         call(&self.http, &self.base, method, path, token, body).await
