@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::{Message, Recipient};
 use tokio::sync::oneshot;
 
-use crate::command::Reply;
+use crate::command::{Joined, Reply};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
@@ -51,13 +51,19 @@ pub enum Parcel {
         tag: u64,
         /// The answer.
         result: Result<Reply>,
+        /// Says, by being dropped, that the command is no longer under way.
+        permit: Permit,
     },
-    /// From here on the connection hears the room.
-    Enter {
+    /// Answer a connection that joins a room or comes back to it; it hears the room from here on. If the answer
+    /// finds no place, the connection is told `busy` in its stead and does not begin to hear the
+    /// room, so that there is no gap between the two.
+    Admit {
         /// Which connection.
         connection: ConnectionId,
         /// Which room.
         room: RoomId,
+        /// How to answer; `None` if somebody else has been answered.
+        answer: Option<AdmitAs>,
     },
     /// From here on the connection does not hear the room.
     Exit {
@@ -73,6 +79,21 @@ pub enum Parcel {
         /// Why.
         reason: CloseReason,
     },
+}
+
+/// How a connection is answered that begins to hear a room.
+pub enum AdmitAs {
+    /// By a reply to its command.
+    Reply {
+        /// What the transport called the command when it submitted it.
+        tag: u64,
+        /// What the room has for it.
+        joined: Box<Joined>,
+        /// Says, by being dropped, that the command is no longer under way.
+        permit: Permit,
+    },
+    /// By an [`Event::Resumed`].
+    Resumed(Box<Joined>),
 }
 
 /// A fan-out as the engine sees it. Cheap to clone.
@@ -154,7 +175,7 @@ pub(crate) struct End {
 }
 
 /// One of the commands that a session may have under way; dropping it makes room for another.
-pub(crate) struct Permit(Arc<AtomicUsize>);
+pub struct Permit(Arc<AtomicUsize>);
 
 impl Permit {
     /// Takes one of `most`, if one is left.
@@ -180,23 +201,17 @@ impl ReplyTo {
             Self::Caller(caller) => drop(caller.send(result)),
             Self::Tag { line, tag, permit } => {
                 let connection = line.connection;
-                line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result }]);
-                drop(permit);
+                line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result, permit }]);
             }
             Self::Resume { line, room, session, batch } => {
-                let result = result.and_then(|reply| match reply {
-                    Reply::Joined(joined) => Ok(joined),
-                    other => {
-                        tracing::error!(?other, "a resumed room gave another answer");
-                        Err(Error::new(Code::Internal, "the room gave no answer"))
-                    }
-                });
-                let resumed = result.is_ok();
+                // A room answers a resume that succeeds through [`Audience::admit`].
+                let failed = |_| Error::new(Code::Internal, "the room gave another answer");
+                let result = result.map_or_else(Err, |reply| Err(failed(reply)));
                 let connection = line.connection;
                 let event = Event::Resumed { room, result };
                 line.fanout.deliver(at, vec![Parcel::One { connection, event }]);
                 // Sent behind the delivery, so that the session's own answer comes behind it too.
-                session.do_send(RoomAnswered { batch, resumed });
+                session.do_send(RoomAnswered { batch, resumed: false });
             }
         }
     }
@@ -225,11 +240,40 @@ impl Audience {
         &mut self.stands[index]
     }
 
-    /// From here on the connection hears the room. `new` says that it was not counted before.
-    pub(crate) fn enter(&mut self, line: &Line, room: RoomId, new: bool) {
+    /// Answers somebody who joins or comes back. If it has a connection, that hears the room from here on;
+    /// `new` says that it was not counted before.
+    pub(crate) fn admit(
+        &mut self,
+        line: Option<&Line>,
+        room: RoomId,
+        new: bool,
+        reply_to: ReplyTo,
+        joined: Box<Joined>,
+        at: Duration,
+    ) {
+        let Some(line) = line else {
+            return self.answer(reply_to, at, Ok(Reply::Joined(joined)));
+        };
+        let (answer, tell) = match reply_to {
+            ReplyTo::Tag { tag, permit, .. } => {
+                (Some(AdmitAs::Reply { tag, joined, permit }), None)
+            }
+            ReplyTo::Resume { session, batch, .. } => {
+                (Some(AdmitAs::Resumed(joined)), Some((session, batch)))
+            }
+            caller @ ReplyTo::Caller(_) => {
+                caller.answer(at, Ok(Reply::Joined(joined)));
+                (None, None)
+            }
+        };
         let stand = self.stand(&line.fanout);
         stand.connections += usize::from(new);
-        stand.parcels.push(Parcel::Enter { connection: line.connection, room });
+        stand.parcels.push(Parcel::Admit { connection: line.connection, room, answer });
+        if let Some((session, batch)) = tell {
+            // Sent behind the delivery, so that the session's own answer comes behind it too.
+            self.flush(at);
+            session.do_send(RoomAnswered { batch, resumed: true });
+        }
     }
 
     /// From here on the connection, which was counted, does not hear the room.
@@ -257,9 +301,8 @@ impl Audience {
     pub(crate) fn answer(&mut self, reply_to: ReplyTo, at: Duration, result: Result<Reply>) {
         match reply_to {
             ReplyTo::Tag { line, tag, permit } => {
-                let parcel = Parcel::Reply { connection: line.connection, tag, result };
+                let parcel = Parcel::Reply { connection: line.connection, tag, result, permit };
                 self.stand(&line.fanout).parcels.push(parcel);
-                drop(permit);
             }
             other => {
                 self.flush(at);
@@ -279,5 +322,43 @@ impl Audience {
     /// Whether some fan-out has more under way than it should.
     pub(crate) fn is_full(&self) -> bool {
         self.stands.iter().any(|stand| stand.fanout.is_full())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::prelude::{Actor, Context, Handler};
+
+    use super::*;
+
+    struct Sink;
+
+    impl Actor for Sink {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Deliver> for Sink {
+        type Result = ();
+
+        fn handle(&mut self, _: Deliver, _: &mut Self::Context) {}
+    }
+
+    #[test]
+    fn a_fan_out_is_full_until_it_has_handled_what_is_under_way() {
+        actix_rt::System::new().block_on(async {
+            let fanout = Fanout::new(Sink.start().recipient(), 2);
+            let line = Line { connection: ConnectionId::new(), fanout: fanout.clone() };
+            let mut audience = Audience::default();
+            assert!(!audience.is_full());
+            audience.stand(&line.fanout).connections = 1;
+            for _ in 0..2 {
+                fanout.deliver(Duration::ZERO, Vec::new());
+            }
+            assert!(audience.is_full(), "two are under way, and the fan-out has not run yet");
+            while fanout.is_full() {
+                tokio::task::yield_now().await;
+            }
+            assert!(!audience.is_full());
+        });
     }
 }

@@ -14,7 +14,7 @@ use indexmap::IndexSet;
 
 use crate::clock::Clock;
 use crate::command::Reply;
-use crate::deliver::{Deliver, End, Fanout, Parcel};
+use crate::deliver::{AdmitAs, Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
@@ -166,12 +166,15 @@ impl<W: Wire> FanoutActor<W> {
                 let frame = self.wire.event(&Arc::new(event));
                 self.push_one(connection, frame, now);
             }
-            Parcel::Reply { connection, tag, result } => {
-                if let Some(frame) = self.wire.reply(tag, &result) {
-                    self.push_reply(connection, tag, frame, now);
+            Parcel::Reply { connection, tag, result, permit } => {
+                self.push_reply(connection, tag, &result, now);
+                drop(permit);
+            }
+            Parcel::Admit { connection, room, answer } => {
+                if self.push_answer(connection, room, answer, now) {
+                    self.enter(connection, room);
                 }
             }
-            Parcel::Enter { connection, room } => self.enter(connection, room),
             Parcel::Exit { connection, room } => self.exit(connection, room),
             Parcel::End { connection, reason } => self.end(connection, reason),
         }
@@ -254,15 +257,54 @@ impl<W: Wire> FanoutActor<W> {
     }
 
     /// Queues a reply, or a short `busy` in place of one that finds the outbox full, so that somebody who
-    /// asks for page after page and reads none costs no more than its outbox.
-    fn push_reply(&mut self, id: ConnectionId, tag: u64, frame: W::Frame, now: Duration) {
-        let size = self.wire.size(&frame);
-        let Some(connection) = self.connection(id) else { return };
-        if connection.push(frame, size, Weight::Durable, now) == Pushed::Behind
-            && let Some(busy) = self.wire.reply(tag, &Err(Error::busy()))
-        {
+    /// asks for page after page and reads none costs no more than its outbox. Answers whether the reply
+    /// itself was queued.
+    fn push_reply(
+        &mut self,
+        id: ConnectionId,
+        tag: u64,
+        result: &Result<Reply>,
+        now: Duration,
+    ) -> bool {
+        let Some(frame) = self.wire.reply(tag, result) else { return true };
+        let queued = self.push_if_room(id, frame, now);
+        if !queued && let Some(busy) = self.wire.reply(tag, &Err(Error::busy())) {
             self.push_one(id, busy, now);
         }
+        queued
+    }
+
+    /// As [`push_reply`](Self::push_reply), for somebody who begins to hear a room.
+    fn push_answer(
+        &mut self,
+        id: ConnectionId,
+        room: RoomId,
+        answer: Option<AdmitAs>,
+        now: Duration,
+    ) -> bool {
+        match answer {
+            None => true,
+            Some(AdmitAs::Reply { tag, joined, permit }) => {
+                let queued = self.push_reply(id, tag, &Ok(Reply::Joined(joined)), now);
+                drop(permit);
+                queued
+            }
+            Some(AdmitAs::Resumed(joined)) => {
+                let frame = |result| self.wire.event(&Arc::new(Event::Resumed { room, result }));
+                let (frame, busy) = (frame(Ok(joined)), frame(Err(Error::busy())));
+                let queued = self.push_if_room(id, frame, now);
+                if !queued {
+                    self.push_one(id, busy, now);
+                }
+                queued
+            }
+        }
+    }
+
+    fn push_if_room(&mut self, id: ConnectionId, frame: W::Frame, now: Duration) -> bool {
+        let size = self.wire.size(&frame);
+        let Some(connection) = self.connection(id) else { return false };
+        connection.push(frame, size, Weight::Answer, now) == Pushed::Done
     }
 
     fn enter(&mut self, id: ConnectionId, room: RoomId) {

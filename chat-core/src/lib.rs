@@ -43,7 +43,7 @@ pub use command::{
 mod dedup;
 
 mod deliver;
-pub use deliver::{Deliver, Fanout, Parcel};
+pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit};
 
 mod engine;
 pub use engine::{Engine, EngineBuilder, Inboxes, StartError, Stats};

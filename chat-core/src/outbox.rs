@@ -40,6 +40,8 @@ struct Queue<F> {
 pub(crate) enum Weight {
     /// Must not be lost without a word.
     Durable,
+    /// The same, and shows how things stand: no hint that comes later may be put before it.
+    Answer,
     /// A hint about this.
     Transient(Topic),
     /// Goes out whatever waits: there are only a few of its kind.
@@ -94,9 +96,13 @@ impl<F> Outbox<F> {
         let durable = !matches!(weight, Weight::Transient(_));
         match (queue.lag.advise(waiting, durable, now), weight) {
             (Advice::Close, _) => return Pushed::NotReading,
-            (Advice::Behind, Weight::Durable) => return Pushed::Behind,
+            (Advice::Behind, Weight::Durable | Weight::Answer) => return Pushed::Behind,
             (Advice::Skip, _) => return Pushed::Done,
             (Advice::Coalesce, Weight::Transient(topic)) => queue.coalesce(topic, frame, size),
+            (_, Weight::Answer) => {
+                queue.topics.clear();
+                queue.append(frame, size);
+            }
             _ => queue.append(frame, size),
         }
         let waker = queue.waker.take();
@@ -234,6 +240,18 @@ mod tests {
         assert_eq!(inbox.waiting(), 0);
         assert_eq!(outbox.push(9, 10, ann, NOW), Pushed::Done);
         assert_eq!(drain(&mut inbox), [9]);
+    }
+
+    #[test]
+    fn no_hint_overtakes_an_answer() {
+        let (outbox, mut inbox) = outbox(PATIENCE, NOW);
+        let ann = Weight::Transient(Topic::Typing(RoomId::new(), UserId::new()));
+        outbox.push(1, 30, Weight::Durable, NOW);
+        outbox.push(2, 10, ann, NOW);
+        outbox.push(3, 10, Weight::Answer, NOW);
+        outbox.push(4, 10, ann, NOW);
+        outbox.push(5, 10, ann, NOW);
+        assert_eq!(drain(&mut inbox), [1, 2, 3, 5]);
     }
 
     #[test]

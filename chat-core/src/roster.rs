@@ -95,7 +95,9 @@ impl<S> Roster<S> {
         away: bool,
     ) -> Option<MemberView> {
         let entry = self.members.get_mut(&user)?;
-        if self.sessions.contains_key(&id) {
+        if let Some(seat) = self.sessions.get_mut(&id) {
+            // The latest way to reach it is the one to keep.
+            seat.session = session;
             return None;
         }
         self.sessions.insert(id, Seat { user, away, session });

@@ -11,7 +11,7 @@ use crate::command::{Command, Reply, RoomCommand};
 use crate::deliver::{End, ReplyTo};
 use crate::engine::builder::EngineBuilder;
 use crate::engine::threads::Threads;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
 use crate::inbox::{InProcess, InboxFanout, Wire};
@@ -22,6 +22,9 @@ use crate::room::Asker;
 use crate::session::{Session, Sessions};
 use crate::shared::{Shared, unavailable};
 use crate::store::{Listed, RoomQuery, Store, StoreCalls};
+
+/// How long the sweep waits before it asks a failing store again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A running chat engine. Cheap to clone; it runs until it is stopped or the last clone is dropped.
 #[derive(Clone)]
@@ -75,9 +78,19 @@ impl Engine {
     pub(crate) fn sweep(&self) {
         let rooms = Arc::clone(&self.sessions.rooms);
         self.shared().thread(0).spawn(async move {
-            match rooms.shared.store.ephemeral_rooms().await {
-                Ok(found) => found.into_iter().for_each(|id| drop(rooms.get(id))),
-                Err(error) => tracing::error!(%error, "could not look for ephemeral rooms"),
+            let clock = &rooms.shared.clock;
+            let found = loop {
+                match rooms.shared.store.ephemeral_rooms().await {
+                    Ok(found) => break found,
+                    Err(error) => tracing::error!(%error, "could not look for ephemeral rooms"),
+                }
+                clock.sleep(AGAIN).await;
+            };
+            // One after the other, so that the store is there for others meanwhile.
+            for room in found {
+                while rooms.load(room).await.is_err_and(|error| error.code() == Code::Unavailable) {
+                    clock.sleep(AGAIN).await;
+                }
             }
         });
     }

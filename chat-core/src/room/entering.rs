@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
-use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined, MemberQuery, Reply};
+use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined, MemberQuery};
 use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::limits;
@@ -87,7 +87,8 @@ impl Hosted {
         reply: ReplyTo,
     ) -> Entering {
         if let Some(seat) = &asker.seat {
-            *self.entering.entry(seat.line.connection).or_default() += 1;
+            let user = asker.user.id;
+            self.entering.entry(seat.line.connection).or_insert((user, 0)).1 += 1;
         }
         Entering { asker, after, limit, reply, attempts: 0 }
     }
@@ -95,7 +96,8 @@ impl Hosted {
     /// Takes note that somebody is no longer on the way in. Answers whether its session is still there.
     fn arrived(&mut self, asker: &Asker) -> bool {
         let Some(seat) = &asker.seat else { return true };
-        let Some(count) = self.entering.get_mut(&seat.line.connection) else { return false };
+        let entry = self.entering.get_mut(&seat.line.connection);
+        let Some((_, count)) = entry else { return false };
         *count -= 1;
         if *count == 0 {
             self.entering.remove(&seat.line.connection);
@@ -108,8 +110,9 @@ impl Hosted {
         self.arrived(&entering.asker);
         self.answer(entering.reply, Err(error));
         let Some(seat) = entering.asker.seat else { return };
-        if !self.roster.is_seated(seat.line.connection) {
-            self.away.remove(&seat.line.connection);
+        let connection = seat.line.connection;
+        if !self.roster.is_seated(connection) && !self.entering.contains_key(&connection) {
+            self.away.remove(&connection);
             seat.say_unseated(self.id);
         }
     }
@@ -151,8 +154,15 @@ impl Hosted {
             };
             Ok((missed, messages, changes))
         };
+        self.reads += 1;
         ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
-            room.with_hosted(ctx, |hosted, ctx| hosted.caught_up(entering, read, ctx));
+            let caught_up = |hosted: &mut Self, entering, ctx: &mut _| {
+                hosted.reads -= 1;
+                hosted.caught_up(entering, read, ctx);
+            };
+            room.go_on(entering, ctx, caught_up, |Entering { asker, reply, .. }| {
+                (reply, asker.seat)
+            });
         }));
     }
 
@@ -242,10 +252,8 @@ impl Hosted {
             behind: missed.behind,
             reset: missed.reset,
         };
-        self.answer(reply, Ok(Reply::Joined(Box::new(answer))));
-        if let Some(seat) = &asker.seat {
-            self.audience.enter(&seat.line, self.id, seen.is_some());
-        }
+        let (line, now) = (asker.seat.as_ref().map(|seat| &seat.line), self.now());
+        self.audience.admit(line, self.id, seen.is_some(), reply, Box::new(answer), now);
         if let Some(joined) = joined {
             self.tell_change(&joined);
         }

@@ -5,6 +5,7 @@ use actix::prelude::Message;
 
 use crate::command::RoomCommand;
 use crate::deliver::{Line, ReplyTo};
+use crate::error::Result;
 use crate::ids::{ConnectionId, RoomId};
 use crate::model::User;
 use crate::room::Queued;
@@ -33,22 +34,26 @@ pub(crate) struct Seat {
     pub(crate) line: Line,
     /// Weak: a session ends when its owner lets go, not when its rooms do.
     pub(crate) session: WeakRecipient<Unseated>,
+    /// Which of the session's requests to enter a room this seat is for.
+    pub(crate) asked: u64,
 }
 
 impl Seat {
     /// Tells the session, if there still is one, that it is not seated in the room.
     pub(crate) fn say_unseated(&self, room: RoomId) {
         if let Some(session) = self.session.upgrade() {
-            session.do_send(Unseated { room });
+            session.do_send(Unseated { room, asked: self.asked });
         }
     }
 }
 
-/// What a room says to a session: it is no longer seated here, and need not hold the room.
+/// What a room says to a session: it is no longer seated here, and need not hold the room, unless it has asked
+/// to enter again since.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Unseated {
     pub(crate) room: RoomId,
+    pub(crate) asked: u64,
 }
 
 /// Somebody has left a session's keyboard or come back to it.
@@ -58,6 +63,11 @@ pub(crate) struct SetAway {
     pub(crate) connection: ConnectionId,
     pub(crate) away: bool,
 }
+
+/// Have you been loaded? Answered when it has, or with why it has not.
+#[derive(Message)]
+#[rtype(result = "Result<()>")]
+pub(crate) struct Look;
 
 /// A session has ended. Sent behind everything that the session asked.
 #[derive(Message)]

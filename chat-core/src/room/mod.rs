@@ -20,7 +20,7 @@ use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
 };
 
-pub(crate) use messages::{Ask, Asker, Depart, Seat, SetAway, Unseated};
+pub(crate) use messages::{Ask, Asker, Depart, Look, Seat, SetAway, Unseated};
 use registry::Live;
 pub(crate) use registry::{Queued, RoomRef, Rooms};
 
@@ -30,7 +30,7 @@ use crate::dedup::Dedup;
 use crate::deliver::{Audience, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ids::{ConnectionId, RoomId};
+use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
 use crate::model::{Counts, RoomInfo, RoomView};
 use crate::room::typing::Typing;
@@ -73,12 +73,14 @@ struct Hosted {
     dedup: Dedup,
     typing: Typing,
     writes: Writes,
-    /// Sessions that are on their way in, and how many times each. One that departs is taken out, so that
+    /// Sessions that are on their way in, whose they are, and how many times each. One that departs is taken out, so that
     /// it is not seated afterwards.
-    entering: HashMap<ConnectionId, usize>,
+    entering: HashMap<ConnectionId, (UserId, usize)>,
     /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed since it
     /// asked.
     away: HashMap<ConnectionId, bool>,
+    /// Questions for which the store is being read.
+    reads: usize,
     /// When presence was last summarised, and whether something has changed since.
     summary: (Duration, bool),
     /// Since when nobody is here and nothing has been asked.
@@ -158,6 +160,30 @@ impl Room {
         }));
     }
 
+    /// Goes on with something that has waited for the store. If the room has ended meanwhile, whoever waits is
+    /// told so.
+    fn go_on<T>(
+        &mut self,
+        waiting: T,
+        ctx: &mut Context<Self>,
+        act: impl FnOnce(&mut Hosted, T, &mut Context<Self>),
+        who: impl FnOnce(T) -> (ReplyTo, Option<Seat>),
+    ) {
+        let State::Ended(error) = &self.state else {
+            return self.with_hosted(ctx, |hosted, ctx| act(hosted, waiting, ctx));
+        };
+        let (reply, seat) = who(waiting);
+        self.turn_away(reply, seat.as_ref(), error);
+    }
+
+    /// Tells somebody that there is no room.
+    fn turn_away(&self, reply: ReplyTo, seat: Option<&Seat>, error: &Error) {
+        reply.answer(self.rooms.shared.clock.elapsed(), Err(error.clone()));
+        if let Some(seat) = seat {
+            seat.say_unseated(self.id);
+        }
+    }
+
     /// Does something with the loaded room, sends what that has gathered, and looks whether the room is to
     /// end. Does nothing if the room is not loaded.
     fn with_hosted(
@@ -192,6 +218,7 @@ impl Hosted {
             writes: Writes::default(),
             entering: HashMap::new(),
             away: HashMap::new(),
+            reads: 0,
             summary: (Duration::ZERO, false),
             quiet_since: now,
             timer: None,
@@ -277,9 +304,22 @@ impl Handler<Ask> for Room {
         let State::Ended(error) = &self.state else {
             return self.with_hosted(ctx, |hosted, ctx| hosted.ask(ask, ctx));
         };
-        ask.reply.answer(self.rooms.shared.clock.elapsed(), Err(error.clone()));
-        if let Some(seat) = ask.asker.seat {
-            seat.say_unseated(self.id);
+        let Ask { asker, reply, queued, .. } = ask;
+        self.turn_away(reply, asker.seat.as_ref(), error);
+        drop((asker, queued));
+        if self.rooms.retire(self.id, &self.live) {
+            ctx.stop();
+        }
+    }
+}
+
+impl Handler<Look> for Room {
+    type Result = Result<()>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Result<()> {
+        match &self.state {
+            State::Ended(error) => Err(error.clone()),
+            State::Loading | State::Hosted(_) => Ok(()),
         }
     }
 }

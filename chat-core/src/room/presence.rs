@@ -20,7 +20,8 @@ impl Hosted {
 
     /// Tells how a member is seen now.
     pub(super) fn announce(&mut self, view: MemberView) {
-        if self.is_big() {
+        // Hints do not add to a fan-out that cannot keep up; a summary makes up for them.
+        if self.is_big() || self.audience.is_full() {
             self.summary.1 = true;
             return;
         }
@@ -40,10 +41,11 @@ impl Hosted {
     }
 
     pub(super) fn set_away(&mut self, set: &SetAway) {
-        if !self.roster.is_seated(set.connection) {
-            // It is on its way in, and is seated like this.
+        if self.entering.contains_key(&set.connection) {
+            // It is seated like this when it arrives.
             self.away.insert(set.connection, set.away);
-        } else if let Some(view) = self.roster.set_away(set.connection, set.away) {
+        }
+        if let Some(view) = self.roster.set_away(set.connection, set.away) {
             self.announce(view);
         }
     }
@@ -67,6 +69,9 @@ impl Hosted {
         let Some(membership) = self.roster.membership(user.id) else {
             return self.answer(reply, Err(Error::not_a_member()));
         };
+        if self.audience.is_full() {
+            return self.answer(reply, Err(Error::busy()));
+        }
         let user = membership.user.clone();
         let until = self.now() + self.shared.limits.typing;
         self.answer(reply, Ok(Reply::Done));

@@ -34,8 +34,10 @@ impl Hosted {
         }
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
         let read = async move { store.messages(key, span.after, span.until).await };
+        self.reads += 1;
         ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
-            room.with_hosted(ctx, |hosted, _| {
+            let answer = |hosted: &mut Self, reply, _: &mut _| {
+                hosted.reads -= 1;
                 let result = match read {
                     Ok(messages) => Ok(hosted.page(span, shared(messages))),
                     Err(error) => {
@@ -44,7 +46,8 @@ impl Hosted {
                     }
                 };
                 hosted.answer(reply, result);
-            });
+            };
+            room.go_on(reply, ctx, answer, |reply| (reply, None));
         }));
     }
 

@@ -14,7 +14,7 @@ use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::RoomId;
 use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User};
-use crate::room::{Ask, Asker, Room};
+use crate::room::{Ask, Asker, Look, Room};
 use crate::shared::{Shared, unavailable};
 use crate::store::Store;
 
@@ -123,6 +123,12 @@ impl Rooms {
             RoomRef { address, live }
         });
         room.clone()
+    }
+
+    /// Loads a room, and waits until it is.
+    pub(crate) async fn load(self: &Arc<Self>, id: RoomId) -> Result<()> {
+        let room = self.get(id);
+        room.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
     /// Opens a room. An ephemeral one is loaded, so that it begins to wait for its first member.

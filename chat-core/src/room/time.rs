@@ -25,6 +25,7 @@ impl Hosted {
     fn is_quiet(&self) -> bool {
         self.roster.sessions() == 0
             && self.entering.is_empty()
+            && self.reads == 0
             && self.writes.is_idle()
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }
@@ -54,7 +55,13 @@ impl Hosted {
         }
         if self.info.ephemeral && now >= self.shared.limits.grace {
             for membership in self.roster.take_gone(now - self.shared.limits.grace) {
-                self.end_membership(membership, None);
+                let user = membership.user.id;
+                if self.entering.values().any(|(entering, _)| *entering == user) {
+                    // Back in time: what it missed is just being read.
+                    self.roster.still_gone(user, now);
+                } else {
+                    self.end_membership(membership, None);
+                }
             }
         }
     }

@@ -66,8 +66,10 @@ impl Hosted {
     }
 
     pub(super) fn end_membership(&mut self, membership: Membership, reply: Option<ReplyTo>) {
-        if reply.is_none() && self.writes.is_moving(membership.user.id) {
-            return;
+        let user = membership.user.id;
+        if reply.is_none() && self.writes.is_moving(user) {
+            // Whatever is being written decides; if it is not stored, the member is looked at again.
+            return self.roster.still_gone(user, self.now());
         }
         self.accept(What::Leave { membership, reply });
     }

@@ -5,7 +5,7 @@ mod handle;
 mod messages;
 mod sessions;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::prelude::{
@@ -34,10 +34,18 @@ pub(crate) struct SessionActor {
     line: Line,
     away: bool,
     /// The rooms that this session is seated in or has asked to be. Holding one keeps it loaded.
-    rooms: HashMap<RoomId, RoomRef>,
+    rooms: HashMap<RoomId, Held>,
+    /// How many times this session has asked to enter a room.
+    asked: u64,
     resuming: HashMap<u64, Resuming>,
     batches: u64,
     expiry: Option<SpawnHandle>,
+}
+
+/// A room that a session holds, and its latest request to enter it.
+struct Held {
+    room: RoomRef,
+    asked: u64,
 }
 
 /// A `resume` that waits for its rooms.
@@ -56,6 +64,7 @@ impl SessionActor {
             line,
             away: false,
             rooms: HashMap::new(),
+            asked: 0,
             resuming: HashMap::new(),
             batches: 0,
             expiry: None,
@@ -88,17 +97,19 @@ impl SessionActor {
     /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
     fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
         let room = match self.rooms.get(&id) {
-            Some(room) => room.clone(),
+            Some(held) => held.room.clone(),
             None => self.sessions.rooms.get(id),
         };
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
         let session = ctx.address().downgrade().recipient();
-        let seat = Seat { line: self.line.clone(), session };
+        self.asked += u64::from(enters);
+        let asked = self.asked;
+        let seat = Seat { line: self.line.clone(), session, asked };
         let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.away };
         // Noted before the room answers, so that this session's end is told to every room that may have
         // seated it by then.
         if room.ask(self.sessions.shared(), asker, command, reply) && enters {
-            self.rooms.insert(id, room);
+            self.rooms.insert(id, Held { room, asked });
         }
     }
 
@@ -108,6 +119,11 @@ impl SessionActor {
             let message = format!("{count} rooms are too many for one command; at most {most}");
             let error = Error::new(Code::BadRequest, message).field("rooms").measured(most, count);
             return self.answer(reply, Err(error));
+        }
+        let mut named = HashSet::new();
+        if !rooms.iter().all(|(room, _)| named.insert(*room)) {
+            let message = "a room is named twice; name each once, with its last cursor";
+            return self.answer(reply, Err(Error::new(Code::BadRequest, message).field("rooms")));
         }
         if rooms.is_empty() {
             return self.answer(reply, Ok(Reply::Resumed { resumed: 0, failed: 0 }));
@@ -136,14 +152,14 @@ impl SessionActor {
         self.away = away;
         self.answer(reply, Ok(Reply::Done));
         let connection = self.line.connection;
-        for room in self.rooms.values() {
+        for Held { room, .. } in self.rooms.values() {
             room.tell(SetAway { connection, away });
         }
     }
 
     fn end(&mut self, end: &End, ctx: &mut Context<Self>) {
         let connection = self.line.connection;
-        for (_, room) in self.rooms.drain() {
+        for (_, Held { room, .. }) in self.rooms.drain() {
             room.tell(Depart { connection });
         }
         let mut parcels = Vec::new();
@@ -220,7 +236,10 @@ impl Handler<Unseated> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, unseated: Unseated, _: &mut Self::Context) {
-        self.rooms.remove(&unseated.room);
+        let Unseated { room, asked } = unseated;
+        if self.rooms.get(&room).is_some_and(|held| held.asked == asked) {
+            self.rooms.remove(&room);
+        }
     }
 }
 

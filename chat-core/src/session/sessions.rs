@@ -52,7 +52,10 @@ impl Sessions {
         let (outbox, inbox) = outbox(patience, shared.clock.elapsed());
         fanout.attach(connection, outbox, address.clone().recipient());
         self.insert(connection, address.clone());
-        Ok((Session::new(user, line, address, shared.limits.session_commands), inbox))
+        // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
+        let stopping = shared.running();
+        let session = Session::new(user, line, address, shared.limits.session_commands);
+        stopping.map(|()| (session, inbox))
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<ConnectionId, Addr<SessionActor>>> {

@@ -19,12 +19,28 @@ pub struct FaultyStore {
 }
 
 /// The faults of a [`FaultyStore`]. Clones switch the same ones; at first there are none.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Faults {
-    held: Arc<watch::Sender<bool>>,
-    waiting: Arc<AtomicUsize>,
+    commits: Arc<Gate>,
+    reads: Arc<Gate>,
     failing: Arc<Mutex<Failing>>,
     largest: Arc<AtomicUsize>,
+}
+
+/// Something that can be held up.
+#[derive(Default)]
+struct Gate {
+    held: watch::Sender<bool>,
+    waiting: AtomicUsize,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // An error means that the switch is gone, and then nothing holds.
+        self.held.subscribe().wait_for(|held| !held).await.ok();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -32,17 +48,6 @@ struct Failing {
     all: bool,
     appends: usize,
     silently: usize,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self {
-            held: Arc::new(watch::Sender::new(false)),
-            waiting: Arc::default(),
-            failing: Arc::default(),
-            largest: Arc::default(),
-        }
-    }
 }
 
 impl Faults {
@@ -53,13 +58,24 @@ impl Faults {
 
     /// While `true`, commits wait before they begin.
     pub fn hold_commits(&self, hold: bool) {
-        self.held.send_replace(hold);
+        self.commits.held.send_replace(hold);
     }
 
     /// How many commits wait because of [`hold_commits`](Self::hold_commits).
     #[must_use]
     pub fn held_commits(&self) -> usize {
-        self.waiting.load(Ordering::SeqCst)
+        self.commits.waiting.load(Ordering::SeqCst)
+    }
+
+    /// While `true`, loading a room and reading messages and changes wait before they begin.
+    pub fn hold_reads(&self, hold: bool) {
+        self.reads.held.send_replace(hold);
+    }
+
+    /// How many reads wait because of [`hold_reads`](Self::hold_reads).
+    #[must_use]
+    pub fn held_reads(&self) -> usize {
+        self.reads.waiting.load(Ordering::SeqCst)
     }
 
     /// While `true`, everything fails and has no effect.
@@ -106,15 +122,12 @@ impl Store for FaultyStore {
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        self.faults.reads.pass().await;
         self.reach()?.load_room(id, recent).await
     }
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        let mut held = self.faults.held.subscribe();
-        self.faults.waiting.fetch_add(1, Ordering::SeqCst);
-        // An error means that the switch is gone, and then nothing holds.
-        held.wait_for(|held| !held).await.ok();
-        self.faults.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.faults.commits.pass().await;
         let writes = batches.iter().map(|batch| batch.writes.len()).sum();
         self.faults.largest.fetch_max(writes, Ordering::SeqCst);
         let (mut fail, mut lose) = (false, false);
@@ -137,6 +150,7 @@ impl Store for FaultyStore {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
+        self.faults.reads.pass().await;
         self.reach()?.messages(room, after, until).await
     }
 
@@ -146,6 +160,7 @@ impl Store for FaultyStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
+        self.faults.reads.pass().await;
         self.reach()?.changes(room, after, limit).await
     }
 

@@ -1,0 +1,295 @@
+//! What happens when things cross: a session that leaves and joins in one breath, a room that ends while the
+//! store is being read for somebody, a reader that asks and does not read. Every one was a fault once.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::testkit::FaultyStore;
+use chat_core::{
+    After, Code, Command, Counts, Cursor, Event, HistoryAt, HistoryQuery, Inbox, Inboxes, Limits,
+    MemoryStore, NewRoom, Reply, RoomCommand, RoomId, Session, User, Wire,
+};
+use futures_util::{FutureExt, StreamExt};
+use support::{Bench, draft, engine, engine_with, faulty, until, user};
+
+const GRACE: Duration = Duration::from_secs(30);
+
+fn join(after: Cursor) -> RoomCommand {
+    RoomCommand::join(After::Cursor(after))
+}
+
+fn tea() -> NewRoom {
+    NewRoom::open("tea").expect("a good title").ephemeral()
+}
+
+/// The room's counts, or why there are none. Asked behind everything that was asked before.
+async fn counts(bench: &Bench, room: RoomId) -> Result<Counts, Code> {
+    match bench.engine.ask(&user("asker"), room, RoomCommand::View).await {
+        Ok(Reply::Room(view)) => Ok(view.counts),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.code()),
+    }
+}
+
+/// What a transport's reader gets, with the sizes that JSON would have, roughly.
+#[derive(Clone)]
+struct Sized;
+
+#[derive(Clone, Debug)]
+enum Frame {
+    Event(Arc<Event>),
+    Reply(u64, Result<(), Code>),
+}
+
+impl Wire for Sized {
+    type Frame = Frame;
+
+    fn event(&self, event: &Arc<Event>) -> Frame {
+        Frame::Event(Arc::clone(event))
+    }
+
+    fn reply(&self, tag: u64, result: &chat_core::Result<Reply>) -> Option<Frame> {
+        Some(Frame::Reply(tag, result.as_ref().map(drop).map_err(chat_core::Error::code)))
+    }
+
+    fn size(&self, frame: &Frame) -> usize {
+        let Frame::Event(event) = frame else { return 100 };
+        match &**event {
+            Event::Message { message, .. } => 100 + message.text.len(),
+            Event::Resumed { result: Ok(joined), .. } => {
+                joined.messages.iter().map(|message| 100 + message.text.len()).sum()
+            }
+            _ => 100,
+        }
+    }
+}
+
+/// Two connections on one fan-out.
+fn two_on_one(inboxes: &Inboxes<Sized>, user: &User) -> [(Session, Inbox<Frame>); 2] {
+    let connect = || inboxes.connect(user.clone()).expect("a session");
+    // Sessions are spread over the two threads in turn.
+    let (first, _other, second) = (connect(), connect(), connect());
+    [first, second]
+}
+
+/// Returns when the fan-out has handled everything that was sent to it before.
+async fn handled(session: &Session, inbox: &mut Inbox<Frame>) {
+    session.submit(u64::MAX, Command::Ping).expect("taken");
+    while !matches!(inbox.next().await, Some(Frame::Reply(u64::MAX, Ok(())))) {}
+}
+
+fn drain(inbox: &mut Inbox<Frame>) -> Vec<Frame> {
+    std::iter::from_fn(|| inbox.next().now_or_never().flatten()).collect()
+}
+
+#[tokio::test]
+async fn leaving_and_joining_in_one_breath_leaves_no_ghost() {
+    let (bench, faults) = faulty();
+    let (room, _ann) = bench.room("Ann").await;
+    let mut bob = bench.joined("Bob", room).await;
+    while !matches!(&*bob.event().await, Event::Change { .. }) {}
+    faults.hold_commits(true);
+    bob.session.submit(1, Command::Room(room, RoomCommand::Leave)).expect("taken");
+    let back = Command::Room(room, RoomCommand::join(After::Nothing));
+    bob.session.submit(2, back).expect("taken");
+    until("his leaving is being written", async || faults.held_commits() == 1).await;
+    bob.session.ask(Command::Ping).await.expect("both are with the room");
+    faults.hold_commits(false);
+    for expected in ["left", "joined"] {
+        loop {
+            if let Event::Change { change, .. } = &*bob.event().await {
+                assert_eq!(change.kind.as_str(), expected);
+                break;
+            }
+        }
+    }
+    drop(bob);
+    let alone = Counts { members: 2, online: 1 };
+    until("he is gone", async || counts(&bench, room).await == Ok(alone)).await;
+}
+
+#[tokio::test]
+async fn resuming_again_and_again_costs_no_more_than_the_outbox() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    for _ in 0..200 {
+        ann.session.send(room, draft(&"x".repeat(4_000))).await.expect("sent");
+    }
+    let inboxes = bench.engine.inboxes(&Sized);
+    let [(greedy, mut unread), (sync, mut inbox)] = two_on_one(&inboxes, ann.session.user());
+    let twice = Command::Resume(vec![(room, Cursor::default()); 2]);
+    let refused = greedy.ask(twice).await.expect_err("a room is named twice");
+    assert_eq!((refused.code(), refused.at_field()), (Code::BadRequest, Some("rooms")));
+    for tag in 0..20 {
+        let resume = Command::Resume(vec![(room, Cursor::default())]);
+        greedy.submit(tag, resume).expect("taken");
+        greedy.ask(Command::Ping).await.expect("it is with the room");
+        counts(&bench, room).await.expect("the room has answered it");
+    }
+    handled(&sync, &mut inbox).await;
+    // 1 MiB, the frame that passed it, and small ones.
+    assert!(unread.waiting() < (2 << 20) + 10_000, "{} bytes wait", unread.waiting());
+    let busy = |frame: &Frame| match frame {
+        Frame::Event(event) => match &**event {
+            Event::Resumed { result: Err(error), .. } => error.code() == Code::Busy,
+            _ => false,
+        },
+        Frame::Reply(..) => false,
+    };
+    assert!(drain(&mut unread).iter().any(busy), "those without a place are told so");
+}
+
+#[tokio::test]
+async fn who_is_refused_for_want_of_a_place_does_not_hear_the_room() {
+    let limits = Limits { outbox_bytes: 2_000, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (room, ann) = bench.room("Ann").await;
+    let inboxes = bench.engine.inboxes(&Sized);
+    let [(slow, mut unread), (sync, mut inbox)] = two_on_one(&inboxes, &user("Bob"));
+    slow.join(room, After::Nothing).await.expect("in it");
+    for n in 0..30 {
+        ann.session.send(room, draft(&n.to_string())).await.expect("sent");
+    }
+    // It is behind by now. An eager client asks again while its outbox is still full.
+    slow.submit(7, Command::Room(room, join(Cursor::new(10, 2)))).expect("taken");
+    slow.ask(Command::Ping).await.expect("it is with the room");
+    counts(&bench, room).await.expect("the room has answered it");
+    handled(&sync, &mut inbox).await;
+    let before = drain(&mut unread);
+    assert!(before.iter().any(|frame| matches!(frame, Frame::Reply(7, Err(Code::Busy)))));
+    ann.session.send(room, draft("not for the slow one")).await.expect("sent");
+    handled(&sync, &mut inbox).await;
+    let after = drain(&mut unread);
+    assert!(after.is_empty(), "it hears the room across a gap: {after:?}");
+    // Now that it reads, it is let in, and nothing is missing.
+    let back = slow.join(room, After::Cursor(Cursor::new(18, 2))).await.expect("in it");
+    assert_eq!(back.messages.first().map(|message| message.seq), Some(19));
+}
+
+#[tokio::test]
+async fn everybody_is_answered_when_the_room_ends_meanwhile() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let limits = Limits { kept_bytes: 10, ..Limits::default() };
+    let bench = engine_with(store, limits);
+    let (room, ann) = bench.room_of("Ann", tea()).await;
+    for _ in 0..5 {
+        ann.session.send(room, draft("longer than what is kept")).await.expect("sent");
+    }
+    faults.hold_reads(true);
+    let inboxes = bench.engine.inboxes(&Sized);
+    let (session, mut inbox) = inboxes.connect(ann.session.user().clone()).expect("a session");
+    let history = HistoryQuery { at: HistoryAt::End, limit: 50 };
+    session.submit(1, Command::Room(room, RoomCommand::History(history))).expect("taken");
+    session.submit(2, Command::Resume(vec![(room, Cursor::default())])).expect("taken");
+    until("both wait for the store", async || faults.held_reads() == 2).await;
+    session.submit(3, Command::Room(room, RoomCommand::Leave)).expect("taken");
+    until("the room ends", async || counts(&bench, room).await == Err(Code::NoSuchRoom)).await;
+    faults.hold_reads(false);
+    let mut answered = Vec::new();
+    while answered.len() < 3 {
+        if let Some(Frame::Reply(tag, result)) = inbox.next().await {
+            answered.push((tag, result));
+        }
+    }
+    answered.sort_by_key(|(tag, _)| *tag);
+    assert_eq!(answered, [(1, Err(Code::NoSuchRoom)), (2, Ok(())), (3, Ok(()))]);
+}
+
+#[tokio::test]
+async fn a_member_whose_leaving_failed_is_not_forgotten() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room_of("Ann", tea()).await;
+    let user = ann.session.user().clone();
+    drop(ann);
+    until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
+    faults.hold_commits(true);
+    let engine = bench.engine.clone();
+    let leaving = tokio::spawn(async move { engine.ask(&user, room, RoomCommand::Leave).await });
+    until("her leaving is being written", async || faults.held_commits() == 1).await;
+    bench.clock.advance(GRACE);
+    until("her grace runs again", async || bench.clock.sleepers(GRACE) == 1).await;
+    faults.fail_commits(1);
+    faults.hold_commits(false);
+    leaving.await.expect("no panic").expect_err("the commit failed");
+    bench.clock.advance(GRACE);
+    until("the room ends", async || counts(&bench, room).await == Err(Code::NoSuchRoom)).await;
+}
+
+#[tokio::test]
+async fn who_comes_back_in_time_keeps_the_room() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let limits = Limits { kept_bytes: 10, ..Limits::default() };
+    let bench = engine_with(store, limits);
+    let (room, ann) = bench.room_of("Ann", tea()).await;
+    ann.session.send(room, draft("longer than what is kept")).await.expect("sent");
+    let user = ann.session.user().clone();
+    drop(ann);
+    until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
+    bench.clock.advance(GRACE - Duration::from_secs(1));
+    faults.hold_reads(true);
+    let back = bench.connect_as(user);
+    back.session.submit(1, Command::Room(room, join(Cursor::new(0, 1)))).expect("taken");
+    until("the store is being read", async || faults.held_reads() == 1).await;
+    bench.clock.advance(Duration::from_secs(1));
+    until("she gets more time", async || bench.clock.sleepers(GRACE) == 1).await;
+    faults.hold_reads(false);
+    let here = Counts { members: 1, online: 1 };
+    until("she is back", async || counts(&bench, room).await == Ok(here)).await;
+}
+
+#[tokio::test]
+async fn a_room_that_is_being_loaded_takes_only_so_many_commands() {
+    let store = MemoryStore::default();
+    let bench = engine_with(store.clone(), Limits::default());
+    let (room, _ann) = bench.room("Ann").await;
+    bench.engine.stop().await;
+    let (store, faults) = FaultyStore::new(store);
+    let bench = engine_with(store, Limits { room_mailbox: 3, ..Limits::default() });
+    faults.hold_reads(true);
+    let asks: Vec<_> = (0..5)
+        .map(|_| {
+            let engine = bench.engine.clone();
+            tokio::spawn(async move { engine.ask(&user("asker"), room, RoomCommand::View).await })
+        })
+        .collect();
+    until("two are refused", async || asks.iter().filter(|ask| ask.is_finished()).count() == 2)
+        .await;
+    faults.hold_reads(false);
+    let mut busy = 0;
+    for ask in asks {
+        match ask.await.expect("no panic") {
+            Ok(_) => {}
+            Err(error) => busy += usize::from(error.code() == Code::Busy),
+        }
+    }
+    assert_eq!(busy, 2);
+}
+
+#[tokio::test]
+async fn all_rooms_together_have_only_so_many_writes_waiting() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, Limits { queued_writes: 4, ..Limits::default() });
+    let (one, ann) = bench.room("Ann").await;
+    let (two, bob) = bench.room("Bob").await;
+    faults.hold_commits(true);
+    let sends: Vec<_> = (0..10)
+        .map(|n| {
+            let (room, session) = if n % 2 == 0 { (one, &ann) } else { (two, &bob) };
+            let session = session.session.clone();
+            tokio::spawn(async move { session.send(room, draft("hi")).await })
+        })
+        .collect();
+    until("six are refused", async || sends.iter().filter(|send| send.is_finished()).count() == 6)
+        .await;
+    faults.hold_commits(false);
+    let mut sent = 0;
+    for send in sends {
+        match send.await.expect("no panic") {
+            Ok(_) => sent += 1,
+            Err(error) => assert_eq!(error.code(), Code::Busy),
+        }
+    }
+    assert_eq!(sent, 4, "what was taken was written");
+}
