@@ -50,6 +50,8 @@ pub(crate) struct Room {
     id: RoomId,
     live: Arc<Live>,
     state: State,
+    /// It has ended and is being deleted from the store: it may not stop before it is.
+    deleting: bool,
 }
 
 enum State {
@@ -92,7 +94,7 @@ struct Hosted {
 impl Room {
     /// A room that loads itself when it starts.
     pub(crate) fn new(rooms: Arc<Rooms>, id: RoomId, live: Arc<Live>) -> Self {
-        Self { rooms, id, live, state: State::Loading }
+        Self { rooms, id, live, state: State::Loading, deleting: false }
     }
 
     fn loaded(&mut self, loaded: Result<Option<LoadedRoom>, StoreError>, ctx: &mut Context<Self>) {
@@ -148,10 +150,14 @@ impl Room {
     }
 
     fn delete(&mut self, key: RoomKey, ctx: &mut Context<Self>) {
+        self.deleting = true;
         let store = Arc::clone(&self.rooms.shared.store);
         let delete = async move { store.delete_room(key).await };
         ctx.spawn(delete.into_actor(self).map(move |deleted, room, ctx| match deleted {
-            Ok(()) => room.retire_when_unheld(ctx),
+            Ok(()) => {
+                room.deleting = false;
+                room.retire_when_unheld(ctx);
+            }
             Err(error) => {
                 tracing::error!(%error, room = %room.id, "could not delete a room; trying again");
                 let again = room.rooms.shared.clock.sleep(AGAIN).into_actor(room);
@@ -307,7 +313,7 @@ impl Handler<Ask> for Room {
         let Ask { asker, reply, queued, .. } = ask;
         self.turn_away(reply, asker.seat.as_ref(), error);
         drop((asker, queued));
-        if self.rooms.retire(self.id, &self.live) {
+        if !self.deleting && self.rooms.retire(self.id, &self.live) {
             ctx.stop();
         }
     }
