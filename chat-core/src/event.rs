@@ -130,7 +130,6 @@ impl Event {
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum CloseReason {
     /// The caller ended it.
     Left,

@@ -40,9 +40,5 @@ pub fn close_code(reason: CloseReason) -> CloseCode {
         CloseReason::Expired => CloseCode::new(4401, "expired"),
         CloseReason::Silent => CloseCode::new(4408, "silent"),
         CloseReason::NotReading => CloseCode::new(4508, "not reading"),
-        other => {
-            tracing::error!(?other, "a connection ended for a reason without a close code");
-            CloseCode::new(1011, "internal")
-        }
     }
 }

@@ -145,7 +145,6 @@ enum EventView<'a> {
     Closed {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
-        reason: &'static str,
     },
     Behind {
         #[serde(serialize_with = "as_text")]
@@ -194,7 +193,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
             Event::Typing { room, user, on } => {
                 Self::Typing { room: *room, user: user.into(), on: *on }
             }
-            Event::Closed { room } => Self::Closed { room: *room, reason: "empty" },
+            Event::Closed { room } => Self::Closed { room: *room },
             Event::Behind { room, after } => Self::Behind { room: *room, after: *after },
             Event::Resumed { room, result } => Self::Resumed {
                 room: *room,
