@@ -45,6 +45,8 @@ struct Conversation {
     server: TestServer,
     faults: Faults,
     clients: HashMap<String, Client>,
+    /// The example is one person's, without any other connection.
+    alone: bool,
     names: HashMap<String, String>,
     /// Codes of errors and of closing that were seen on the way.
     seen: BTreeSet<String>,
@@ -90,7 +92,10 @@ impl Conversation {
             let seconds = time.strip_suffix(" s").and_then(|seconds| seconds.parse().ok());
             let time = Duration::from_secs(seconds.expect("whole seconds"));
             let clock = &self.server.clock;
-            until("something waits for this time", async || clock.sleepers(time) > 0).await;
+            // Somebody who is alone waits alone; else others may wait for the same time.
+            let (least, most) = if self.alone { (1, 1) } else { (1, usize::MAX) };
+            let waits = async || (least..=most).contains(&clock.sleepers(time));
+            until("the example waits for this time", waits).await;
             return clock.advance(time);
         }
         if line == "(the server is told to stop)" {
@@ -167,13 +172,19 @@ impl Conversation {
         let about = |word: &str| example.kind.split(' ').any(|other| other == word);
         self.faults.fail_all(about("failing-store"));
         self.faults.hold_commits(about("stalled-store"));
+        self.alone = about("alone");
+        if self.alone {
+            self.clients.clear();
+            let engine = self.server.server().engine();
+            until("all others have gone", async || engine.stats().sessions == 0).await;
+        }
         let before: BTreeSet<String> = self.clients.keys().cloned().collect();
         for (number, line) in &example.lines {
             self.line(*number, line).await;
         }
         self.faults.fail_all(false);
         self.faults.hold_commits(false);
-        if about("apart") {
+        if about("apart") || about("alone") {
             // Whoever took part only here is not asked whether anything else has come.
             self.clients.retain(|name, _| before.contains(name));
         } else {
@@ -259,7 +270,7 @@ async fn every_example_is_true() {
     let data = Arc::new(TempDir::new().expect("a folder"));
     let server = TestServer::start_in(data, Some(Arc::new(store)), &["rooms.big=3"]).await;
     let (clients, names, seen) = Default::default();
-    let mut talk = Conversation { server, faults, clients, names, seen };
+    let mut talk = Conversation { server, faults, clients, alone: false, names, seen };
     for example in examples(document) {
         match example.kind.split(' ').next() {
             Some("chat") => talk.chat(&example).await,

@@ -197,7 +197,7 @@ impl Default for Socket {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
+        Self { filter: "info,actix_server=warn".to_owned(), format: LogFormat::Text }
     }
 }
 

@@ -12,12 +12,14 @@ use chat_core::Clock;
 #[derive(Clone)]
 pub(super) struct Heard {
     at: Rc<Cell<Duration>>,
+    began: Duration,
     clock: Arc<dyn Clock>,
 }
 
 impl Heard {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { at: Rc::new(Cell::new(clock.elapsed())), clock }
+        let began = clock.elapsed();
+        Self { at: Rc::new(Cell::new(began)), began, clock }
     }
 
     /// Something came.
@@ -28,7 +30,7 @@ impl Heard {
     /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping: at the latest
     /// `every` and `timeout` after the peer has fallen silent.
     pub(super) async fn silence(&self, every: Duration, timeout: Duration, ping: impl Fn()) {
-        let mut next = self.clock.elapsed() + every;
+        let mut next = self.began + every;
         loop {
             self.clock.sleep_until(next).await;
             let pinged = self.clock.elapsed();
