@@ -206,7 +206,7 @@ impl ReplyTo {
             Self::Resume { line, room, session, batch } => {
                 // A room answers a resume that succeeds through [`Audience::admit`].
                 let other = Error::new(Code::Internal, "the room gave another command's answer");
-                let result = result.and_then(|_| Err(other));
+                let result = result.and(Err(other));
                 let connection = line.connection;
                 let event = Event::Resumed { room, result };
                 line.fanout.deliver(at, vec![Parcel::One { connection, event }]);
