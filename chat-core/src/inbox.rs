@@ -290,10 +290,12 @@ impl<W: Wire> FanoutActor<W> {
                 queued
             }
             Some(AdmitAs::Resumed(joined)) => {
-                let frame = |result| self.wire.event(&Arc::new(Event::Resumed { room, result }));
-                let (frame, busy) = (frame(Ok(joined)), frame(Err(Error::busy())));
+                let event = Event::Resumed { room, result: Ok(joined) };
+                let frame = self.wire.event(&Arc::new(event));
                 let queued = self.push_if_room(id, frame, now);
                 if !queued {
+                    let busy = Event::Resumed { room, result: Err(Error::busy()) };
+                    let busy = self.wire.event(&Arc::new(busy));
                     self.push_one(id, busy, now);
                 }
                 queued
