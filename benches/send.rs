@@ -17,7 +17,7 @@ fn room_of(runtime: &Runtime, members: usize) -> (Engine, RoomId, Vec<Member>) {
     let owner = User::new(UserId::new(), Name::new("owner").expect("a good name"));
     let (room, members) = runtime.block_on(async {
         let room = NewRoom::open("bench").expect("a good title");
-        let room = engine.open_room(&owner, room).await.expect("a room").info.id;
+        let room = engine.open_room(&owner, room).await.expect("a room").id();
         let mut joined = Vec::new();
         for n in 0..members {
             let name = Name::new(format!("member {n}")).expect("a good name");
@@ -57,7 +57,8 @@ fn fan_out(criterion: &mut Criterion) {
                     runtime.block_on(async {
                         let mut last = 0;
                         for _ in 0..SENDS {
-                            last = members_in[0].0.send(room, draft.clone()).await.expect("sent").0;
+                            last =
+                                members_in[0].0.send(room, draft.clone()).await.expect("sent").seq;
                         }
                         for (_, inbox) in &mut members_in {
                             read_to(inbox, last).await;

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chat = Engine::builder().start()?;
     let ann = User::new(UserId::new(), Name::new("Ann")?);
     let bob = User::new(UserId::new(), Name::new("Bob")?);
-    let room = chat.open_room(&ann, NewRoom::open("Lobby")?).await?.info.id;
+    let room = chat.open_room(&ann, NewRoom::open("Lobby")?).await?.id();
 
     let (ann, ann_hears) = chat.connect(ann)?;
     let (bob, bob_hears) = chat.connect(bob)?;

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
     Change, Counts, Cursor, Draft, MemberView, Membership, Message, NewRoom, Presence, RoomView,
+    User,
 };
 
 /// Something that a session may ask.
@@ -44,6 +46,9 @@ pub enum RoomCommand {
     },
     /// Be a member no longer. Answered by [`Reply::Done`].
     Leave,
+    /// Invite a user, who may then join. Answered by [`Reply::Done`], also if the user is a member or
+    /// invited already.
+    Invite(User),
     /// Write a message. Answered by [`Reply::Sent`] once the store has committed it.
     Send(Draft),
     /// Read messages. Answered by [`Reply::History`].
@@ -52,8 +57,8 @@ pub enum RoomCommand {
     Members(MemberQuery),
     /// Say that the asker is writing, or has stopped. Answered by [`Reply::Done`].
     Typing(bool),
-    /// Read the room's title and counts; anybody may, of an open room. Answered by
-    /// [`Reply::Room`].
+    /// Read the room's title and counts; anybody may, of an open room, members and invited users of a
+    /// private one. Answered by [`Reply::Room`].
     View,
 }
 
@@ -122,12 +127,7 @@ pub enum Reply {
         failed: usize,
     },
     /// To `Send`.
-    Sent {
-        /// The message's number in the room.
-        seq: u64,
-        /// When the room took it.
-        at: Timestamp,
-    },
+    Sent(Sent),
     /// To `History`.
     History(History),
     /// To `Members`.
@@ -136,6 +136,58 @@ pub enum Reply {
     Done,
     /// To `Ping`: the engine's time.
     Pong(Timestamp),
+}
+
+impl Reply {
+    pub(crate) fn room(self) -> Result<RoomView> {
+        match self {
+            Self::Room(room) => Ok(room),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn joined(self) -> Result<Joined> {
+        match self {
+            Self::Joined(joined) => Ok(*joined),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn sent(self) -> Result<Sent> {
+        match self {
+            Self::Sent(sent) => Ok(sent),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn history(self) -> Result<History> {
+        match self {
+            Self::History(history) => Ok(history),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn members(self) -> Result<MemberPage> {
+        match self {
+            Self::Members(members) => Ok(members),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A reply of another kind than the command's: a fault in the engine.
+    fn unexpected(self) -> Error {
+        tracing::error!(reply = ?self, "a command got another command's reply");
+        Error::new(Code::Internal, "the engine answered something else than was asked")
+    }
+}
+
+/// What a written message got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its number in the room.
+    pub seq: u64,
+    /// When the room took it.
+    pub at: Timestamp,
 }
 
 /// A room as somebody finds it who has just joined it or come back.

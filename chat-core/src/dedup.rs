@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::clock::Timestamp;
+use crate::command::Sent;
 use crate::ids::UserId;
 use crate::model::{ClientKey, Fingerprint};
 
@@ -19,8 +19,7 @@ pub(crate) struct Dedup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) seq: u64,
-    pub(crate) at: Timestamp,
+    pub(crate) sent: Sent,
 }
 
 impl Dedup {
@@ -49,6 +48,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::Timestamp;
+
+    fn sent(seq: u64) -> Sent {
+        Sent { seq, at: Timestamp::UNIX_EPOCH }
+    }
 
     proptest! {
         /// Against a map that never forgets: what is found is right, and the last `most` are found.
@@ -65,7 +69,7 @@ mod tests {
                     continue;
                 }
                 let written = Written {
-                    fingerprint: Fingerprint([key; 16]), seq, at: Timestamp::UNIX_EPOCH,
+                    fingerprint: Fingerprint([key; 16]), sent: sent(seq),
                 };
                 dedup.remember(user, name, written);
                 all.insert(key, written);
@@ -84,8 +88,7 @@ mod tests {
         let mut dedup = Dedup::new(8);
         let (ann, bob) = (UserId::new(), UserId::new());
         let key = ClientKey::new("k").unwrap();
-        let written =
-            Written { fingerprint: Fingerprint([0; 16]), seq: 1, at: Timestamp::UNIX_EPOCH };
+        let written = Written { fingerprint: Fingerprint([0; 16]), sent: sent(1) };
         dedup.remember(ann, key.clone(), written);
         assert!(dedup.find(ann, &key).is_some());
         assert!(dedup.find(bob, &key).is_none());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::command::Joined;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Counts, Cursor, Message, Presence, User};
+use crate::model::{Change, Counts, Cursor, Message, Presence, RoomInfo, User};
 
 /// Something that happened. `Message` and `Change` are durable: the store has committed them, and
 /// whoever missed them gets them by their cursor. All others are hints about this moment.
@@ -62,6 +62,11 @@ pub enum Event {
         user: User,
         /// Whether it is.
         on: bool,
+    },
+    /// This session's user has been invited to a room, and may join it.
+    Invited {
+        /// Which.
+        room: RoomInfo,
     },
     /// The room is gone, with its messages.
     Closed {

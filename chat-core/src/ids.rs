@@ -64,6 +64,11 @@ public_id! {
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
+    /// No id is less than this one …
+    pub(crate) const FIRST: Self = Self(0);
+    /// … or greater than this one.
+    pub(crate) const LAST: Self = Self(u64::MAX);
+
     /// The next id; no two calls in a process give the same one.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "every call gives another value")]

@@ -9,7 +9,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let chat = Engine::builder().store(MemoryStore::default()).start()?;
 //! let alice = User::new(UserId::new(), Name::new("Alice")?);
-//! let room = chat.open_room(&alice, NewRoom::open("lobby")?).await?.info.id;
+//! let room = chat.open_room(&alice, NewRoom::open("lobby")?).await?.id();
 //! let (session, mut inbox) = chat.connect(alice)?;
 //! session.join(room, After::Nothing).await?;
 //! session.send(room, Draft::text("hello")?).await?;
@@ -37,8 +37,10 @@ pub use clock::{Clock, SystemClock, Timestamp};
 mod command;
 pub use command::{
     After, Behind, Command, History, HistoryAt, HistoryQuery, Joined, MemberPage, MemberQuery,
-    Reply, RoomCommand,
+    Reply, RoomCommand, Sent,
 };
+
+mod connections;
 
 mod dedup;
 
@@ -81,6 +83,8 @@ mod policy;
 pub use policy::{AllowAll, Policy};
 
 mod room;
+pub use room::Room;
+
 mod roster;
 
 mod session;

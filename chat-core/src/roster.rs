@@ -1,7 +1,7 @@
 //! Who belongs to a room and who of them is there: the member cache that answers every question about
 //! members from memory. A plain data structure; what a session is, it leaves to its type parameter.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::command::{MemberPage, MemberQuery};
@@ -14,6 +14,8 @@ pub(crate) struct Roster<S> {
     /// In the order of ids, so that a page of members goes on where the last one ended.
     members: BTreeMap<UserId, Entry>,
     present: BTreeSet<UserId>,
+    /// Who may become a member of a room that not everybody may enter.
+    invited: HashSet<UserId>,
     sessions: HashMap<ConnectionId, Seat<S>>,
     /// Who has gone away, oldest first. An entry counts only while the member is still away since then.
     gone: VecDeque<(Duration, UserId)>,
@@ -54,11 +56,12 @@ impl Entry {
 }
 
 impl<S> Roster<S> {
-    /// A roster of these members, all of them gone since `now`.
-    pub(crate) fn new(members: Vec<Membership>, now: Duration) -> Self {
+    /// A roster of these members, all of them gone since `now`, and of who is invited.
+    pub(crate) fn new(members: Vec<Membership>, invited: Vec<User>, now: Duration) -> Self {
         let mut roster = Self {
             members: BTreeMap::new(),
             present: BTreeSet::new(),
+            invited: invited.into_iter().map(|user| user.id).collect(),
             sessions: HashMap::new(),
             gone: VecDeque::new(),
         };
@@ -68,9 +71,20 @@ impl<S> Roster<S> {
         roster
     }
 
+    /// Notes an invitation, which lasts until its user is a member.
+    pub(crate) fn invite(&mut self, user: UserId) {
+        self.invited.insert(user);
+    }
+
+    /// Whether a user has been invited and is not a member yet.
+    pub(crate) fn is_invited(&self, user: UserId) -> bool {
+        self.invited.contains(&user)
+    }
+
     /// Adds a member without a session. A member that is there already stays as it is.
     pub(crate) fn add(&mut self, membership: Membership, now: Duration) {
         let id = membership.user.id;
+        self.invited.remove(&id);
         self.members.entry(id).or_insert_with(|| {
             self.gone.push_back((now, id));
             Entry { membership, sessions: Vec::new(), away: 0, gone_since: Some(now) }
@@ -242,7 +256,7 @@ mod tests {
 
     #[test]
     fn presence_follows_all_sessions_of_a_user() {
-        let (ann, mut roster) = (member("Ann"), Roster::new(vec![], T0));
+        let (ann, mut roster) = (member("Ann"), Roster::new(vec![], vec![], T0));
         let user = ann.user.id;
         roster.add(ann, T0);
         let (phone, laptop) = (ConnectionId::new(), ConnectionId::new());
@@ -261,7 +275,7 @@ mod tests {
 
     #[test]
     fn only_members_are_seated_and_each_session_once() {
-        let mut roster = Roster::new(vec![member("Ann")], T0);
+        let mut roster = Roster::new(vec![member("Ann")], vec![], T0);
         let id = ConnectionId::new();
         assert!(roster.enter(UserId::new(), id, (), false).is_none());
         let user = roster.page(&all()).members[0].id();
@@ -275,7 +289,7 @@ mod tests {
     #[test]
     fn gone_members_are_taken_once_and_only_while_gone() {
         let (ann, bob) = (member("Ann"), member("Bob"));
-        let mut roster = Roster::new(vec![ann.clone(), bob.clone()], T0);
+        let mut roster = Roster::new(vec![ann.clone(), bob.clone()], vec![], T0);
         let id = ConnectionId::new();
         roster.enter(ann.user.id, id, (), false);
         assert_eq!(roster.take_gone(T0), vec![bob.clone()]);
@@ -295,7 +309,7 @@ mod tests {
     #[test]
     fn pages_meet_without_gap_or_double() {
         let members: Vec<_> = (0..25).map(|n| member(&format!("m{n}"))).collect();
-        let mut roster = Roster::new(members.clone(), T0);
+        let mut roster = Roster::new(members.clone(), vec![], T0);
         for present in members.iter().step_by(2) {
             roster.enter(present.user.id, ConnectionId::new(), (), false);
         }

@@ -8,6 +8,7 @@ use actix_rt::ArbiterHandle;
 
 use crate::clock::Clock;
 use crate::command::Command;
+use crate::connections::Connections;
 use crate::error::{Error, Result};
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) connections: Connections,
     pub(crate) journal: Addr<Journal>,
     arbiters: Vec<ArbiterHandle>,
     next_thread: AtomicUsize,
@@ -46,6 +48,7 @@ impl Shared {
             policy,
             clock,
             backlog: Arc::new(Backlog::new(limits.queued_writes)),
+            connections: Connections::default(),
             limits,
             journal,
             arbiters: arbiters[..last].to_vec(),

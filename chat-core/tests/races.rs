@@ -26,7 +26,7 @@ fn tea() -> NewRoom {
 
 /// The room's counts, or why there are none. Asked behind everything that was asked before.
 async fn counts(bench: &Bench, room: RoomId) -> Result<Counts, Code> {
-    match bench.engine.ask(&user("asker"), room, RoomCommand::View).await {
+    match bench.engine.room(room).ask(&user("asker"), RoomCommand::View).await {
         Ok(Reply::Room(view)) => Ok(view.counts),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.code()),
@@ -206,7 +206,8 @@ async fn a_member_whose_leaving_failed_is_not_forgotten() {
     until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
     faults.hold_commits(true);
     let engine = bench.engine.clone();
-    let leaving = tokio::spawn(async move { engine.ask(&user, room, RoomCommand::Leave).await });
+    let leaving =
+        tokio::spawn(async move { engine.room(room).ask(&user, RoomCommand::Leave).await });
     until("her leaving is being written", async || faults.held_commits() == 1).await;
     bench.clock.advance(GRACE);
     until("her grace runs again", async || bench.clock.sleepers(GRACE) == 1).await;
@@ -251,7 +252,9 @@ async fn a_room_that_is_being_loaded_takes_only_so_many_commands() {
     let asks: Vec<_> = (0..5)
         .map(|_| {
             let engine = bench.engine.clone();
-            tokio::spawn(async move { engine.ask(&user("asker"), room, RoomCommand::View).await })
+            tokio::spawn(
+                async move { engine.room(room).ask(&user("asker"), RoomCommand::View).await },
+            )
         })
         .collect();
     until("two are refused", async || asks.iter().filter(|ask| ask.is_finished()).count() == 2)

@@ -2,9 +2,7 @@
 
 mod support;
 
-use chat_core::{
-    After, Code, Draft, Event, HistoryAt, HistoryQuery, Limits, MemoryStore, Reply, RoomCommand,
-};
+use chat_core::{After, Code, Event, HistoryAt, HistoryQuery, Limits, MemoryStore, RoomCommand};
 use futures_util::future::join_all;
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until};
 
@@ -81,8 +79,8 @@ async fn nothing_is_shown_or_answered_before_the_commit() {
     let shown = bob.waiting().iter().any(|event| matches!(**event, Event::Message { .. }));
     assert!(!sending.is_finished() && !shown);
     faults.hold_commits(false);
-    let (seq, _) = sending.await.expect("no panic").expect("sent");
-    assert_eq!(bob.message().await, (seq, "soon".into()));
+    let sent = sending.await.expect("no panic").expect("sent");
+    assert_eq!(bob.message().await, (sent.seq, "soon".into()));
     assert_eq!(ann.message().await, (1, "soon".into()));
 }
 
@@ -118,7 +116,7 @@ async fn a_failing_store_is_unavailable_and_shows_nothing() {
     let joining = bench.connect("Bob").session.join(room, After::Nothing).await;
     assert_eq!(joining.expect_err("cannot be stored").code(), Code::Unavailable);
     faults.fail_all(false);
-    assert_eq!(ann.session.send(room, keyed("two", "k")).await.expect("sent").0, 2);
+    assert_eq!(ann.session.send(room, keyed("two", "k")).await.expect("sent").seq, 2);
     assert_eq!(ann.message().await, (1, "one".into()));
     assert_eq!(ann.message().await, (2, "two".into()), "shown once, after the commit");
     assert_eq!(all(&bench, room).await.len(), 2);
@@ -132,8 +130,8 @@ async fn a_commit_whose_answer_is_lost_takes_effect_once() {
     let error = ann.session.send(room, keyed("once", "k")).await.expect_err("nobody knows");
     assert_eq!(error.code(), Code::Unavailable);
     // Asked again, it was there all along.
-    assert_eq!(ann.session.send(room, keyed("once", "k")).await.expect("sent").0, 1);
-    assert_eq!(ann.session.send(room, draft("next")).await.expect("sent").0, 2);
+    assert_eq!(ann.session.send(room, keyed("once", "k")).await.expect("sent").seq, 1);
+    assert_eq!(ann.session.send(room, draft("next")).await.expect("sent").seq, 2);
     assert_eq!(ann.message().await, (1, "once".into()));
     assert_eq!(ann.message().await, (2, "next".into()));
     // A membership too.
@@ -173,11 +171,10 @@ async fn a_key_takes_effect_once() {
     let other = ann.session.send(room, keyed("ho", "k")).await.expect_err("another message");
     assert_eq!((other.code(), other.at_field()), (Code::KeyConflict, Some("key")));
     let bob = bench.joined("Bob", room).await;
-    assert_eq!(bob.session.send(room, keyed("ho", "k")).await.expect("his own key").0, 2);
+    assert_eq!(bob.session.send(room, keyed("ho", "k")).await.expect("his own key").seq, 2);
     // Another connection, without one, and after a restart: the first answer still.
-    let send = |draft: Draft| bench.engine.ask(&user, room, RoomCommand::Send(draft));
-    let reply = send(keyed("hi", "k")).await.expect("sent");
-    assert!(matches!(reply, Reply::Sent { seq, at } if (seq, at) == first));
+    let handle = bench.engine.room(room);
+    assert_eq!(handle.send(&user, keyed("hi", "k")).await.expect("sent"), first);
     bench.engine.stop().await;
     let bench = engine_with(store, Limits::default());
     let ann = bench.connect_as(user);
@@ -203,7 +200,7 @@ async fn the_same_key_sent_many_times_at_once_is_one_message() {
     faults.hold_commits(false);
     let results = join_all(sends).await.into_iter().map(|sent| sent.expect("no panic"));
     let (sent, refused): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
-    let seqs: Vec<_> = sent.iter().flatten().map(|(seq, _)| *seq).collect();
+    let seqs: Vec<_> = sent.iter().flatten().map(|sent| sent.seq).collect();
     assert!(seqs.iter().all(|seq| *seq == 1), "{seqs:?}");
     assert!(!refused.is_empty());
     assert_eq!(all(&bench, room).await.len(), 1);
@@ -222,8 +219,11 @@ async fn only_members_write_and_a_leaver_no_more() {
     let (left, sent) = tokio::join!(bob.session.leave(room), bob.session.send(room, draft("bye")));
     left.expect("left");
     assert_eq!(sent.expect_err("after leaving").code(), Code::NotAMember);
-    let gone =
-        bench.engine.ask(ann.session.user(), chat_core::RoomId::new(), RoomCommand::View).await;
+    let gone = bench
+        .engine
+        .room(chat_core::RoomId::new())
+        .ask(ann.session.user(), RoomCommand::View)
+        .await;
     assert_eq!(gone.expect_err("no such room").code(), Code::NoSuchRoom);
 }
 

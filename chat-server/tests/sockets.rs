@@ -146,20 +146,20 @@ async fn a_peer_that_stops_reading_is_gone_too() {
     let engine = server.server().engine();
     let ann = User::new(UserId::new(), Name::new("Ann").expect("a good name"));
     let room = NewRoom::open("Lobby").expect("a good title");
-    let room = engine.open_room(&ann, room).await.expect("a room").info.id;
+    let room = engine.open_room(&ann, room).await.expect("a room").id();
     let mut stuck = server.connect("Stuck").await;
     stuck.ok(json!({"do":"join","room":room.to_string()})).await;
     // More than the kernel's buffers and the outbox hold together.
     let text = Draft::text("가".repeat(4_000)).expect("a good text");
     for _ in 0..1_500 {
-        engine.ask(&ann, room, RoomCommand::Send(text.clone())).await.expect("sent");
+        engine.room(room).ask(&ann, RoomCommand::Send(text.clone())).await.expect("sent");
     }
     until("its ping is awaited", async || server.clock.sleepers(PING_EVERY) == 1).await;
     server.clock.advance(PING_EVERY);
     until("it is timed", async || server.clock.sleepers(PING_TIMEOUT) >= 1).await;
     server.clock.advance(PING_TIMEOUT);
     until("its session has ended", async || engine.stats().sessions == 0).await;
-    let Ok(Reply::Room(view)) = engine.ask(&ann, room, RoomCommand::View).await else {
+    let Ok(Reply::Room(view)) = engine.room(room).ask(&ann, RoomCommand::View).await else {
         panic!("the room is there");
     };
     assert_eq!((view.counts.members, view.counts.online), (2, 0));

@@ -7,7 +7,7 @@ mod store_support;
 use std::path::Path;
 use std::time::Duration;
 
-use chat_core::{BatchOutcome, Cursor, Outcome, RoomQuery, Store};
+use chat_core::{BatchOutcome, Cursor, Outcome, RoomQuery, Sent, Store};
 use chat_server::store::{OpenError, SqliteStore};
 use sqlx::{Connection, SqliteConnection};
 use store_support::*;
@@ -53,7 +53,7 @@ async fn everything_is_there_after_opening_again() {
         (&before.members, &before.messages, &before.changes)
     );
     let again = vec![keyed(&ann, "a\0b 🍣", "k"), keyed(&bob, "other", "k"), message(&ann, "on")];
-    let seen = Outcome::Seen { seq: 1, at: at(2) };
+    let seen = Outcome::Seen(Sent { seq: 1, at: at(2) });
     let outcome = append(&store, room.key, (2, 3), again).await;
     assert_eq!(outcome, BatchOutcome::Done(vec![seen, Outcome::KeyConflict, stored(3, 3)]));
 }
@@ -170,7 +170,7 @@ async fn two_processes_fence_each_other() {
         append(&one, room.key, (2, 2), vec![message(&ann, "three")]).await,
         BatchOutcome::Done(vec![stored(3, 2)])
     );
-    let seen = Outcome::Seen { seq: 1, at: at(2) };
+    let seen = Outcome::Seen(Sent { seq: 1, at: at(2) });
     assert_eq!(
         append(&two, room.key, (3, 2), vec![keyed(&ann, "one", "k")]).await,
         BatchOutcome::Done(vec![seen])

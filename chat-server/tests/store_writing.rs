@@ -5,7 +5,7 @@
 
 mod store_support;
 
-use chat_core::{BatchOutcome, Cursor, Outcome, RoomKey, Store};
+use chat_core::{BatchOutcome, Cursor, Outcome, RoomKey, Sent, Store};
 use futures_util::future::join_all;
 use store_support::*;
 
@@ -87,7 +87,7 @@ async fn a_key_takes_effect_once(store: &dyn Store) {
         keyed(&ann, "after", "k2"),
     ];
     let outcome = append(store, room.key, (2, 1), writes).await;
-    let seen = Outcome::Seen { seq: 2, at: at(2) };
+    let seen = Outcome::Seen(Sent { seq: 2, at: at(2) });
     assert_eq!(
         outcome,
         BatchOutcome::Done(vec![stored(3, 1), seen, Outcome::KeyConflict, stored(4, 1)])
@@ -124,7 +124,7 @@ async fn a_key_counts_for_one_user_in_one_room(store: &dyn Store) {
         ),
         batch(two.key, (1, 1), vec![keyed(&bob, "n", "new"), keyed(&ann, "c", "k")]),
     ];
-    let seen = |seq| Outcome::Seen { seq, at: at(2) };
+    let seen = |seq| Outcome::Seen(Sent { seq, at: at(2) });
     assert_eq!(
         store.append(&both).await.unwrap(),
         [
@@ -143,7 +143,7 @@ async fn a_key_counts_within_a_batch(store: &dyn Store) {
         keyed(&ann, "b", "k"),
         message(&ann, "c"),
     ];
-    let seen = Outcome::Seen { seq: 1, at: at(2) };
+    let seen = Outcome::Seen(Sent { seq: 1, at: at(2) });
     let expected = vec![stored(1, 1), seen, Outcome::KeyConflict, stored(2, 1)];
     assert_eq!(append(store, room.key, (0, 1), writes).await, BatchOutcome::Done(expected));
     assert_eq!(texts(store, room.key).await, ["a", "c"]);
@@ -183,7 +183,7 @@ async fn keys_are_compared_byte_for_byte(store: &dyn Store) {
     let expected = (1..=keys.len() as u64).map(|seq| stored(seq, 1)).collect();
     assert_eq!(outcome, BatchOutcome::Done(expected));
     let again = keys.iter().map(|key| keyed(&ann, key, key)).collect();
-    let seen = (1..=keys.len() as u64).map(|seq| Outcome::Seen { seq, at: at(2) }).collect();
+    let seen = (1..=keys.len() as u64).map(|seq| Outcome::Seen(Sent { seq, at: at(2) })).collect();
     assert_eq!(
         append(store, room.key, (keys.len() as u64, 1), again).await,
         BatchOutcome::Done(seen)
@@ -203,7 +203,7 @@ async fn many_keys_at_once(store: &dyn Store) {
         (1..=700).flat_map(|i| [write(i), write(i + 700)]).collect(),
     )
     .await;
-    let seen = |i| Outcome::Seen { seq: i, at: at(2) };
+    let seen = |i| Outcome::Seen(Sent { seq: i, at: at(2) });
     let expected = (1..=700).flat_map(|i| [seen(i), stored(700 + i, 1)]).collect();
     assert_eq!(outcome, BatchOutcome::Done(expected));
     let read = messages(store, room.key).await;
@@ -276,7 +276,7 @@ async fn one_bad_batch_does_not_hurt_the_others(store: &dyn Store) {
             done(vec![stored(1, 1)]),
             BatchOutcome::Fenced,
             BatchOutcome::Gone,
-            done(vec![Outcome::Seen { seq: 1, at: at(2) }, stored(2, 1)]),
+            done(vec![Outcome::Seen(Sent { seq: 1, at: at(2) }), stored(2, 1)]),
             done(vec![stored(1, 1)]),
         ]
     );
@@ -294,7 +294,7 @@ async fn two_batches_of_a_room_follow_each_other(store: &dyn Store) {
         batch(room.key, (0, 1), vec![message(&ann, "late")]),
         batch(room.key, (1, 1), vec![keyed(&ann, "1", "k"), message(&ann, "2")]),
     ];
-    let seen = Outcome::Seen { seq: 1, at: at(2) };
+    let seen = Outcome::Seen(Sent { seq: 1, at: at(2) });
     assert_eq!(
         store.append(&batches).await.unwrap(),
         [

@@ -3,22 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::command::{Command, Reply, RoomCommand};
-use crate::deliver::{End, ReplyTo};
+use crate::command::Command;
+use crate::deliver::End;
 use crate::engine::builder::EngineBuilder;
 use crate::engine::threads::Threads;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
 use crate::model::{NewRoom, RoomView, User};
 use crate::outbox::Inbox;
-use crate::room::Asker;
+use crate::room::Room;
 use crate::session::{Session, Sessions};
 use crate::shared::{Shared, unavailable};
 use crate::store::{Listed, RoomQuery, Store, StoreCalls};
@@ -114,29 +113,21 @@ impl Engine {
         Inboxes { sessions: Arc::clone(&self.sessions), fanouts: Arc::new(fanouts.collect()) }
     }
 
-    /// Opens a room with the user as its owner.
+    /// Opens a room with the user as its owner, or the direct room of two users.
     ///
     /// # Errors
-    /// `unavailable`, `stopping`, or what the policy says.
-    pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<RoomView> {
+    /// `bad_request` for a direct room with oneself or an ephemeral one; `unavailable`, `stopping`, or
+    /// what the policy says.
+    pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<Room> {
         let command = Command::Open(room.clone());
         self.shared().may(user, &command).await?;
-        self.sessions.rooms.open(user, room).await
+        self.sessions.rooms.open(user, &room).await.map(|id| self.room(id))
     }
 
-    /// Asks something of a room on a user's behalf, without a connection. A user who joins this way is
-    /// a member, but not present.
-    ///
-    /// # Errors
-    /// Whatever the command is refused with.
-    pub async fn ask(&self, user: &User, room: RoomId, command: RoomCommand) -> Result<Reply> {
-        let whole = Command::Room(room, command.clone());
-        self.shared().may(user, &whole).await?;
-        let (caller, answer) = oneshot::channel();
-        let asker = Asker { user: user.clone(), seat: None, away: false };
-        let reply = ReplyTo::Caller(caller);
-        self.sessions.rooms.get(room).ask(self.shared(), asker, command, reply);
-        answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+    /// The room with this id, whether or not there is one: who asks it something is told.
+    #[must_use]
+    pub fn room(&self, id: RoomId) -> Room {
+        Room::new(Arc::clone(&self.sessions.rooms), id)
     }
 
     /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who is there.
@@ -165,7 +156,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             rooms: self.sessions.rooms.len(),
-            sessions: self.sessions.len(),
+            sessions: self.shared().connections.len(),
             waiting_writes: self.shared().backlog.waiting(),
             store: self.shared().store.calls(),
         }
@@ -181,7 +172,7 @@ impl Engine {
     /// back, at random within `spread`, so that not all come at once. What was taken is still written.
     pub fn drain(&self, spread: Duration) {
         self.shared().stop_taking();
-        for session in self.sessions.all() {
+        for session in self.shared().connections.sessions() {
             // The last 32 bits of a version 7 UUID are random.
             let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
             let random = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
@@ -193,7 +184,7 @@ impl Engine {
     /// Drains, waits until every write that was taken has been answered, and stops the threads.
     pub async fn stop(&self) {
         self.drain(Duration::ZERO);
-        self.sessions.ended().await;
+        self.shared().connections.ended().await;
         self.shared().backlog.drained().await;
         let ended = self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
         if let Some(ended) = ended {

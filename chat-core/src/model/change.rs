@@ -23,6 +23,8 @@ pub enum ChangeKind {
     Joined(Membership),
     /// A user's membership ended.
     Left(Membership),
+    /// A user has been invited, and would become this member by joining.
+    Invited(Membership),
 }
 
 impl ChangeKind {
@@ -32,6 +34,7 @@ impl ChangeKind {
         match self {
             Self::Joined(_) => "joined",
             Self::Left(_) => "left",
+            Self::Invited(_) => "invited",
         }
     }
 
@@ -41,15 +44,18 @@ impl ChangeKind {
         match text {
             "joined" => Some(Self::Joined(membership)),
             "left" => Some(Self::Left(membership)),
+            "invited" => Some(Self::Invited(membership)),
             _ => None,
         }
     }
 
-    /// Whose membership changed.
+    /// Whose membership it is about.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         match self {
-            Self::Joined(membership) | Self::Left(membership) => membership,
+            Self::Joined(membership) | Self::Left(membership) | Self::Invited(membership) => {
+                membership
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::ids::RoomId;
-use crate::model::Title;
+use crate::error::{Code, Error, Result};
+use crate::ids::{RoomId, UserId};
+use crate::model::{Membership, Role, Title, User};
 
 /// Who may find and enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,11 @@ use crate::model::Title;
 pub enum Kind {
     /// Listed; anybody may join.
     Open,
+    /// Not listed; whoever has been invited may join, and nobody else is told that it exists.
+    Private,
+    /// Not listed; of exactly two users, and the only one they have. Both are members from its opening on,
+    /// nobody joins and nobody leaves.
+    Direct,
 }
 
 impl Kind {
@@ -21,13 +26,15 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Private => "private",
+            Self::Direct => "direct",
         }
     }
 
     /// The kind with this text form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Open, Self::Private, Self::Direct].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -36,8 +43,8 @@ impl Kind {
 pub struct RoomInfo {
     /// Which room.
     pub id: RoomId,
-    /// What it is called.
-    pub title: Title,
+    /// What it is called. A direct room has no title: it is known by its two members.
+    pub title: Option<Title>,
     /// Who may find and enter it.
     pub kind: Kind,
     /// Whether membership lasts only as long as presence (and a grace period), and the room as long as
@@ -45,6 +52,18 @@ pub struct RoomInfo {
     pub ephemeral: bool,
     /// When it was opened.
     pub created: Timestamp,
+}
+
+impl RoomInfo {
+    /// What of a direct room must be unique: its two members, in the order of their ids. `None` of any
+    /// other room.
+    #[must_use]
+    pub fn pair(&self, members: &[Membership]) -> Option<[UserId; 2]> {
+        let [one, other] = members else { return None };
+        let mut pair = [one.user.id, other.user.id];
+        pair.sort_unstable();
+        (self.kind == Kind::Direct).then_some(pair)
+    }
 }
 
 /// How many belong to a room, and how many of them are there now.
@@ -68,27 +87,66 @@ pub struct RoomView {
 /// A room that is yet to be opened.
 #[derive(Clone, Debug)]
 pub struct NewRoom {
-    /// What to call it.
-    pub title: Title,
-    /// Who may find and enter it.
-    pub kind: Kind,
-    /// See [`RoomInfo::ephemeral`].
-    pub ephemeral: bool,
+    pub(crate) title: Option<Title>,
+    pub(crate) kind: Kind,
+    pub(crate) ephemeral: bool,
+    /// The other one of a direct room.
+    pub(crate) with: Option<User>,
 }
 
 impl NewRoom {
-    /// An open room that stays.
+    /// A room that anybody may find and join.
     ///
     /// # Errors
     /// `empty`, `too_long` or `bad_text` for the title.
     pub fn open(title: impl Into<Arc<str>>) -> Result<Self> {
-        Ok(Self { title: Title::new(title)?, kind: Kind::Open, ephemeral: false })
+        Self::titled(Kind::Open, title)
     }
 
-    /// The same room, gone when its last member is.
+    /// A room that only those find and join whom its members invite.
+    ///
+    /// # Errors
+    /// `empty`, `too_long` or `bad_text` for the title.
+    pub fn private(title: impl Into<Arc<str>>) -> Result<Self> {
+        Self::titled(Kind::Private, title)
+    }
+
+    /// The one room that whoever opens it has with this user. Opening it again gives the same room, also
+    /// when both open it at once.
+    #[must_use]
+    pub fn direct(with: User) -> Self {
+        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(with) }
+    }
+
+    fn titled(kind: Kind, title: impl Into<Arc<str>>) -> Result<Self> {
+        Ok(Self { title: Some(Title::new(title)?), kind, ephemeral: false, with: None })
+    }
+
+    /// The same room, gone when its last member is. A direct room cannot be ephemeral: opening it is
+    /// refused.
     #[must_use]
     pub fn ephemeral(mut self) -> Self {
         self.ephemeral = true;
         self
+    }
+
+    /// Its first members: whoever opens it as the owner, or the two of a direct room.
+    ///
+    /// # Errors
+    /// `bad_request` for a direct room that is ephemeral or with oneself.
+    pub(crate) fn members(&self, opener: &User) -> Result<Vec<Membership>> {
+        let Some(with) = &self.with else {
+            return Ok(vec![Membership { user: opener.clone(), role: Role::Owner }]);
+        };
+        if self.ephemeral {
+            let message = "a direct room stays; leave `ephemeral` out";
+            return Err(Error::new(Code::BadRequest, message).field("ephemeral"));
+        }
+        if with.id == opener.id {
+            let message = "a direct room is between two users; name another one than yourself";
+            return Err(Error::new(Code::BadRequest, message).field("with"));
+        }
+        let member = |user: &User| Membership { user: user.clone(), role: Role::Member };
+        Ok(vec![member(opener), member(with)])
     }
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::model::{Change, Cursor, Message};
 use crate::room::reading::shared;
-use crate::room::{Asker, Hosted, Room};
+use crate::room::{Asker, Hosted, RoomActor};
 use crate::roster::newcomer;
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
@@ -49,13 +49,16 @@ impl Hosted {
         after: After,
         limit: usize,
         reply: ReplyTo,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         let limit = limit.min(limits::PAGE);
         let known = self.roster.membership(asker.user.id).is_some();
+        let may_join = self.may_join(asker.user.id);
         let entering = self.note_entering(asker, after, limit, reply);
         if known {
             self.catch_up(entering, None, ctx);
+        } else if !may_join {
+            self.refuse(entering, Error::no_such_room());
         } else {
             let membership = newcomer(entering.asker.user.clone());
             self.begin_membership(membership, entering);
@@ -67,7 +70,7 @@ impl Hosted {
         asker: Asker,
         after: Cursor,
         reply: ReplyTo,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         let known = self.roster.membership(asker.user.id).is_some();
         let after = After::Cursor(after);
@@ -75,7 +78,8 @@ impl Hosted {
         if known {
             self.catch_up(entering, None, ctx);
         } else {
-            self.refuse(entering, Error::not_a_member());
+            let error = self.not_a_member(entering.asker.user.id);
+            self.refuse(entering, error);
         }
     }
 
@@ -123,7 +127,7 @@ impl Hosted {
         &mut self,
         mut entering: Entering,
         joined: Option<Arc<Change>>,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         // What the newcomer itself has caused comes as an event.
         let mut end = self.timeline.end();
@@ -155,7 +159,7 @@ impl Hosted {
             Ok((missed, messages, changes))
         };
         self.reads += 1;
-        ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
             let caught_up = |hosted: &mut Self, entering, ctx: &mut _| {
                 hosted.reads -= 1;
                 hosted.caught_up(entering, read, ctx);
@@ -189,7 +193,7 @@ impl Hosted {
         &mut self,
         entering: Entering,
         read: Result<(Missed, Vec<Message>, Vec<Change>), StoreError>,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         let (missed, messages, changes) = match read {
             Ok(read) => read,
@@ -233,7 +237,7 @@ impl Hosted {
         }
         let Entering { asker, reply, .. } = entering;
         let Some(me) = self.roster.membership(asker.user.id).cloned() else {
-            return self.answer(reply, Err(Error::not_a_member()));
+            return self.answer(reply, Err(self.not_a_member(asker.user.id)));
         };
         let mut seen = None;
         if let Some(seat) = &asker.seat {

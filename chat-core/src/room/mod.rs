@@ -3,6 +3,7 @@
 //! outside and comes back as a message.
 
 mod entering;
+mod handle;
 mod messages;
 mod presence;
 mod reading;
@@ -20,6 +21,7 @@ use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
 };
 
+pub use handle::Room;
 pub(crate) use messages::{Ask, Asker, Depart, Look, Seat, SetAway, Unseated};
 use registry::Live;
 pub(crate) use registry::{Queued, RoomRef, Rooms};
@@ -32,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
-use crate::model::{Counts, RoomInfo, RoomView};
+use crate::model::{Counts, Kind, RoomInfo, RoomView};
 use crate::room::typing::Typing;
 use crate::room::writes::Writes;
 use crate::roster::Roster;
@@ -45,7 +47,7 @@ use crate::timeline::Timeline;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The actor.
-pub(crate) struct Room {
+pub(crate) struct RoomActor {
     rooms: Arc<Rooms>,
     id: RoomId,
     live: Arc<Live>,
@@ -91,7 +93,7 @@ struct Hosted {
     last_at: Timestamp,
 }
 
-impl Room {
+impl RoomActor {
     /// A room that loads itself when it starts.
     pub(crate) fn new(rooms: Arc<Rooms>, id: RoomId, live: Arc<Live>) -> Self {
         Self { rooms, id, live, state: State::Loading, deleting: false }
@@ -208,7 +210,7 @@ impl Room {
 
 impl Hosted {
     fn new(shared: Arc<Shared>, loaded: LoadedRoom) -> Self {
-        let LoadedRoom { key, info, end, members, messages, changes } = loaded;
+        let LoadedRoom { key, info, end, members, invited, messages, changes } = loaded;
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
@@ -216,7 +218,7 @@ impl Hosted {
         Self {
             id: info.id,
             key,
-            roster: Roster::new(members, now),
+            roster: Roster::new(members, invited, now),
             audience: Audience::default(),
             timeline: Timeline::new(end, messages, changes, most, most_bytes),
             dedup: Dedup::new(limits.kept_keys),
@@ -242,6 +244,26 @@ impl Hosted {
         RoomView { info: self.info.clone(), counts: self.roster.counts() }
     }
 
+    /// Whether somebody may know that the room exists.
+    fn may_see(&self, user: UserId) -> bool {
+        self.may_join(user) || self.roster.membership(user).is_some()
+    }
+
+    /// Whether somebody who is no member may become one.
+    fn may_join(&self, user: UserId) -> bool {
+        match self.info.kind {
+            Kind::Open => true,
+            Kind::Private => self.roster.is_invited(user),
+            Kind::Direct => false,
+        }
+    }
+
+    /// What somebody is told who asks for what only members may. Of a room that is not theirs to see,
+    /// strangers hear the same as of one that does not exist.
+    fn not_a_member(&self, user: UserId) -> Error {
+        if self.may_see(user) { Error::not_a_member() } else { Error::no_such_room() }
+    }
+
     fn answer(&mut self, reply: ReplyTo, result: Result<Reply>) {
         let now = self.now();
         self.audience.answer(reply, now, result);
@@ -249,26 +271,30 @@ impl Hosted {
 
     /// Carries out a command, or sees to it that it is. A user whose joining or leaving is being written
     /// waits for that, so that its commands stay in order.
-    fn ask(&mut self, ask: Ask, ctx: &mut Context<Room>) {
+    fn ask(&mut self, ask: Ask, ctx: &mut Context<RoomActor>) {
         self.quiet_since = self.now();
         let Some(ask) = self.writes.park(ask) else { return };
         let Ask { asker, command, reply, queued } = ask;
         match command {
             RoomCommand::Join { after, limit } => self.join(asker, after, limit, reply, ctx),
             RoomCommand::Resume { after } => self.resume(asker, after, reply, ctx),
-            RoomCommand::Leave => self.leave(asker.user.id, reply),
+            RoomCommand::Leave => self.leave(&asker.user, reply),
+            RoomCommand::Invite(guest) => self.invite(&asker.user, guest, reply),
             RoomCommand::Send(draft) => self.send(&asker.user, draft, reply),
             RoomCommand::History(query) => self.history(&asker.user, query, reply, ctx),
             RoomCommand::Members(query) => self.members(&asker.user, &query, reply),
             RoomCommand::Typing(on) => self.type_(&asker.user, on, reply),
-            RoomCommand::View => self.answer(reply, Ok(Reply::Room(self.view()))),
+            RoomCommand::View => {
+                let view = self.may_see(asker.user.id).then(|| Reply::Room(self.view()));
+                self.answer(reply, view.ok_or_else(Error::no_such_room));
+            }
         }
         drop(queued);
     }
 
     /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
     /// the next thing to wait for is waited for.
-    fn finish(&mut self, ctx: &mut Context<Room>) {
+    fn finish(&mut self, ctx: &mut Context<RoomActor>) {
         self.dispatch(ctx);
         self.audience.flush(self.now());
         self.arm(ctx);
@@ -292,7 +318,7 @@ impl Hosted {
     }
 }
 
-impl Actor for Room {
+impl Actor for RoomActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -303,7 +329,7 @@ impl Actor for Room {
     }
 }
 
-impl Handler<Ask> for Room {
+impl Handler<Ask> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
@@ -319,7 +345,7 @@ impl Handler<Ask> for Room {
     }
 }
 
-impl Handler<Look> for Room {
+impl Handler<Look> for RoomActor {
     type Result = Result<()>;
 
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Result<()> {
@@ -330,7 +356,7 @@ impl Handler<Look> for Room {
     }
 }
 
-impl Handler<Committed> for Room {
+impl Handler<Committed> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
@@ -343,7 +369,7 @@ impl Handler<Committed> for Room {
     }
 }
 
-impl Handler<SetAway> for Room {
+impl Handler<SetAway> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, set: SetAway, ctx: &mut Self::Context) {
@@ -351,7 +377,7 @@ impl Handler<SetAway> for Room {
     }
 }
 
-impl Handler<Depart> for Room {
+impl Handler<Depart> for RoomActor {
     type Result = ();
 
     fn handle(&mut self, depart: Depart, ctx: &mut Self::Context) {

@@ -67,7 +67,7 @@ impl Hosted {
 
     pub(super) fn type_(&mut self, user: &User, on: bool, reply: ReplyTo) {
         let Some(membership) = self.roster.membership(user.id) else {
-            return self.answer(reply, Err(Error::not_a_member()));
+            return self.answer(reply, Err(self.not_a_member(user.id)));
         };
         if self.audience.is_full() {
             return self.answer(reply, Err(Error::busy()));

@@ -11,7 +11,7 @@ use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::limits;
 use crate::model::{Message, User};
-use crate::room::{Hosted, Room};
+use crate::room::{Hosted, RoomActor};
 use crate::store::Store;
 use crate::timeline::Span;
 
@@ -22,10 +22,10 @@ impl Hosted {
         user: &User,
         mut query: HistoryQuery,
         reply: ReplyTo,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         if self.roster.membership(user.id).is_none() {
-            return self.answer(reply, Err(Error::not_a_member()));
+            return self.answer(reply, Err(self.not_a_member(user.id)));
         }
         query.limit = query.limit.min(limits::PAGE);
         let span = self.timeline.span(query);
@@ -35,7 +35,7 @@ impl Hosted {
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
         let read = async move { store.messages(key, span.after, span.until).await };
         self.reads += 1;
-        ctx.spawn(wrap_future::<_, Room>(read).map(move |read, room, ctx| {
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
             let answer = |hosted: &mut Self, reply, _: &mut _| {
                 hosted.reads -= 1;
                 let result = match read {
@@ -54,7 +54,7 @@ impl Hosted {
     /// Reads a page of members.
     pub(super) fn members(&mut self, user: &User, query: &MemberQuery, reply: ReplyTo) {
         if self.roster.membership(user.id).is_none() {
-            return self.answer(reply, Err(Error::not_a_member()));
+            return self.answer(reply, Err(self.not_a_member(user.id)));
         }
         let query = MemberQuery { limit: query.limit.min(limits::PAGE), ..*query };
         let page = self.roster.page(&query);

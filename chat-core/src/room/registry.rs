@@ -13,15 +13,15 @@ use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::RoomId;
-use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User};
-use crate::room::{Ask, Asker, Look, Room};
+use crate::model::{Counts, NewRoom, RoomInfo, User};
+use crate::room::{Ask, Asker, Look, RoomActor};
 use crate::shared::{Shared, unavailable};
 use crate::store::Store;
 
 /// A live room, held. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct RoomRef {
-    address: Addr<Room>,
+    address: Addr<RoomActor>,
     live: Arc<Live>,
 }
 
@@ -87,8 +87,8 @@ impl RoomRef {
     where
         M: Message + Send + 'static,
         M::Result: Send,
-        Room: Handler<M>,
-        <Room as Actor>::Context: ToEnvelope<Room, M>,
+        RoomActor: Handler<M>,
+        <RoomActor as Actor>::Context: ToEnvelope<RoomActor, M>,
     {
         self.address.do_send(message);
     }
@@ -118,8 +118,8 @@ impl Rooms {
             id.hash(&mut hasher);
             let thread = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
             let live = Arc::<Live>::default();
-            let room = Room::new(Arc::clone(self), id, Arc::clone(&live));
-            let address = Room::start_in_arbiter(self.shared.thread(thread), |_| room);
+            let room = RoomActor::new(Arc::clone(self), id, Arc::clone(&live));
+            let address = RoomActor::start_in_arbiter(self.shared.thread(thread), |_| room);
             RoomRef { address, live }
         });
         room.clone()
@@ -131,17 +131,19 @@ impl Rooms {
         room.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Opens a room. An ephemeral one is loaded, so that it begins to wait for its first member.
-    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: NewRoom) -> Result<RoomView> {
-        let NewRoom { title, kind, ephemeral } = new;
+    /// Opens a room, or finds the direct room that is there already. An ephemeral one is loaded, so that it
+    /// begins to wait for its first member.
+    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<RoomId> {
+        let members = new.members(user)?;
+        let NewRoom { title, kind, ephemeral, .. } = new.clone();
         let (id, created) = (RoomId::new(), self.shared.clock.now());
         let info = RoomInfo { id, title, kind, ephemeral, created };
-        let opened = self.shared.store.create_room(&info, user).await;
-        opened.map_err(unavailable("open a room"))?;
+        let opened = self.shared.store.create_room(&info, &members).await;
+        let id = opened.map_err(unavailable("open a room"))?;
         if ephemeral {
             self.get(id);
         }
-        Ok(RoomView { info, counts: Counts { members: 1, online: 0 } })
+        Ok(id)
     }
 
     /// Takes a room off the map if nobody but the map and the room itself (`live`) holds it. Everybody

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::prelude::{ActorContext, ActorFutureExt, AsyncContext, Context};
 
-use crate::room::{Hosted, Room, State};
+use crate::room::{Hosted, RoomActor, State};
 
 impl Hosted {
     /// When something is to be done next.
@@ -31,7 +31,7 @@ impl Hosted {
     }
 
     /// Sets the timer to the next deadline.
-    pub(super) fn arm(&mut self, ctx: &mut Context<Room>) {
+    pub(super) fn arm(&mut self, ctx: &mut Context<RoomActor>) {
         let next = self.next_deadline();
         if next == self.timer.map(|(deadline, _)| deadline) {
             return;
@@ -40,7 +40,7 @@ impl Hosted {
             ctx.cancel_future(timer);
         }
         self.timer = next.map(|deadline| {
-            let sleep = wrap_future::<_, Room>(self.shared.clock.sleep_until(deadline));
+            let sleep = wrap_future::<_, RoomActor>(self.shared.clock.sleep_until(deadline));
             (deadline, ctx.spawn(sleep.map(move |(), room, ctx| room.time_passed(deadline, ctx))))
         });
     }
@@ -67,7 +67,7 @@ impl Hosted {
     }
 }
 
-impl Room {
+impl RoomActor {
     fn time_passed(&mut self, deadline: Duration, ctx: &mut Context<Self>) {
         self.with_hosted(ctx, |hosted, _| {
             // A timer that was replaced in the very moment of its end leaves the new one alone.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::ids::{ConnectionId, UserId};
 use crate::journal::Slot;
@@ -25,7 +26,7 @@ pub(super) struct Writes {
     pub(super) fenced: usize,
     /// Messages with a key that wait, and who else asked for the same.
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Vec<ReplyTo>)>,
-    /// Users whose membership is being written, and what they have asked since.
+    /// Users whose membership or invitation is being written, and what they have asked since.
     moving: HashMap<UserId, Vec<Ask>>,
 }
 
@@ -63,18 +64,24 @@ pub(super) enum What {
         membership: Membership,
         reply: Option<ReplyTo>,
     },
+    Invite {
+        by: UserId,
+        guest: Membership,
+        reply: ReplyTo,
+    },
 }
 
 impl What {
-    /// Whose write it is.
+    /// Whose message, membership or invitation it is.
     pub(super) fn user(&self) -> UserId {
         match self {
             Self::Send { from, .. } => from.id,
             Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
+            Self::Invite { guest, .. } => guest.user.id,
         }
     }
 
-    /// Whose membership it changes.
+    /// Whose membership or invitation it changes.
     fn moves(&self) -> Option<UserId> {
         (!matches!(self, Self::Send { .. })).then(|| self.user())
     }
@@ -118,11 +125,16 @@ impl Writes {
         self.queue.push_back(pending);
     }
 
-    /// Keeps a command back if its user's membership is being written.
+    /// Keeps a command back if the membership of its user, or of the guest that it invites, is being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
-        match self.moving.get_mut(&ask.asker.user.id) {
-            Some(parked) => {
-                parked.push(ask);
+        let guest = match &ask.command {
+            RoomCommand::Invite(guest) => Some(guest.id),
+            _ => None,
+        };
+        let moving = [Some(ask.asker.user.id), guest].into_iter().flatten();
+        match moving.into_iter().find(|user| self.moving.contains_key(user)) {
+            Some(user) => {
+                self.moving.entry(user).or_default().push(ask);
                 None
             }
             None => Some(ask),

@@ -7,18 +7,21 @@ use actix::fut::wrap_future;
 use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
 use crate::clock::Timestamp;
-use crate::command::Reply;
+use crate::command::{Reply, Sent};
 use crate::dedup::Written;
 use crate::deliver::ReplyTo;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
 use crate::journal::Commit;
 use crate::limits;
-use crate::model::{Change, ChangeKind, Cursor, Draft, Fingerprint, Membership, Message, User};
+use crate::model::{
+    Change, ChangeKind, Cursor, Draft, Fingerprint, Kind, Membership, Message, User,
+};
 use crate::room::entering::Entering;
 use crate::room::writes::{Pending, UnderWay, Waiting, What};
-use crate::room::{Hosted, Room};
+use crate::room::{Hosted, RoomActor};
+use crate::roster::newcomer;
 use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, Write};
 
 /// How often in a row a batch gives way to somebody else's writes before its senders are told
@@ -29,7 +32,7 @@ impl Hosted {
     /// Takes a message for writing, or answers a repeated one.
     pub(super) fn send(&mut self, user: &User, draft: Draft, reply: ReplyTo) {
         let Some(membership) = self.roster.membership(user.id) else {
-            return self.answer(reply, Err(Error::not_a_member()));
+            return self.answer(reply, Err(self.not_a_member(user.id)));
         };
         // The name that others see is the one that was kept, not what a sender says of itself.
         let from = membership.user.clone();
@@ -54,11 +57,30 @@ impl Hosted {
     }
 
     /// Takes a leaving for writing.
-    pub(super) fn leave(&mut self, user: UserId, reply: ReplyTo) {
-        match self.roster.membership(user).cloned() {
+    pub(super) fn leave(&mut self, user: &User, reply: ReplyTo) {
+        match self.roster.membership(user.id).cloned() {
+            None => self.answer(reply, Err(self.not_a_member(user.id))),
+            Some(_) if self.info.kind == Kind::Direct => {
+                let message = "a direct room belongs to its two people and cannot be left";
+                self.answer(reply, Err(Error::new(Code::Forbidden, message)));
+            }
             Some(membership) => self.end_membership(membership, Some(reply)),
-            None => self.answer(reply, Err(Error::not_a_member())),
         }
+    }
+
+    /// Takes an invitation for writing, unless it would change nothing.
+    pub(super) fn invite(&mut self, user: &User, guest: User, reply: ReplyTo) {
+        if self.roster.membership(user.id).is_none() {
+            return self.answer(reply, Err(self.not_a_member(user.id)));
+        }
+        if self.info.kind == Kind::Direct {
+            let message = "a direct room is between two people; open another room for more";
+            return self.answer(reply, Err(Error::new(Code::Forbidden, message)));
+        }
+        if self.roster.membership(guest.id).is_some() || self.roster.is_invited(guest.id) {
+            return self.answer(reply, Ok(Reply::Done));
+        }
+        self.accept(What::Invite { by: user.id, guest: newcomer(guest), reply });
     }
 
     pub(super) fn begin_membership(&mut self, membership: Membership, entering: Entering) {
@@ -84,7 +106,7 @@ impl Hosted {
     }
 
     /// Sends what waits to the journal, unless something is under way.
-    pub(super) fn dispatch(&mut self, ctx: &mut Context<Room>) {
+    pub(super) fn dispatch(&mut self, ctx: &mut Context<RoomActor>) {
         if self.writes.under_way != UnderWay::Nothing || self.writes.queue.is_empty() {
             return;
         }
@@ -104,7 +126,11 @@ impl Hosted {
     }
 
     /// The journal has answered.
-    pub(super) fn committed(&mut self, outcome: Option<BatchOutcome>, ctx: &mut Context<Room>) {
+    pub(super) fn committed(
+        &mut self,
+        outcome: Option<BatchOutcome>,
+        ctx: &mut Context<RoomActor>,
+    ) {
         self.writes.under_way = UnderWay::Nothing;
         let in_flight = std::mem::take(&mut self.writes.in_flight);
         match outcome {
@@ -132,21 +158,18 @@ impl Hosted {
     }
 
     /// A write is stored, or was before.
-    fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<Room>) {
+    fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<RoomActor>) {
         match (pending.what, outcome) {
             (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
-                let at = self.last_at;
-                let written =
-                    fingerprint.map(|fingerprint| Written { fingerprint, seq: cursor.seq, at });
+                let sent = Sent { seq: cursor.seq, at: self.last_at };
                 let user = from.id;
                 let message =
-                    Arc::new(Message { seq: cursor.seq, from, text: draft.text.clone(), at });
-                self.sent(user, &draft, written, reply, &Ok(Reply::Sent { seq: cursor.seq, at }));
-                self.show(message);
+                    Message { seq: sent.seq, from, text: draft.text.clone(), at: sent.at };
+                self.sent(user, &draft, fingerprint, reply, sent);
+                self.show(Arc::new(message));
             }
-            (What::Send { from, draft, fingerprint, reply }, Outcome::Seen { seq, at }) => {
-                let written = fingerprint.map(|fingerprint| Written { fingerprint, seq, at });
-                self.sent(from.id, &draft, written, reply, &Ok(Reply::Sent { seq, at }));
+            (What::Send { from, draft, fingerprint, reply }, Outcome::Seen(sent)) => {
+                self.sent(from.id, &draft, fingerprint, reply, sent);
             }
             (what @ What::Send { .. }, Outcome::KeyConflict) => {
                 self.fail(what, &Error::key_conflict());
@@ -166,6 +189,13 @@ impl Hosted {
                 self.tell_change(&change);
                 self.go_on(user, ctx);
             }
+            (What::Invite { guest, reply, .. }, Outcome::Stored(cursor)) => {
+                let user = guest.user.id;
+                self.answer(reply, Ok(Reply::Done));
+                let change = self.change(cursor, ChangeKind::Invited(guest));
+                self.tell_change(&change);
+                self.go_on(user, ctx);
+            }
             (what, outcome) => {
                 tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
                 self.writes.unsure = true;
@@ -179,14 +209,14 @@ impl Hosted {
         &mut self,
         user: UserId,
         draft: &Draft,
-        written: Option<Written>,
+        fingerprint: Option<Fingerprint>,
         reply: ReplyTo,
-        result: &Result<Reply>,
+        sent: Sent,
     ) {
-        if let (Some(key), Some(written)) = (&draft.key, written) {
-            self.dedup.remember(user, key.clone(), written);
+        if let (Some(key), Some(fingerprint)) = (&draft.key, fingerprint) {
+            self.dedup.remember(user, key.clone(), Written { fingerprint, sent });
         }
-        self.answer_all(user, draft, reply, result);
+        self.answer_all(user, draft, reply, &Ok(Reply::Sent(sent)));
     }
 
     fn answer_all(&mut self, user: UserId, draft: &Draft, reply: ReplyTo, result: &Result<Reply>) {
@@ -217,6 +247,10 @@ impl Hosted {
                 }
                 self.refuse_parked(user, error);
             }
+            What::Invite { guest, reply, .. } => {
+                self.answer(reply, Err(error.clone()));
+                self.refuse_parked(guest.user.id, error);
+            }
         }
     }
 
@@ -236,7 +270,7 @@ impl Hosted {
     }
 
     /// What a user has asked while its membership was being written.
-    fn go_on(&mut self, user: UserId, ctx: &mut Context<Room>) {
+    fn go_on(&mut self, user: UserId, ctx: &mut Context<RoomActor>) {
         for ask in self.writes.moved(user) {
             self.ask(ask, ctx);
         }
@@ -260,18 +294,28 @@ impl Hosted {
 
     fn apply_change(&mut self, change: &Arc<Change>) {
         self.timeline.push_change(Arc::clone(change));
-        if let ChangeKind::Joined(membership) = &change.kind {
-            self.roster.add(membership.clone(), self.now());
+        match &change.kind {
+            ChangeKind::Joined(membership) => self.roster.add(membership.clone(), self.now()),
+            ChangeKind::Invited(membership) => self.roster.invite(membership.user.id),
+            // Whose membership ends hears of it first.
+            ChangeKind::Left(_) => {}
         }
     }
 
     /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no more
-    /// after it.
+    /// after it; those who are invited hear so wherever they are connected.
     pub(super) fn tell_change(&mut self, change: &Arc<Change>) {
         let mut seats = Vec::new();
-        if let ChangeKind::Left(membership) = &change.kind {
-            seats = self.roster.remove(membership.user.id);
-            self.typing.stop(membership.user.id);
+        match &change.kind {
+            ChangeKind::Left(membership) => {
+                seats = self.roster.remove(membership.user.id);
+                self.typing.stop(membership.user.id);
+            }
+            ChangeKind::Invited(membership) => {
+                let event = Event::Invited { room: self.info.clone() };
+                self.shared.connections.tell(membership.user.id, &event, self.now());
+            }
+            ChangeKind::Joined(_) => {}
         }
         let event = Event::Change {
             room: self.id,
@@ -292,7 +336,7 @@ impl Hosted {
     }
 
     /// Reads where the store says the room stands, and what is missing here.
-    fn check(&mut self, ctx: &mut Context<Room>) {
+    fn check(&mut self, ctx: &mut Context<RoomActor>) {
         self.writes.under_way = UnderWay::Check;
         let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
         let page = limits::PAGE;
@@ -301,7 +345,7 @@ impl Hosted {
             let changes = store.changes(key, end.change, page).await?;
             Ok((messages, changes))
         };
-        ctx.spawn(wrap_future::<_, Room>(read).map(|read, room, ctx| {
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
             room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
         }));
     }
@@ -310,7 +354,7 @@ impl Hosted {
     fn checked(
         &mut self,
         read: Result<(Vec<Message>, Vec<Change>), StoreError>,
-        ctx: &mut Context<Room>,
+        ctx: &mut Context<RoomActor>,
     ) {
         self.writes.under_way = UnderWay::Nothing;
         match read {
@@ -337,12 +381,15 @@ impl Hosted {
 
     /// Looks at what waits again, because memberships may have changed in the store: what has come about
     /// already is not written a second time.
-    fn look_again(&mut self, ctx: &mut Context<Room>) {
+    fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
         for pending in std::mem::take(&mut self.writes.queue) {
             let user = pending.what.user();
             let member = self.roster.membership(user).is_some();
             match pending.what {
-                What::Send { .. } if !member => self.fail(pending.what, &Error::not_a_member()),
+                What::Send { .. } if !member => {
+                    let error = self.not_a_member(user);
+                    self.fail(pending.what, &error);
+                }
                 What::Join { entering, .. } if member => {
                     self.catch_up(*entering, None, ctx);
                     self.go_on(user, ctx);
@@ -352,6 +399,14 @@ impl Hosted {
                         self.answer(reply, Ok(Reply::Done));
                     }
                     self.go_on(user, ctx);
+                }
+                What::Invite { reply, .. } if member || self.roster.is_invited(user) => {
+                    self.answer(reply, Ok(Reply::Done));
+                    self.go_on(user, ctx);
+                }
+                What::Invite { by, .. } if self.roster.membership(by).is_none() => {
+                    let error = self.not_a_member(by);
+                    self.fail(pending.what, &error);
                 }
                 _ => self.writes.queue.push_back(pending),
             }
@@ -367,15 +422,22 @@ fn to_write(what: &What, at: Timestamp) -> Write {
             at,
             key: draft.key.clone().zip(*fingerprint),
         },
-        What::Join { membership, .. } => Write::Join { membership: membership.clone(), at },
-        What::Leave { membership, .. } => Write::Leave { membership: membership.clone(), at },
+        What::Join { membership, .. } => {
+            Write::Change { kind: ChangeKind::Joined(membership.clone()), at }
+        }
+        What::Leave { membership, .. } => {
+            Write::Change { kind: ChangeKind::Left(membership.clone()), at }
+        }
+        What::Invite { guest, .. } => {
+            Write::Change { kind: ChangeKind::Invited(guest.clone()), at }
+        }
     }
 }
 
 /// What a repeated message is answered.
 fn first_answer(written: Written, fingerprint: Fingerprint) -> Result<Reply> {
     if written.fingerprint == fingerprint {
-        Ok(Reply::Sent { seq: written.seq, at: written.at })
+        Ok(Reply::Sent(written.sent))
     } else {
         Err(Error::key_conflict())
     }

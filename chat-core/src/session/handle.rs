@@ -7,12 +7,15 @@ use actix::prelude::Addr;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::command::{After, Command, History, HistoryQuery, Joined, Reply, RoomCommand};
+use crate::command::{
+    After, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply, RoomCommand,
+    Sent,
+};
 use crate::deliver::{End, Line, Permit, ReplyTo};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::RoomId;
-use crate::model::{Draft, Presence, User};
+use crate::model::{Draft, NewRoom, Presence, RoomView, User};
 use crate::session::{Renew, Request, SessionActor};
 
 /// One connection of one user. Cheap to clone; the session ends when the last clone is dropped, and
@@ -80,34 +83,51 @@ impl Session {
         self.owner.address.do_send(Request { command, reply });
     }
 
+    async fn ask_room(&self, room: RoomId, command: RoomCommand) -> Result<Reply> {
+        self.ask(Command::Room(room, command)).await
+    }
+
+    /// Opens a room with the user as its owner, or as one of the two members of a direct room. Does not
+    /// join it: [`join`](Self::join) is how this session begins to hear it.
+    ///
+    /// # Errors
+    /// `bad_request` for a direct room with oneself, `unavailable`, `busy`, or what the policy says.
+    pub async fn open(&self, room: NewRoom) -> Result<RoomView> {
+        self.ask(Command::Open(room)).await?.room()
+    }
+
     /// Joins a room, if the user is no member yet, and hears it from now on.
     ///
     /// # Errors
-    /// `no_such_room`, `unavailable`, `busy`, or what the policy says.
+    /// `no_such_room`, also for a private room without an invitation; `unavailable`, `busy`, or what the
+    /// policy says.
     pub async fn join(&self, room: RoomId, after: After) -> Result<Joined> {
-        match self.ask(Command::Room(room, RoomCommand::join(after))).await? {
-            Reply::Joined(joined) => Ok(*joined),
-            other => Err(unexpected(&other)),
-        }
+        self.ask_room(room, RoomCommand::join(after)).await?.joined()
     }
 
     /// Leaves a room for good.
     ///
     /// # Errors
-    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `forbidden` of a direct room.
     pub async fn leave(&self, room: RoomId) -> Result<()> {
-        self.ask(Command::Room(room, RoomCommand::Leave)).await.map(drop)
+        self.ask_room(room, RoomCommand::Leave).await.map(drop)
+    }
+
+    /// Invites a user, who may then join. Every session of that user is told
+    /// [`Event::Invited`](crate::Event::Invited).
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `forbidden` of a direct room.
+    pub async fn invite(&self, room: RoomId, guest: User) -> Result<()> {
+        self.ask_room(room, RoomCommand::Invite(guest)).await.map(drop)
     }
 
     /// Writes a message. Answers its `seq` and time once the store has committed it.
     ///
     /// # Errors
     /// `no_such_room`, `not_a_member`, `key_conflict`, `unavailable`, `busy`.
-    pub async fn send(&self, room: RoomId, draft: Draft) -> Result<(u64, Timestamp)> {
-        match self.ask(Command::Room(room, RoomCommand::Send(draft))).await? {
-            Reply::Sent { seq, at } => Ok((seq, at)),
-            other => Err(unexpected(&other)),
-        }
+    pub async fn send(&self, room: RoomId, draft: Draft) -> Result<Sent> {
+        self.ask_room(room, RoomCommand::Send(draft)).await?.sent()
     }
 
     /// Reads a page of a room's messages.
@@ -115,10 +135,15 @@ impl Session {
     /// # Errors
     /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
     pub async fn history(&self, room: RoomId, query: HistoryQuery) -> Result<History> {
-        match self.ask(Command::Room(room, RoomCommand::History(query))).await? {
-            Reply::History(history) => Ok(history),
-            other => Err(unexpected(&other)),
-        }
+        self.ask_room(room, RoomCommand::History(query)).await?.history()
+    }
+
+    /// Reads a page of a room's members, and how many there are.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `busy`.
+    pub async fn members(&self, room: RoomId, query: MemberQuery) -> Result<MemberPage> {
+        self.ask_room(room, RoomCommand::Members(query)).await?.members()
     }
 
     /// Says that the user is writing in a room, or has stopped.
@@ -126,7 +151,7 @@ impl Session {
     /// # Errors
     /// `no_such_room`, `not_a_member`, `busy`.
     pub async fn typing(&self, room: RoomId, on: bool) -> Result<()> {
-        self.ask(Command::Room(room, RoomCommand::Typing(on))).await.map(drop)
+        self.ask_room(room, RoomCommand::Typing(on)).await.map(drop)
     }
 
     /// Says whether the user is at this session's keyboard.
@@ -147,10 +172,4 @@ impl Session {
     pub fn end(&self, reason: CloseReason) {
         self.owner.address.do_send(End { reason, retry_after: None });
     }
-}
-
-/// A reply of another kind than the command's: a fault in the engine.
-pub(crate) fn unexpected(reply: &Reply) -> Error {
-    tracing::error!(?reply, "a command got another command's reply");
-    Error::new(Code::Internal, "the engine answered something else than was asked")
 }

@@ -81,10 +81,12 @@ impl SessionActor {
             }
             Command::Open(room) => {
                 let (rooms, user) = (Arc::clone(&self.sessions.rooms), self.user.clone());
-                let open = async move { rooms.open(&user, room).await };
-                let done = open.into_actor(self).map(|opened, session: &mut Self, _| {
-                    session.answer(reply, opened.map(Reply::Room));
-                });
+                let open = async move { rooms.open(&user, &room).await };
+                let done =
+                    open.into_actor(self).map(|opened, session: &mut Self, ctx| match opened {
+                        Ok(room) => session.ask(room, RoomCommand::View, reply, ctx),
+                        Err(error) => session.answer(reply, Err(error)),
+                    });
                 ctx.spawn(done);
             }
         }
@@ -169,7 +171,7 @@ impl SessionActor {
         }
         parcels.push(Parcel::End { connection, reason: end.reason });
         self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), parcels);
-        self.sessions.remove(connection);
+        self.sessions.shared().connections.remove(self.user.id, connection);
         ctx.stop();
     }
 

@@ -1,10 +1,8 @@
-//! The sessions of an engine: how they begin, and how all of them are told when it stops.
+//! How sessions begin.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use actix::prelude::{Actor, Addr};
-use tokio::sync::Notify;
+use actix::prelude::Actor;
 
 use crate::deliver::Line;
 use crate::error::Result;
@@ -17,16 +15,14 @@ use crate::room::Rooms;
 use crate::session::{Session, SessionActor};
 use crate::shared::Shared;
 
-/// Every session of an engine.
+/// Where sessions begin.
 pub(crate) struct Sessions {
     pub(crate) rooms: Arc<Rooms>,
-    sessions: Mutex<HashMap<ConnectionId, Addr<SessionActor>>>,
-    none_left: Notify,
 }
 
 impl Sessions {
     pub(crate) fn new(rooms: Arc<Rooms>) -> Self {
-        Self { rooms, sessions: Mutex::default(), none_left: Notify::new() }
+        Self { rooms }
     }
 
     /// The parts of the engine.
@@ -51,46 +47,10 @@ impl Sessions {
         let address = SessionActor::start_in_arbiter(shared.thread(thread), |_| actor);
         let (outbox, inbox) = outbox(patience, shared.clock.elapsed());
         fanout.attach(connection, outbox, address.clone().recipient());
-        self.insert(connection, address.clone());
+        shared.connections.add(user.id, line.clone(), address.clone().recipient());
         // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
         let stopping = shared.running();
         let session = Session::new(user, line, address, shared.limits.session_commands);
         stopping.map(|()| (session, inbox))
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, HashMap<ConnectionId, Addr<SessionActor>>> {
-        // Nothing that runs under the lock leaves the map half-changed.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn insert(&self, id: ConnectionId, session: Addr<SessionActor>) {
-        self.sessions().insert(id, session);
-    }
-
-    pub(crate) fn remove(&self, id: ConnectionId) {
-        let mut sessions = self.sessions();
-        sessions.remove(&id);
-        if sessions.is_empty() {
-            self.none_left.notify_waiters();
-        }
-    }
-
-    /// Returns once there is no session.
-    pub(crate) async fn ended(&self) {
-        loop {
-            let none_left = self.none_left.notified();
-            if self.len() == 0 {
-                return;
-            }
-            none_left.await;
-        }
-    }
-
-    pub(crate) fn all(&self) -> Vec<Addr<SessionActor>> {
-        self.sessions().values().cloned().collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.sessions().len()
     }
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Role, RoomInfo,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, RoomInfo, Title,
     User,
 };
 use crate::store::{
@@ -29,15 +30,19 @@ struct Tables {
     rooms: HashMap<RoomKey, Room>,
     /// In the order of opening, because ids are.
     keys: BTreeMap<RoomId, RoomKey>,
+    /// Direct rooms.
+    pairs: HashMap<[UserId; 2], RoomId>,
 }
 
 #[derive(Debug)]
 struct Room {
     info: RoomInfo,
+    pair: Option<[UserId; 2]>,
     members: HashMap<UserId, Membership>,
+    invited: HashMap<UserId, User>,
     messages: Vec<Message>,
     changes: Vec<Change>,
-    keys: HashMap<(UserId, ClientKey), (Fingerprint, u64, Timestamp)>,
+    keys: HashMap<(UserId, ClientKey), (Fingerprint, Sent)>,
 }
 
 impl Room {
@@ -47,34 +52,33 @@ impl Room {
 
     fn change(&mut self, kind: ChangeKind, at: Timestamp) -> Outcome {
         let cursor = self.end().next_change();
-        let membership = kind.membership().clone();
-        match kind {
-            ChangeKind::Joined(_) => self.members.insert(membership.user.id, membership),
-            ChangeKind::Left(_) => self.members.remove(&membership.user.id),
-        };
+        let Membership { user, .. } = kind.membership();
+        match &kind {
+            ChangeKind::Joined(membership) => {
+                self.invited.remove(&user.id);
+                self.members.insert(user.id, membership.clone());
+            }
+            ChangeKind::Left(_) => _ = self.members.remove(&user.id),
+            ChangeKind::Invited(_) => _ = self.invited.insert(user.id, user.clone()),
+        }
         self.changes.push(Change { cursor, kind, at });
         Outcome::Stored(cursor)
     }
 
     fn write(&mut self, write: &Write) -> Outcome {
         match write.clone() {
-            Write::Join { membership, at } => self.change(ChangeKind::Joined(membership), at),
-            Write::Leave { membership, at } => self.change(ChangeKind::Left(membership), at),
+            Write::Change { kind, at } => self.change(kind, at),
             Write::Message { from, text, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
-                    && let Some((first, seq, at)) = self.keys.get(key)
+                    && let Some((first, sent)) = self.keys.get(key)
                 {
                     let same = first == fingerprint;
-                    return if same {
-                        Outcome::Seen { seq: *seq, at: *at }
-                    } else {
-                        Outcome::KeyConflict
-                    };
+                    return if same { Outcome::Seen(*sent) } else { Outcome::KeyConflict };
                 }
                 let cursor = self.end().next_message();
                 if let Some((key, fingerprint)) = key {
-                    self.keys.insert(key, (fingerprint, cursor.seq, at));
+                    self.keys.insert(key, (fingerprint, Sent { seq: cursor.seq, at }));
                 }
                 self.messages.push(Message { seq: cursor.seq, from, text, at });
                 Outcome::Stored(cursor)
@@ -102,22 +106,34 @@ fn index(list_len: usize, number: u64) -> usize {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
         let mut tables = self.tables();
+        let pair = info.pair(members);
+        if let Some(id) = pair.and_then(|pair| tables.pairs.get(&pair)) {
+            return Ok(*id);
+        }
         tables.next_key += 1;
         let key = RoomKey(tables.next_key);
         let mut room = Room {
             info: info.clone(),
+            pair,
             members: HashMap::new(),
+            invited: HashMap::new(),
             messages: Vec::new(),
             changes: Vec::new(),
             keys: HashMap::new(),
         };
-        let membership = Membership { user: owner.clone(), role: Role::Owner };
-        room.change(ChangeKind::Joined(membership), info.created);
+        for membership in members {
+            room.change(ChangeKind::Joined(membership.clone()), info.created);
+        }
         tables.rooms.insert(key, room);
         tables.keys.insert(info.id, key);
-        Ok(())
+        tables.pairs.extend(pair.map(|pair| (pair, info.id)));
+        Ok(info.id)
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
@@ -128,6 +144,7 @@ impl Store for MemoryStore {
             info: room.info.clone(),
             end: room.end(),
             members: room.members.values().cloned().collect(),
+            invited: room.invited.values().cloned().collect(),
             messages: last(&room.messages, recent),
             changes: last(&room.changes, recent),
         }))
@@ -175,7 +192,8 @@ impl Store for MemoryStore {
         let older = tables.keys.iter().rev().filter(|(id, _)| query.after.is_none_or(|a| **id < a));
         let rooms = older.filter_map(|(_, key)| tables.rooms.get(key));
         let open = rooms.filter(|room| {
-            room.info.kind == Kind::Open && room.info.title.to_lowercase().contains(&title)
+            let matches = |named: &Title| named.to_lowercase().contains(&title);
+            room.info.kind == Kind::Open && room.info.title.as_ref().is_some_and(matches)
         });
         let listed =
             open.map(|room| Listed { info: room.info.clone(), members: room.members.len() });
@@ -186,6 +204,9 @@ impl Store for MemoryStore {
         let mut tables = self.tables();
         if let Some(room) = tables.rooms.remove(&room) {
             tables.keys.remove(&room.info.id);
+            if let Some(pair) = room.pair {
+                tables.pairs.remove(&pair);
+            }
         }
         Ok(())
     }

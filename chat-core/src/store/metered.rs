@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use crate::ids::RoomId;
-use crate::model::{Change, Message, RoomInfo, User};
+use crate::model::{Change, Membership, Message, RoomInfo};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -53,8 +53,12 @@ impl Metered {
 
 #[async_trait]
 impl Store for Metered {
-    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
-        self.write().create_room(info, owner).await
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        self.write().create_room(info, members).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

@@ -13,9 +13,10 @@ pub(crate) use metered::Metered;
 pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
+use crate::command::Sent;
 use crate::ids::RoomId;
 use crate::model::{
-    Change, ClientKey, Cursor, Fingerprint, Membership, Message, RoomInfo, Text, User,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, RoomInfo, Text, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
@@ -32,8 +33,14 @@ pub struct RoomKey(pub i64);
 ///   the room's end before it writes to the room again.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Keeps a new room and its owner's membership, which is the room's change number 1.
-    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError>;
+    /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …; answers
+    /// its id. If it is a direct room and its two members have one already, keeps nothing and answers
+    /// that one's id, however many ask at once.
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError>;
 
     /// Everything the engine keeps of a live room, with its last `recent` messages and changes.
     /// `None` if there is no such room, or it has been deleted.
@@ -81,6 +88,8 @@ pub struct LoadedRoom {
     pub end: Cursor,
     /// Its members, in any order.
     pub members: Vec<Membership>,
+    /// Who has been invited and has not joined since, in any order.
+    pub invited: Vec<User>,
     /// Its last messages, oldest first, up to the end.
     pub messages: Vec<Message>,
     /// Its last changes, oldest first, up to the end.
@@ -112,17 +121,11 @@ pub enum Write {
         /// The client's key, and what stands for the message's contents.
         key: Option<(ClientKey, Fingerprint)>,
     },
-    /// A membership begins, and the user's name is kept: takes the next change number.
-    Join {
-        /// Whose.
-        membership: Membership,
-        /// When.
-        at: Timestamp,
-    },
-    /// A membership ends: takes the next change number.
-    Leave {
-        /// Whose.
-        membership: Membership,
+    /// Something else happened, and the name of whom it is about is kept: takes the next change number.
+    /// [`ChangeKind`] says what it does to memberships and invitations.
+    Change {
+        /// What.
+        kind: ChangeKind,
         /// When.
         at: Timestamp,
     },
@@ -145,12 +148,7 @@ pub enum Outcome {
     /// It is stored, and this is where the room stands with it.
     Stored(Cursor),
     /// A message with this key and contents was stored before; it took no new number.
-    Seen {
-        /// Its number.
-        seq: u64,
-        /// When it was taken.
-        at: Timestamp,
-    },
+    Seen(Sent),
     /// A message with this key and other contents was stored before.
     KeyConflict,
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::ids::RoomId;
-use crate::model::{Change, Message, RoomInfo, User};
+use crate::model::{Change, Membership, Message, RoomInfo};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -117,8 +117,12 @@ impl FaultyStore {
 
 #[async_trait]
 impl Store for FaultyStore {
-    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
-        self.reach()?.create_room(info, owner).await
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        self.reach()?.create_room(info, members).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

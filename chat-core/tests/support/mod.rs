@@ -95,7 +95,7 @@ impl Bench {
 
     pub async fn room_of(&self, owner: &str, new: NewRoom) -> (RoomId, Guest) {
         let owner = self.connect(owner);
-        let room = self.engine.open_room(owner.session.user(), new).await.expect("a room").info.id;
+        let room = self.engine.open_room(owner.session.user(), new).await.expect("a room").id();
         owner.session.join(room, After::Nothing).await.expect("in it");
         (room, owner)
     }

@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{After, Reply, RoomCommand};
+use chat_core::After;
 
 use crate::auth::Caller;
 use crate::http::body::{Query, Room};
-use crate::http::{Api, resource, unexpected};
+use crate::http::{Api, resource};
 use crate::protocol::{MemberPageView, MembershipView, Problem, member_query};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -25,10 +25,8 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let query = member_query(&mut fields)?;
     fields.finish()?;
-    match api.engine.ask(&user, room, RoomCommand::Members(query)).await? {
-        Reply::Members(page) => Ok(HttpResponse::Ok().json(MemberPageView::from(&page))),
-        other => Err(unexpected(&other)),
-    }
+    let page = api.engine.room(room).members(&user, query).await?;
+    Ok(HttpResponse::Ok().json(MemberPageView::from(&page)))
 }
 
 async fn join(
@@ -36,11 +34,8 @@ async fn join(
     Caller(user): Caller,
     Room(room): Room,
 ) -> Result<HttpResponse, Problem> {
-    let join = RoomCommand::Join { after: After::Nothing, limit: 0 };
-    match api.engine.ask(&user, room, join).await? {
-        Reply::Joined(joined) => Ok(HttpResponse::Ok().json(MembershipView::from(&joined.me))),
-        other => Err(unexpected(&other)),
-    }
+    let joined = api.engine.room(room).join(&user, After::Nothing).await?;
+    Ok(HttpResponse::Ok().json(MembershipView::from(&joined.me)))
 }
 
 async fn leave(
@@ -48,6 +43,6 @@ async fn leave(
     Caller(user): Caller,
     Room(room): Room,
 ) -> Result<HttpResponse, Problem> {
-    api.engine.ask(&user, room, RoomCommand::Leave).await?;
+    api.engine.room(room).leave(&user).await?;
     Ok(HttpResponse::NoContent().finish())
 }

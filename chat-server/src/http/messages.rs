@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path, ServiceConfig};
-use chat_core::{Code, Error, HistoryAt, HistoryQuery, Reply, RoomCommand};
+use chat_core::{Code, Error, HistoryAt, HistoryQuery};
 
 use crate::auth::Caller;
 use crate::http::body::{Body, Query, Room};
-use crate::http::{Api, resource, unexpected};
-use crate::protocol::{HistoryView, MessageView, Problem, SentView, Time, draft, history_query};
+use crate::http::{Api, resource};
+use crate::protocol::{HistoryView, MessageView, Problem, SentView, draft, history_query};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -27,10 +27,8 @@ async fn send(
 ) -> Result<HttpResponse, Problem> {
     let draft = draft(&mut fields)?;
     fields.finish()?;
-    match api.engine.ask(&user, room, RoomCommand::Send(draft)).await? {
-        Reply::Sent { seq, at } => Ok(HttpResponse::Created().json(SentView { seq, at: Time(at) })),
-        other => Err(unexpected(&other)),
-    }
+    let sent = api.engine.room(room).send(&user, draft).await?;
+    Ok(HttpResponse::Created().json(SentView::from(&sent)))
 }
 
 async fn list(
@@ -41,10 +39,8 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let query = history_query(&mut fields)?;
     fields.finish()?;
-    match api.engine.ask(&user, room, RoomCommand::History(query)).await? {
-        Reply::History(page) => Ok(HttpResponse::Ok().json(HistoryView::from(&page))),
-        other => Err(unexpected(&other)),
-    }
+    let page = api.engine.room(room).history(&user, query).await?;
+    Ok(HttpResponse::Ok().json(HistoryView::from(&page)))
 }
 
 async fn look(
@@ -56,10 +52,7 @@ async fn look(
     let wrong = |_| Problem::bad_request("the message in the address must be a number").at("seq");
     let seq: u64 = path.1.parse().map_err(wrong)?;
     let one = HistoryQuery { at: HistoryAt::After(seq.saturating_sub(1)), limit: 1 };
-    let page = match api.engine.ask(&user, room, RoomCommand::History(one)).await? {
-        Reply::History(page) => page,
-        other => return Err(unexpected(&other)),
-    };
+    let page = api.engine.room(room).history(&user, one).await?;
     match page.messages.first().filter(|message| message.seq == seq) {
         Some(message) => Ok(HttpResponse::Ok().json(MessageView::new(page.room, message))),
         None => {

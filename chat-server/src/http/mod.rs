@@ -75,9 +75,3 @@ fn resource(path: &str, allowed: &'static str) -> Resource {
         Problem::method_not_allowed().customize().insert_header((ALLOW, allowed))
     }))
 }
-
-/// The engine gave another command's reply: a fault of ours.
-fn unexpected(reply: &chat_core::Reply) -> Problem {
-    tracing::error!(?reply, "a request got another command's reply");
-    chat_core::Error::new(chat_core::Code::Internal, "the server answered something else").into()
-}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Code, Error, Listed, Reply, RoomCommand, RoomId, RoomQuery};
+use chat_core::{Code, Error, Listed, RoomId, RoomQuery};
 use moka::future::Cache;
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn open(
 ) -> Result<HttpResponse, Problem> {
     let room = new_room(&mut fields)?;
     fields.finish()?;
-    let room = api.engine.open_room(&user, room).await?;
+    let room = api.engine.open_room(&user, room).await?.view(&user).await?;
     // Whoever opened it sees it in the list at once.
     lists.cache.invalidate_all();
     Ok(HttpResponse::Created().json(RoomView::from(&room)))
@@ -98,8 +98,6 @@ async fn look(
     Caller(user): Caller,
     Room(room): Room,
 ) -> Result<HttpResponse, Problem> {
-    match api.engine.ask(&user, room, RoomCommand::View).await? {
-        Reply::Room(room) => Ok(HttpResponse::Ok().json(RoomView::from(&room))),
-        other => Err(super::unexpected(&other)),
-    }
+    let room = api.engine.room(room).view(&user).await?;
+    Ok(HttpResponse::Ok().json(RoomView::from(&room)))
 }

@@ -2,7 +2,7 @@
 
 use chat_core::{
     After, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Name, NewRoom, Presence,
-    RoomCommand, Title,
+    RoomCommand,
 };
 
 use crate::protocol::Problem;
@@ -105,15 +105,15 @@ fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
 /// # Errors
 /// Whatever is wrong with them.
 pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
-    let kind = match fields.text("kind")? {
-        None => Kind::Open,
-        Some(kind) => Kind::parse(&kind).ok_or_else(|| {
-            Problem::bad_request("there is no such kind of room; `open` is one").at("kind")
-        })?,
-    };
+    // Rooms by invitation and rooms of two need a way to name somebody else, which clients do not have yet.
+    if fields.text("kind")?.is_some_and(|kind| kind != Kind::Open.as_str()) {
+        return Err(
+            Problem::bad_request("the kind of room that can be opened is `open`").at("kind")
+        );
+    }
     let ephemeral = fields.flag("ephemeral")?.unwrap_or(false);
-    let title = checked(fields, "title", Title::new)?;
-    Ok(NewRoom { title, kind, ephemeral })
+    let room = checked(fields, "title", NewRoom::open)?;
+    Ok(if ephemeral { room.ephemeral() } else { room })
 }
 
 /// A message that is to be written: `text`, `key`.

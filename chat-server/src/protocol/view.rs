@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_core::{
     Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message, RoomId,
-    Timestamp, User,
+    RoomInfo, Sent, Timestamp, User,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
@@ -27,15 +27,35 @@ pub(super) fn as_text<T: std::fmt::Display, S: Serializer>(
     serializer.collect_str(value)
 }
 
-/// A room.
+/// What does not change of a room.
 #[derive(Debug, Serialize)]
-pub struct RoomView {
+pub(super) struct InfoView {
     #[serde(serialize_with = "as_text")]
     id: RoomId,
-    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     kind: &'static str,
     ephemeral: bool,
     created: Time,
+}
+
+impl From<&RoomInfo> for InfoView {
+    fn from(info: &RoomInfo) -> Self {
+        Self {
+            id: info.id,
+            title: info.title.as_ref().map(ToString::to_string),
+            kind: info.kind.as_str(),
+            ephemeral: info.ephemeral,
+            created: Time(info.created),
+        }
+    }
+}
+
+/// A room as it is now.
+#[derive(Debug, Serialize)]
+pub struct RoomView {
+    #[serde(flatten)]
+    info: InfoView,
     members: usize,
     online: usize,
 }
@@ -43,15 +63,7 @@ pub struct RoomView {
 impl From<&chat_core::RoomView> for RoomView {
     fn from(room: &chat_core::RoomView) -> Self {
         let chat_core::RoomView { info, counts: Counts { members, online } } = room;
-        Self {
-            id: info.id,
-            title: info.title.to_string(),
-            kind: info.kind.as_str(),
-            ephemeral: info.ephemeral,
-            created: Time(info.created),
-            members: *members,
-            online: *online,
-        }
+        Self { info: info.into(), members: *members, online: *online }
     }
 }
 
@@ -161,10 +173,14 @@ impl<'a> ChangeView<'a> {
 /// What a message got.
 #[derive(Debug, Serialize)]
 pub struct SentView {
-    /// Its number in the room.
-    pub seq: u64,
-    /// When the room took it.
-    pub at: Time,
+    seq: u64,
+    at: Time,
+}
+
+impl From<&Sent> for SentView {
+    fn from(sent: &Sent) -> Self {
+        Self { seq: sent.seq, at: Time(sent.at) }
+    }
 }
 
 /// A room as somebody finds it.

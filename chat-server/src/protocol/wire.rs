@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::protocol::close_code;
 use crate::protocol::error::Problem;
 use crate::protocol::view::{
-    ChangeView, HistoryView, JoinedView, MemberPageView, MessageView, RoomView, SentView, Time,
-    UserView, as_text,
+    ChangeView, HistoryView, InfoView, JoinedView, MemberPageView, MessageView, RoomView, SentView,
+    Time, UserView, as_text,
 };
 
 /// JSON text frames.
@@ -95,7 +95,7 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::Resumed { resumed, failed } => {
                 Self::Resumed { resumed: *resumed, failed: *failed }
             }
-            Reply::Sent { seq, at } => Self::Sent(SentView { seq: *seq, at: Time(*at) }),
+            Reply::Sent(sent) => Self::Sent(sent.into()),
             Reply::History(history) => Self::History(history.into()),
             Reply::Members(page) => Self::Members(page.into()),
             Reply::Done => Self::Done {},
@@ -141,6 +141,9 @@ enum EventView<'a> {
         room: RoomId,
         user: UserView<'a>,
         on: bool,
+    },
+    Invited {
+        room: InfoView,
     },
     Closed {
         #[serde(serialize_with = "as_text")]
@@ -193,6 +196,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
             Event::Typing { room, user, on } => {
                 Self::Typing { room: *room, user: user.into(), on: *on }
             }
+            Event::Invited { room } => Self::Invited { room: room.into() },
             Event::Closed { room } => Self::Closed { room: *room },
             Event::Behind { room, after } => Self::Behind { room: *room, after: *after },
             Event::Resumed { room, result } => Self::Resumed {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chat_core::{
-    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Outcome, Role,
-    RoomKey, Text, Timestamp, User, UserId, Write,
+    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Outcome,
+    Role, RoomKey, Sent, Text, Timestamp, User, UserId, Write,
 };
 
 /// Where rooms stand. A room that is not in it does not exist, or no longer.
@@ -15,8 +15,8 @@ pub(super) type Ends = HashMap<RoomKey, Cursor>;
 /// A client key, in bytes, and the room and user it counts for.
 pub(super) type KeyOf<'a> = (RoomKey, UserId, &'a [u8]);
 
-/// The message that took a key: what stands for its contents, its `seq` and its time.
-pub(super) type FirstUse = (Fingerprint, u64, Timestamp);
+/// The message that took a key: what stands for its contents, and what it was answered.
+pub(super) type FirstUse = (Fingerprint, Sent);
 
 /// Keys that were used before.
 pub(super) type Keys<'a> = HashMap<KeyOf<'a>, FirstUse>;
@@ -38,6 +38,8 @@ pub(super) struct Rows<'a> {
     pub(super) changes: Vec<NewChange>,
     /// How each touched membership ends up: with a role, or with none.
     pub(super) members: HashMap<(RoomKey, UserId), Option<Role>>,
+    /// Whether each user who was touched ends up invited.
+    pub(super) invited: HashMap<(RoomKey, UserId), bool>,
 }
 
 /// A message with its number.
@@ -97,32 +99,35 @@ impl<'a> Rows<'a> {
                 if let Some((key, fingerprint)) = key {
                     match keys.entry((room, from.id, key.as_str().as_bytes())) {
                         Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
-                        Entry::Vacant(entry) => entry.insert((*fingerprint, seq, *at)),
+                        Entry::Vacant(entry) => entry.insert((*fingerprint, Sent { seq, at: *at })),
                     };
                 }
                 let key = key.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
                 self.messages.push(NewMessage { room, seq, from, text, at: *at, key });
                 end.seq = seq;
             }
-            Write::Join { membership, at } => {
-                self.members.insert((room, membership.user.id), Some(membership.role));
-                self.change(room, end, ChangeKind::Joined(membership.clone()), *at);
-            }
-            Write::Leave { membership, at } => {
-                self.members.insert((room, membership.user.id), None);
-                self.change(room, end, ChangeKind::Left(membership.clone()), *at);
+            Write::Change { kind, at } => {
+                let Membership { user, role } = kind.membership();
+                let who = (room, user.id);
+                match kind {
+                    ChangeKind::Joined(_) => {
+                        self.members.insert(who, Some(*role));
+                        self.invited.insert(who, false);
+                    }
+                    ChangeKind::Left(_) => _ = self.members.insert(who, None),
+                    ChangeKind::Invited(_) => _ = self.invited.insert(who, true),
+                    _ => {}
+                }
+                end.change += 1;
+                let change = Change { cursor: *end, kind: kind.clone(), at: *at };
+                self.changes.push(NewChange { room, change });
             }
         }
         Outcome::Stored(*end)
     }
-
-    fn change(&mut self, room: RoomKey, end: &mut Cursor, kind: ChangeKind, at: Timestamp) {
-        end.change += 1;
-        self.changes.push(NewChange { room, change: Change { cursor: *end, kind, at } });
-    }
 }
 
 /// What a message is answered whose key was used by an earlier one.
-fn repeated((first, seq, at): FirstUse, fingerprint: Fingerprint) -> Outcome {
-    if first == fingerprint { Outcome::Seen { seq, at } } else { Outcome::KeyConflict }
+fn repeated((first, sent): FirstUse, fingerprint: Fingerprint) -> Outcome {
+    if first == fingerprint { Outcome::Seen(sent) } else { Outcome::KeyConflict }
 }

@@ -3,7 +3,7 @@
 
 use chat_core::{
     Change, ChangeKind, Cursor, Fingerprint, Kind, Listed, Membership, Message, Name, Role, RoomId,
-    RoomInfo, RoomKey, Text, Timestamp, Title, User, UserId,
+    RoomInfo, RoomKey, Sent, Text, Timestamp, Title, User, UserId,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -60,7 +60,7 @@ impl InfoRow {
     fn read(self) -> Result<RoomInfo, Unreadable> {
         Ok(RoomInfo {
             id: room_id(&self.public_id)?,
-            title: Title::new(self.title).map_err(|_| Unreadable("title"))?,
+            title: title(self.title)?,
             kind: Kind::parse(&self.kind).ok_or(Unreadable("kind of room"))?,
             ephemeral: self.ephemeral,
             created: time(self.created_ms)?,
@@ -69,16 +69,28 @@ impl InfoRow {
 }
 
 #[derive(FromRow)]
-pub(super) struct MemberRow {
+pub(super) struct UserRow {
     user: Vec<u8>,
     name: String,
+}
+
+impl UserRow {
+    pub(super) fn read(self) -> Result<User, Unreadable> {
+        user(&self.user, self.name)
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct MemberRow {
+    #[sqlx(flatten)]
+    user: UserRow,
     role: String,
 }
 
 impl MemberRow {
     pub(super) fn read(self) -> Result<Membership, Unreadable> {
         let role = Role::parse(&self.role).ok_or(Unreadable("role"))?;
-        Ok(Membership { user: user(&self.user, self.name)?, role })
+        Ok(Membership { user: self.user.read()?, role })
     }
 }
 
@@ -153,7 +165,8 @@ impl KeyRow {
         let fingerprint = self.fingerprint.as_slice().try_into();
         let fingerprint = Fingerprint(fingerprint.map_err(|_| Unreadable("fingerprint"))?);
         let key = (RoomKey(self.room), user_id(&self.sender)?, self.client_key.as_slice());
-        Ok((key, (fingerprint, number(self.seq)?, time(self.at_ms)?)))
+        let sent = Sent { seq: number(self.seq)?, at: time(self.at_ms)? };
+        Ok((key, (fingerprint, sent)))
     }
 }
 
@@ -185,6 +198,12 @@ pub(super) fn room_id(bytes: &[u8]) -> Result<RoomId, Unreadable> {
 /// what lies beyond it means the same as its end.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An empty one stands for none.
+fn title(stored: String) -> Result<Option<Title>, Unreadable> {
+    let title = (!stored.is_empty()).then(|| Title::new(stored));
+    title.transpose().map_err(|_| Unreadable("title"))
 }
 
 fn user_id(bytes: &[u8]) -> Result<UserId, Unreadable> {

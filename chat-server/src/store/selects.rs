@@ -14,6 +14,14 @@ pub(super) const MEMBERS: &str = "\
     SELECT m.user, u.name, m.role \
     FROM members m LEFT JOIN users u ON u.id = m.user WHERE m.room = ?";
 
+/// Who has been invited to a room. Parameter: room.
+pub(super) const INVITED: &str = "\
+    SELECT i.user, u.name \
+    FROM invitations i LEFT JOIN users u ON u.id = i.user WHERE i.room = ?";
+
+/// The direct room of two users. Parameter: their ids.
+pub(super) const DIRECT: &str = "SELECT public_id FROM rooms WHERE pair = ? AND ended = 0";
+
 /// A range of a room's messages, oldest first. An author is always in `users`; if one were missing,
 /// the outer join makes that an error instead of a silent gap. Parameters: room, above, up to and
 /// including.

@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use chat_core::{
-    Batch, BatchOutcome, ClientKey, Cursor, Draft, Kind, LoadedRoom, Membership, Message, Name,
-    Outcome, Role, RoomId, RoomInfo, RoomKey, Store, Text, Timestamp, Title, User, UserId, Write,
+    Batch, BatchOutcome, ChangeKind, ClientKey, Cursor, Draft, Kind, LoadedRoom, Membership,
+    Message, Name, Outcome, Role, RoomId, RoomInfo, RoomKey, Sent, Store, Text, Timestamp, Title,
+    User, UserId, Write,
 };
 use chat_server::store::SqliteStore;
 use tempfile::TempDir;
@@ -64,12 +65,16 @@ pub(crate) fn member(user: &User) -> Membership {
     Membership { user: user.clone(), role: Role::Member }
 }
 
+pub(crate) fn owner_of(user: &User) -> Membership {
+    Membership { user: user.clone(), role: Role::Owner }
+}
+
 pub(crate) fn text(text: &str) -> Text {
     Text::new(text).unwrap()
 }
 
 pub(crate) fn info(title: &str) -> RoomInfo {
-    let title = Title::new(title).unwrap();
+    let title = Some(Title::new(title).unwrap());
     RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: at(0) }
 }
 
@@ -84,17 +89,17 @@ pub(crate) fn keyed(from: &User, said: &str, key: &str) -> Write {
 }
 
 pub(crate) fn join(user: &User) -> Write {
-    Write::Join { membership: member(user), at: at(3) }
+    Write::Change { kind: ChangeKind::Joined(member(user)), at: at(3) }
 }
 
 pub(crate) fn leave(user: &User) -> Write {
-    Write::Leave { membership: member(user), at: at(4) }
+    Write::Change { kind: ChangeKind::Left(member(user)), at: at(4) }
 }
 
 /// A new room, which stands at 0.1.
 pub(crate) async fn open_room(store: &dyn Store, owner: &User) -> LoadedRoom {
     let info = info("a room");
-    store.create_room(&info, owner).await.unwrap();
+    store.create_room(&info, &[owner_of(owner)]).await.unwrap();
     load(store, info.id).await
 }
 

@@ -5,18 +5,21 @@
 
 use std::collections::HashMap;
 
-use chat_core::{Batch, BatchOutcome, Cursor, Membership, Role, RoomInfo, RoomKey, User, Write};
+use chat_core::{
+    Batch, BatchOutcome, ChangeKind, Cursor, Membership, RoomId, RoomInfo, RoomKey, Write,
+};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, Transaction};
 
 use super::SqliteStore;
 use super::known::Known;
 use super::writer::{Lent, begin};
 use crate::store::plan::{Keys, Plan};
-use crate::store::rows::{KeyRow, id_bytes};
+use crate::store::rows::{self, KeyRow, id_bytes};
+use crate::store::selects::DIRECT;
 
 const INSERT_ROOM: &str = "\
-    INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms) \
-    VALUES (?, ?, ?, ?, ?, ?)";
+    INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms, pair) \
+    VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 /// What to find out before a commit is planned, besides where the rooms stand.
 enum LookUp {
@@ -56,32 +59,50 @@ impl SqliteStore {
         self.commit_plan(transaction, Plan::new(batches, ends, keys), known).await
     }
 
-    /// Opens a room, with its owner's membership as its first change.
+    /// Opens a room, with its first members' joining as its first changes. Answers its id, or that of the
+    /// direct room which its members have already.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
-        owner: &User,
-    ) -> Result<(), sqlx::Error> {
+        members: &[Membership],
+    ) -> Result<RoomId, sqlx::Error> {
+        let pair = info.pair(members);
+        let pair = pair.map(|users| users.map(|user| user.uuid().into_bytes()).concat());
+        let title = info.title.as_deref().unwrap_or_default();
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
         let mut transaction = begin(connection).await?;
+        // Nobody else writes during this transaction, so what is not there now does not come in between.
+        if let Some(pair) = &pair {
+            let same = sqlx::query_scalar(DIRECT).bind(pair);
+            let same: Option<Vec<u8>> = same.fetch_optional(&mut *transaction).await?;
+            if let Some(id) = same {
+                transaction.rollback().await?;
+                writer.give_back();
+                return Ok(rows::room_id(&id)?);
+            }
+        }
         let room = sqlx::query(INSERT_ROOM)
             .bind(id_bytes(info.id.uuid()))
-            .bind(&*info.title)
-            .bind(info.title.to_lowercase())
+            .bind(title)
+            .bind(title.to_lowercase())
             .bind(info.kind.as_str())
             .bind(info.ephemeral)
             .bind(info.created.timestamp_millis())
+            .bind(pair)
             .execute(&mut *transaction)
             .await?;
         let room = RoomKey(room.last_insert_rowid());
-        let membership = Membership { user: owner.clone(), role: Role::Owner };
-        let join = Write::Join { membership, at: info.created };
-        let first = [Batch { room, after: Cursor::default(), writes: vec![join] }];
+        let join = |membership: &Membership| {
+            let kind = ChangeKind::Joined(membership.clone());
+            Write::Change { kind, at: info.created }
+        };
+        let writes = members.iter().map(join).collect();
+        let first = [Batch { room, after: Cursor::default(), writes }];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
         self.commit_plan(transaction, plan, known).await?;
         writer.give_back();
-        Ok(())
+        Ok(info.id)
     }
 
     async fn commit_plan(

@@ -11,13 +11,15 @@ const END: &str = "UPDATE rooms SET ended = 1 WHERE id = ?1";
 
 /// Each removes at most a thousand rows of a room. The room itself comes last, because it carries
 /// the mark.
-const REMOVE: [&str; 4] = [
+const REMOVE: [&str; 5] = [
     "DELETE FROM messages WHERE room = ?1 AND seq IN \
         (SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT 1000)",
     "DELETE FROM changes WHERE room = ?1 AND number IN \
         (SELECT number FROM changes WHERE room = ?1 ORDER BY number LIMIT 1000)",
     "DELETE FROM members WHERE room = ?1 AND user IN \
         (SELECT user FROM members WHERE room = ?1 ORDER BY user LIMIT 1000)",
+    "DELETE FROM invitations WHERE room = ?1 AND user IN \
+        (SELECT user FROM invitations WHERE room = ?1 ORDER BY user LIMIT 1000)",
     "DELETE FROM rooms WHERE id = ?1",
 ];
 

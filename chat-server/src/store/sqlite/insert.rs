@@ -1,7 +1,7 @@
 //! Writes a commit's rows with as few statements as their number allows: each is one step to the
 //! connection's thread and back.
 
-use chat_core::{Name, UserId};
+use chat_core::{Name, RoomKey, UserId};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
@@ -20,6 +20,8 @@ pub(super) struct Statements {
     changes: ManyRows,
     joined: ManyRows,
     left: ManyRows,
+    invited: ManyRows,
+    came: ManyRows,
 }
 
 impl Statements {
@@ -53,6 +55,16 @@ impl Statements {
                 "ON CONFLICT (room, user) DO UPDATE SET role = excluded.role",
             ),
             left: ManyRows::new("DELETE FROM members WHERE (room, user) IN (VALUES", "(?, ?)", ")"),
+            invited: ManyRows::new(
+                "INSERT INTO invitations (room, user) VALUES",
+                "(?, ?)",
+                "ON CONFLICT (room, user) DO NOTHING",
+            ),
+            came: ManyRows::new(
+                "DELETE FROM invitations WHERE (room, user) IN (VALUES",
+                "(?, ?)",
+                ")",
+            ),
         }
     }
 
@@ -100,11 +112,19 @@ impl Statements {
         .await?;
         let left: Vec<_> =
             members.filter(|(_, role)| role.is_none()).map(|(member, _)| member).collect();
-        execute(connection, &self.left, &left, |query, (room, user)| {
-            query.bind(room.0).bind(id_bytes(user.uuid()))
-        })
-        .await
+        execute(connection, &self.left, &left, bind_member).await?;
+        let invitations = rows.invited.iter();
+        let (invited, came): (Vec<_>, Vec<_>) = invitations.partition(|(_, invited)| **invited);
+        for (statement, users) in [(&self.invited, invited), (&self.came, came)] {
+            let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
+            execute(connection, statement, &users, bind_member).await?;
+        }
+        Ok(())
     }
+}
+
+fn bind_member<'q>(query: Bound<'q>, (room, user): &'q &(RoomKey, UserId)) -> Bound<'q> {
+    query.bind(room.0).bind(id_bytes(user.uuid()))
 }
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;

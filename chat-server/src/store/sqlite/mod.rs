@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, Listed, LoadedRoom, Message, RoomId, RoomInfo, RoomKey, RoomQuery,
-    Store, StoreError, User,
+    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, RoomId, RoomInfo,
+    RoomKey, RoomQuery, Store, StoreError,
 };
 use sqlx::SqlitePool;
 use thiserror::Error;
@@ -75,8 +75,12 @@ async fn in_time<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn create_room(&self, info: &RoomInfo, owner: &User) -> Result<(), StoreError> {
-        in_time(self.insert_room(info, owner)).await
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        in_time(self.insert_room(info, members)).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

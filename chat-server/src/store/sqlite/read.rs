@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use crate::store::rows::{
-    self, ChangeRow, ListedRow, MemberRow, MessageRow, RoomRow, id_bytes, signed,
+    self, ChangeRow, ListedRow, MemberRow, MessageRow, RoomRow, UserRow, id_bytes, signed,
 };
 use crate::store::selects;
 
@@ -27,6 +27,8 @@ impl SqliteStore {
         let recent = recent as u64;
         let members: Vec<MemberRow> =
             sqlx::query_as(selects::MEMBERS).bind(key.0).fetch_all(&mut *snapshot).await?;
+        let invited: Vec<UserRow> =
+            sqlx::query_as(selects::INVITED).bind(key.0).fetch_all(&mut *snapshot).await?;
         let messages: Vec<MessageRow> = sqlx::query_as(selects::MESSAGES)
             .bind(key.0)
             .bind(signed(end.seq.saturating_sub(recent)))
@@ -45,6 +47,7 @@ impl SqliteStore {
             info,
             end,
             members: rows::read_all(members, MemberRow::read)?,
+            invited: rows::read_all(invited, UserRow::read)?,
             messages: rows::read_all(messages, MessageRow::read)?,
             changes: rows::read_all(changes, ChangeRow::read)?,
         }))

@@ -1,7 +1,7 @@
 //! What only shows from inside: how the connections are set up, which indexes the statements use,
 //! and what becomes of a connection that met an error.
 
-use chat_core::{Draft, Kind, LoadedRoom, Name, Text, Timestamp, Title, UserId, Write};
+use chat_core::{Draft, Kind, LoadedRoom, Name, Role, Text, Timestamp, Title, User, UserId, Write};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use tempfile::TempDir;
 
@@ -16,10 +16,11 @@ async fn open() -> (TempDir, SqliteStore) {
 
 async fn open_room(store: &SqliteStore) -> (User, LoadedRoom) {
     let ann = User::new(UserId::new(), Name::new("Ann").unwrap());
-    let title = Title::new("a room").unwrap();
+    let title = Some(Title::new("a room").unwrap());
     let created = Timestamp::from_timestamp_millis(0).unwrap();
     let info = RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created };
-    store.create_room(&info, &ann).await.unwrap();
+    let owner = Membership { user: ann.clone(), role: Role::Owner };
+    store.create_room(&info, &[owner]).await.unwrap();
     (ann, store.load_room(info.id, 1).await.unwrap().unwrap())
 }
 

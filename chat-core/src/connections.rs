@@ -1,0 +1,77 @@
+//! Who is connected: every session of an engine, by its user, so that all of a user's sessions can be told
+//! something, and all sessions of the engine when it stops.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::Recipient;
+use tokio::sync::Notify;
+
+use crate::deliver::{End, Fanout, Line, Parcel};
+use crate::event::Event;
+use crate::ids::{ConnectionId, UserId};
+
+/// The connections of an engine.
+#[derive(Default)]
+pub(crate) struct Connections {
+    connected: Mutex<BTreeMap<(UserId, ConnectionId), Connected>>,
+    none_left: Notify,
+}
+
+struct Connected {
+    fanout: Fanout,
+    session: Recipient<End>,
+}
+
+impl Connections {
+    fn connected(&self) -> MutexGuard<'_, BTreeMap<(UserId, ConnectionId), Connected>> {
+        // Nothing that runs under the lock leaves the map half-changed.
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session has begun.
+    pub(crate) fn add(&self, user: UserId, line: Line, session: Recipient<End>) {
+        let Line { connection, fanout } = line;
+        self.connected().insert((user, connection), Connected { fanout, session });
+    }
+
+    /// A session has ended.
+    pub(crate) fn remove(&self, user: UserId, connection: ConnectionId) {
+        let mut connected = self.connected();
+        connected.remove(&(user, connection));
+        if connected.is_empty() {
+            self.none_left.notify_waiters();
+        }
+    }
+
+    /// Tells an event to every session of a user.
+    pub(crate) fn tell(&self, user: UserId, event: &Event, at: Duration) {
+        let connected = self.connected();
+        let of_user = (user, ConnectionId::FIRST)..=(user, ConnectionId::LAST);
+        for (&(_, connection), Connected { fanout, .. }) in connected.range(of_user) {
+            fanout.deliver(at, vec![Parcel::One { connection, event: event.clone() }]);
+        }
+    }
+
+    /// Every session.
+    pub(crate) fn sessions(&self) -> Vec<Recipient<End>> {
+        self.connected().values().map(|connected| connected.session.clone()).collect()
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.connected().len()
+    }
+
+    /// Returns once there is no session.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let none_left = self.none_left.notified();
+            if self.len() == 0 {
+                return;
+            }
+            none_left.await;
+        }
+    }
+}

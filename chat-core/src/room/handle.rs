@@ -1,0 +1,108 @@
+//! A room as the embedding program holds it: what a user may ask of it without a connection.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::command::{
+    After, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply, RoomCommand,
+    Sent,
+};
+use crate::deliver::ReplyTo;
+use crate::error::{Error, Result};
+use crate::ids::RoomId;
+use crate::model::{Draft, RoomView, User};
+use crate::room::{Asker, Rooms};
+
+/// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP API, for
+/// the program itself. Cheap to clone. Holding it neither loads the room nor keeps it loaded.
+///
+/// A user who joins this way is a member, but not present.
+#[derive(Clone)]
+pub struct Room {
+    rooms: Arc<Rooms>,
+    id: RoomId,
+}
+
+impl Room {
+    pub(crate) fn new(rooms: Arc<Rooms>, id: RoomId) -> Self {
+        Self { rooms, id }
+    }
+
+    /// Which room.
+    #[must_use]
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// Carries out a command and waits for its answer.
+    ///
+    /// # Errors
+    /// Whatever the command is refused with; `no_such_room` if there is none with this id.
+    pub async fn ask(&self, user: &User, command: RoomCommand) -> Result<Reply> {
+        let whole = Command::Room(self.id, command.clone());
+        self.rooms.shared.may(user, &whole).await?;
+        let (caller, answer) = oneshot::channel();
+        let asker = Asker { user: user.clone(), seat: None, away: false };
+        let reply = ReplyTo::Caller(caller);
+        self.rooms.get(self.id).ask(&self.rooms.shared, asker, command, reply);
+        answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+    }
+
+    /// The room's title and counts.
+    ///
+    /// # Errors
+    /// `no_such_room`, also of a private room for whoever is neither a member nor invited;
+    /// `unavailable`, `busy`.
+    pub async fn view(&self, user: &User) -> Result<RoomView> {
+        self.ask(user, RoomCommand::View).await?.room()
+    }
+
+    /// Makes the user a member, if it is none yet, and answers what it has missed.
+    ///
+    /// # Errors
+    /// As [`Session::join`](crate::Session::join).
+    pub async fn join(&self, user: &User, after: After) -> Result<Joined> {
+        self.ask(user, RoomCommand::join(after)).await?.joined()
+    }
+
+    /// Ends the user's membership.
+    ///
+    /// # Errors
+    /// As [`Session::leave`](crate::Session::leave).
+    pub async fn leave(&self, user: &User) -> Result<()> {
+        self.ask(user, RoomCommand::Leave).await.map(drop)
+    }
+
+    /// Invites a guest in the name of a member.
+    ///
+    /// # Errors
+    /// As [`Session::invite`](crate::Session::invite).
+    pub async fn invite(&self, member: &User, guest: User) -> Result<()> {
+        self.ask(member, RoomCommand::Invite(guest)).await.map(drop)
+    }
+
+    /// Writes a message. Answers its `seq` and time once the store has committed it.
+    ///
+    /// # Errors
+    /// As [`Session::send`](crate::Session::send).
+    pub async fn send(&self, user: &User, draft: Draft) -> Result<Sent> {
+        self.ask(user, RoomCommand::Send(draft)).await?.sent()
+    }
+
+    /// Reads a page of messages.
+    ///
+    /// # Errors
+    /// As [`Session::history`](crate::Session::history).
+    pub async fn history(&self, user: &User, query: HistoryQuery) -> Result<History> {
+        self.ask(user, RoomCommand::History(query)).await?.history()
+    }
+
+    /// Reads a page of members, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Session::members`](crate::Session::members).
+    pub async fn members(&self, user: &User, query: MemberQuery) -> Result<MemberPage> {
+        self.ask(user, RoomCommand::Members(query)).await?.members()
+    }
+}
