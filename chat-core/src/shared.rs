@@ -1,15 +1,17 @@
 //! What all actors of an engine share: its parts, its limits, its threads.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix::prelude::{Actor, Addr};
 use actix_rt::ArbiterHandle;
+use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::connections::Connections;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
 use crate::model::User;
@@ -81,10 +83,16 @@ impl Shared {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Whether the policy allows the command.
+    /// Whether the policy allows the command. One that panics does not.
     pub(crate) async fn may(&self, user: &User, command: &Command) -> Result<()> {
         self.running()?;
-        self.policy.may(user, command).await
+        let asked = async { self.policy.may(user, command).await };
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            let message =
+                "who may do this could not be decided; the log of the program has the cause";
+            tracing::error!(user = %user.id, "the policy panicked");
+            Err(Error::new(Code::Internal, message))
+        })
     }
 }
 

@@ -4,11 +4,12 @@ mod support;
 
 use std::time::Duration;
 
+use chat_core::testkit::Probe;
 use chat_core::{
     After, Code, Event, HistoryAt, HistoryQuery, Limits, MemberQuery, MemoryStore, NewRoom,
     Presence, Reply, RoomCommand, RoomId, RoomQuery,
 };
-use support::{Bench, Guest, draft, engine, engine_with, until};
+use support::{Bench, draft, engine, engine_with, until};
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -17,7 +18,7 @@ fn tea() -> NewRoom {
 }
 
 /// How others see the next change of a member's presence.
-async fn seen(guest: &mut Guest) -> (String, Presence, usize) {
+async fn seen(guest: &mut Probe) -> (String, Presence, usize) {
     loop {
         if let Event::Presence { user, presence, devices, .. } = &*guest.event().await {
             return (user.name.to_string(), *presence, *devices);
@@ -94,7 +95,7 @@ async fn member_questions_cost_the_store_nothing() {
 async fn typing_ends_by_itself() {
     let bench = engine();
     let (room, mut ann) = bench.room("Ann").await;
-    let typing = async |ann: &mut Guest| loop {
+    let typing = async |ann: &mut Probe| loop {
         if let Event::Typing { on, .. } = &*ann.event().await {
             return *on;
         }

@@ -1,10 +1,13 @@
-//! Counts what the engine asks of its store, so that "a live room costs the store its writes and
-//! nothing else" is something that a test can read.
+//! Stands between the engine and its store. Counts what is asked, so that "a live room costs the store its
+//! writes and nothing else" is something that a test can read; and makes an error of a panic, so
+//! that a fault in somebody's store costs the calls that met it and nothing else.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 
 use crate::ids::RoomId;
 use crate::model::{Change, Membership, Message, RoomInfo};
@@ -21,7 +24,7 @@ pub struct StoreCalls {
     pub writes: u64,
 }
 
-/// A store with counters in front.
+/// A store with counters in front, which never panics.
 pub(crate) struct Metered {
     store: Arc<dyn Store>,
     reads: AtomicU64,
@@ -40,15 +43,34 @@ impl Metered {
         }
     }
 
-    fn read(&self) -> &dyn Store {
+    async fn read<'a, T: 'a, F>(
+        &'a self,
+        call: impl FnOnce(&'a dyn Store) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        &*self.store
+        caught(async { call(&*self.store).await }).await
     }
 
-    fn write(&self) -> &dyn Store {
+    async fn write<'a, T: 'a, F>(
+        &'a self,
+        call: impl FnOnce(&'a dyn Store) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        &*self.store
+        caught(async { call(&*self.store).await }).await
     }
+}
+
+/// The call's answer, or an error if it panics. Whether a call that panics had an effect nobody knows, as with
+/// any call that fails; the engine finds out.
+async fn caught<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let caught = AssertUnwindSafe(call).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(StoreError::new("the store panicked")))
 }
 
 #[async_trait]
@@ -58,15 +80,15 @@ impl Store for Metered {
         info: &RoomInfo,
         members: &[Membership],
     ) -> Result<RoomId, StoreError> {
-        self.write().create_room(info, members).await
+        self.write(|store| store.create_room(info, members)).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
-        self.read().load_room(id, recent).await
+        self.read(|store| store.load_room(id, recent)).await
     }
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        self.write().append(batches).await
+        self.write(|store| store.append(batches)).await
     }
 
     async fn messages(
@@ -75,7 +97,7 @@ impl Store for Metered {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
-        self.read().messages(room, after, until).await
+        self.read(|store| store.messages(room, after, until)).await
     }
 
     async fn changes(
@@ -84,18 +106,18 @@ impl Store for Metered {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
-        self.read().changes(room, after, limit).await
+        self.read(|store| store.changes(room, after, limit)).await
     }
 
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
-        self.read().list_rooms(query).await
+        self.read(|store| store.list_rooms(query)).await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
-        self.write().delete_room(room).await
+        self.write(|store| store.delete_room(room)).await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
-        self.read().ephemeral_rooms().await
+        self.read(|store| store.ephemeral_rooms()).await
     }
 }

@@ -1,8 +1,13 @@
-//! What tests of an engine, or of a program that embeds one, need: a clock that is moved by hand, and a
-//! store that fails and stalls on demand.
+//! What tests of an engine, or of a program that embeds one, need: a clock that is moved by hand, a store
+//! that fails and stalls on demand, a session that looks at what it hears, and a model of what a client
+//! knows.
 
 mod clock;
 mod faulty;
+mod probe;
+mod view;
 
 pub use clock::FakeClock;
 pub use faulty::{Faults, FaultyStore};
+pub use probe::Probe;
+pub use view::{Broken, View};

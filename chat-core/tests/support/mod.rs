@@ -5,12 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::testkit::{FakeClock, Faults, FaultyStore};
+use chat_core::testkit::{FakeClock, Faults, FaultyStore, Probe};
 use chat_core::{
-    After, Draft, Engine, Event, Inbox, Limits, MemoryStore, Name, NewRoom, RoomId, Session, Store,
-    User, UserId,
+    After, Draft, Engine, Limits, MemoryStore, Name, NewRoom, RoomId, Store, User, UserId,
 };
-use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 /// How long a test waits for something that must come, before it fails.
@@ -51,49 +49,21 @@ pub fn faulty() -> (Bench, Faults) {
     (engine_with(store, Limits::default()), faults)
 }
 
-/// A connected user and what it hears.
-pub struct Guest {
-    pub session: Session,
-    pub inbox: Inbox<Arc<Event>>,
-}
-
-impl Guest {
-    /// The next event; fails the test if none comes.
-    pub async fn event(&mut self) -> Arc<Event> {
-        timeout(PATIENCE, self.inbox.next()).await.expect("an event in time").expect("an event")
-    }
-
-    /// The next message event, others passed over: its seq and text.
-    pub async fn message(&mut self) -> (u64, String) {
-        loop {
-            if let Event::Message { message, .. } = &*self.event().await {
-                return (message.seq, message.text.to_string());
-            }
-        }
-    }
-
-    /// What is there already.
-    pub fn waiting(&mut self) -> Vec<Arc<Event>> {
-        std::iter::from_fn(|| self.inbox.next().now_or_never().flatten()).collect()
-    }
-}
-
 impl Bench {
-    pub fn connect(&self, name: &str) -> Guest {
+    pub fn connect(&self, name: &str) -> Probe {
         self.connect_as(user(name))
     }
 
-    pub fn connect_as(&self, user: User) -> Guest {
-        let (session, inbox) = self.engine.connect(user).expect("a session");
-        Guest { session, inbox }
+    pub fn connect_as(&self, user: User) -> Probe {
+        Probe::connect(&self.engine, user).expect("a session")
     }
 
     /// A new room, and its owner in it.
-    pub async fn room(&self, owner: &str) -> (RoomId, Guest) {
+    pub async fn room(&self, owner: &str) -> (RoomId, Probe) {
         self.room_of(owner, NewRoom::open("room").expect("a good title")).await
     }
 
-    pub async fn room_of(&self, owner: &str, new: NewRoom) -> (RoomId, Guest) {
+    pub async fn room_of(&self, owner: &str, new: NewRoom) -> (RoomId, Probe) {
         let owner = self.connect(owner);
         let room = self.engine.open_room(owner.session.user(), new).await.expect("a room").id();
         owner.session.join(room, After::Nothing).await.expect("in it");
@@ -101,7 +71,7 @@ impl Bench {
     }
 
     /// Somebody who has joined.
-    pub async fn joined(&self, name: &str, room: RoomId) -> Guest {
+    pub async fn joined(&self, name: &str, room: RoomId) -> Probe {
         let guest = self.connect(name);
         guest.session.join(room, After::Nothing).await.expect("in it");
         guest

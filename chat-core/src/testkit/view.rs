@@ -1,0 +1,272 @@
+//! What a client knows of a room, rebuilt from nothing but what it was answered and told: the model that a
+//! client's view is compared with. It finds every break of the contract between engine and client: a gap, a double,
+//! something out of order, something heard that should not be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::command::{After, Behind, History, HistoryAt, HistoryQuery, Joined, MemberPage};
+use crate::event::Event;
+use crate::ids::{RoomId, UserId};
+use crate::limits;
+use crate::model::{Change, ChangeKind, Cursor, Membership, Message};
+use crate::store::LoadedRoom;
+
+/// What was answered or told breaks the contract, in words.
+pub type Broken = String;
+
+/// One client's view of one room.
+#[derive(Clone, Debug)]
+pub struct View {
+    room: RoomId,
+    me: UserId,
+    /// Where the client stands; `None` while it knows nothing.
+    cursor: Option<Cursor>,
+    /// Whether it hears the room.
+    hears: bool,
+    messages: BTreeMap<u64, Arc<Message>>,
+    members: BTreeMap<UserId, Membership>,
+    /// The member after whom the next page of members begins; `None` when all pages have been read.
+    page: Option<Option<UserId>>,
+    /// Messages that it is behind with.
+    missing: Vec<Behind>,
+    /// Whether memberships were not all announced, because the room is big.
+    summarised: bool,
+}
+
+/// Two things that should be the same.
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, actual: T, expected: T) -> Result<(), Broken> {
+    if actual == expected {
+        return Ok(());
+    }
+    Err(format!("{what}: {actual:?}, where {expected:?} was expected"))
+}
+
+impl View {
+    /// The view of a user who knows nothing of the room.
+    #[must_use]
+    pub fn new(room: RoomId, me: UserId) -> Self {
+        Self {
+            room,
+            me,
+            cursor: None,
+            hears: false,
+            messages: BTreeMap::new(),
+            members: BTreeMap::new(),
+            page: None,
+            missing: Vec::new(),
+            summarised: false,
+        }
+    }
+
+    /// What to join or resume with.
+    #[must_use]
+    pub fn after(&self) -> After {
+        self.cursor.map_or(After::Nothing, After::Cursor)
+    }
+
+    /// Where the client stands.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// Whether the client hears the room.
+    #[must_use]
+    pub fn hears(&self) -> bool {
+        self.hears
+    }
+
+    /// The connection is gone; what is known stays known.
+    pub fn disconnected(&mut self) {
+        self.hears = false;
+    }
+
+    /// The room has answered a join or a resume that asked with [`after`](Self::after).
+    ///
+    /// # Errors
+    /// If the answer does not go on exactly where the view stands.
+    pub fn joined(&mut self, joined: &Joined) -> Result<(), Broken> {
+        same("the room", joined.room.info.id, self.room)?;
+        same("whose membership", joined.me.user.id, self.me)?;
+        match self.cursor.filter(|_| !joined.reset) {
+            None => self.begin(joined)?,
+            Some(known) => self.go_on(known, joined)?,
+        }
+        self.members.insert(self.me, joined.me.clone());
+        same("where the view stands after the answer", self.cursor, Some(joined.cursor))?;
+        self.hears = true;
+        Ok(())
+    }
+
+    fn begin(&mut self, joined: &Joined) -> Result<(), Broken> {
+        *self = Self::new(self.room, self.me);
+        same("what a newcomer is behind with", joined.behind, None)?;
+        same("the changes that a newcomer has missed", joined.changes.len(), 0)?;
+        let seq = joined.cursor.seq - joined.messages.len() as u64;
+        self.cursor = Some(Cursor { seq, ..joined.cursor });
+        self.page = Some(None);
+        joined.messages.iter().try_for_each(|message| self.message(message))
+    }
+
+    fn go_on(&mut self, known: Cursor, joined: &Joined) -> Result<(), Broken> {
+        let mut next = known;
+        if let Some(behind) = joined.behind {
+            same("the beginning of what is missing", behind.after, known.seq)?;
+            self.missing.push(behind);
+            next.seq = behind.until;
+        }
+        self.cursor = Some(next);
+        joined.messages.iter().try_for_each(|message| self.message(message))?;
+        joined.changes.iter().try_for_each(|change| self.change(change))
+    }
+
+    /// The client has heard something.
+    ///
+    /// # Errors
+    /// If it is not what comes next.
+    pub fn heard(&mut self, event: &Event) -> Result<(), Broken> {
+        match event {
+            Event::Message { room, cursor, message } if *room == self.room => {
+                self.hearing("a message")?;
+                self.message(message)?;
+                let after = self.cursor.unwrap_or_default();
+                self.cursor = Some(after.max_change(*cursor, self.summarised));
+                same("the cursor of a message", self.cursor, Some(*cursor))
+            }
+            Event::Change { room, change, .. } if *room == self.room => {
+                self.hearing("a change")?;
+                self.change(change)?;
+                let me_left = matches!(&change.kind, ChangeKind::Left(m) if m.user.id == self.me);
+                self.hears &= !me_left;
+                Ok(())
+            }
+            Event::Summary { room, cursor, .. } if *room == self.room => {
+                self.hearing("a summary")?;
+                self.summarised = true;
+                let after = self.cursor.unwrap_or_default();
+                self.cursor = Some(after.max_change(*cursor, true));
+                Ok(())
+            }
+            Event::Behind { room, after } if *room == self.room => {
+                self.hearing("that it is behind")?;
+                self.hears = false;
+                same("the last thing heard", after.seq, self.cursor.unwrap_or_default().seq)
+            }
+            Event::Closed { room } if *room == self.room => {
+                self.hears = false;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hearing(&self, what: &str) -> Result<(), Broken> {
+        if self.hears {
+            Ok(())
+        } else {
+            Err(format!("{what} is heard of a room that is not heard"))
+        }
+    }
+
+    fn message(&mut self, message: &Arc<Message>) -> Result<(), Broken> {
+        let end = self.cursor.unwrap_or_default();
+        same("the next seq", message.seq, end.seq + 1)?;
+        self.cursor = Some(end.next_message());
+        self.keep(message)
+    }
+
+    fn keep(&mut self, message: &Arc<Message>) -> Result<(), Broken> {
+        match self.messages.insert(message.seq, Arc::clone(message)) {
+            Some(known) => same("a message that was known already", &known, message),
+            None => Ok(()),
+        }
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Broken> {
+        let end = self.cursor.unwrap_or_default();
+        if !self.summarised {
+            same("the next change", change.cursor.change, end.change + 1)?;
+        }
+        self.cursor = Some(Cursor { change: change.cursor.change, ..end });
+        match &change.kind {
+            ChangeKind::Joined(membership) => {
+                self.members.insert(membership.user.id, membership.clone());
+            }
+            ChangeKind::Left(membership) => _ = self.members.remove(&membership.user.id),
+            ChangeKind::Invited(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The next page of messages that the client is behind with.
+    #[must_use]
+    pub fn missing(&self) -> Option<HistoryQuery> {
+        let Behind { after, until } = *self.missing.first()?;
+        let limit = usize::try_from(until - after).unwrap_or(usize::MAX).min(limits::PAGE);
+        Some(HistoryQuery { at: HistoryAt::After(after), limit })
+    }
+
+    /// The room has answered with the page that was [`missing`](Self::missing).
+    ///
+    /// # Errors
+    /// If it is not that page.
+    pub fn paged(&mut self, history: &History) -> Result<(), Broken> {
+        let Some(behind) = self.missing.first().copied() else { return Ok(()) };
+        let seqs = history.messages.iter().map(|message| message.seq);
+        let expected = behind.after + 1..=behind.after + history.messages.len() as u64;
+        same("the numbers of a page", seqs.collect::<Vec<_>>(), expected.collect())?;
+        history.messages.iter().try_for_each(|message| self.keep(message))?;
+        let after = behind.after + history.messages.len() as u64;
+        if history.messages.is_empty() {
+            return Err("a page of what is missing is empty".into());
+        }
+        if after >= behind.until {
+            self.missing.remove(0);
+        } else {
+            self.missing[0].after = after;
+        }
+        Ok(())
+    }
+
+    /// Where the next page of members begins that a newcomer has not read: `Some(None)` for the first
+    /// page, `None` when it has read all.
+    #[must_use]
+    pub fn next_members(&self) -> Option<Option<UserId>> {
+        self.page
+    }
+
+    /// The room has answered with that page of members.
+    pub fn members(&mut self, page: &MemberPage) {
+        for member in &page.members {
+            self.members.insert(member.id(), member.membership.clone());
+        }
+        self.page = page.next.map(Some);
+    }
+
+    /// Compares the view of a client that has heard and read everything with what the store says.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn compare(&self, stored: &LoadedRoom) -> Result<(), Broken> {
+        same("where the view stands", self.cursor, Some(stored.end))?;
+        let first = self.messages.keys().next().copied().unwrap_or(stored.end.seq + 1);
+        let stored_messages: Vec<_> = stored.messages.iter().filter(|m| m.seq >= first).collect();
+        same("the number of messages", self.messages.len(), stored_messages.len())?;
+        for (known, stored) in self.messages.values().zip(stored_messages) {
+            same("a message", &**known, stored)?;
+        }
+        if self.page.is_none() && !self.summarised {
+            let stored = stored.members.iter().map(|m| (m.user.id, m.clone())).collect();
+            same("the members", &self.members, &stored)?;
+        }
+        Ok(())
+    }
+}
+
+impl Cursor {
+    /// This cursor, with the other's change if the changes up to there need not have been heard.
+    fn max_change(self, other: Self, unheard: bool) -> Self {
+        Self { change: if unheard { self.change.max(other.change) } else { self.change }, ..self }
+    }
+}
