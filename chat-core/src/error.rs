@@ -36,7 +36,9 @@ pub enum Code {
     Unavailable,
     /// The engine is stopping, or has stopped.
     Stopping,
-    /// A fault of the engine; the log has its cause.
+    /// The session has ended: its inbox was dropped, or it was told to.
+    SessionEnded,
+    /// A fault of the engine, or a panic in the embedding program's [`Policy`](crate::Policy); the log has its cause.
     Internal,
 }
 
@@ -57,6 +59,7 @@ impl Code {
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
             Self::Stopping => "stopping",
+            Self::SessionEnded => "session_ended",
             Self::Internal => "internal",
         }
     }
@@ -160,6 +163,11 @@ impl Error {
 
     pub(crate) fn stopping() -> Self {
         Self::new(Code::Stopping, "the engine is stopping; connect again in a moment")
+    }
+
+    pub(crate) fn session_ended() -> Self {
+        let message = "this session has ended, as it does when its inbox is dropped; connect again";
+        Self::new(Code::SessionEnded, message)
     }
 }
 

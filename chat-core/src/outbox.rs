@@ -137,6 +137,13 @@ impl<F> Outbox<F> {
     }
 }
 
+impl<F> Drop for Outbox<F> {
+    /// Nothing will be pushed any more, because the fan-out has let go of the connection, or is no more.
+    fn drop(&mut self) {
+        self.close(CloseReason::Draining);
+    }
+}
+
 impl<F> Queue<F> {
     fn append(&mut self, frame: F, size: usize) {
         self.frames.push_back((frame, size));
@@ -263,6 +270,15 @@ mod tests {
         assert_eq!(inbox.next().now_or_never(), Some(Some(1)));
         assert_eq!(inbox.next().now_or_never(), Some(None));
         assert_eq!(inbox.closed(), Some(CloseReason::Draining));
+    }
+
+    #[test]
+    fn ends_with_the_fan_out() {
+        let (outbox, mut inbox) = outbox(PATIENCE, NOW);
+        outbox.push(1, 1, Weight::Durable, NOW);
+        drop(outbox);
+        assert_eq!(inbox.next().now_or_never(), Some(Some(1)));
+        assert_eq!(inbox.next().now_or_never(), Some(None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How an engine is put together and started.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use thiserror::Error;
@@ -114,7 +114,7 @@ impl EngineBuilder {
         let inboxes = shared.threads().iter().map(start).collect();
         let rooms = Arc::new(Rooms::new(Arc::new(shared)));
         let sessions = Arc::new(Sessions::new(rooms));
-        let engine = Engine::new(sessions, Mutex::new(threads), inboxes);
+        let engine = Engine::new(sessions, threads, inboxes);
         engine.sweep();
         Ok(engine)
     }

@@ -28,9 +28,21 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A running chat engine. Cheap to clone; it runs until it is stopped or the last clone is dropped.
 #[derive(Clone)]
 pub struct Engine {
+    running: Arc<Running>,
+}
+
+/// What is stopped when the last handle of an engine is dropped.
+struct Running {
     sessions: Arc<Sessions>,
-    inboxes: Arc<Vec<InboxFanout<InProcess>>>,
-    threads: Arc<Mutex<Threads>>,
+    inboxes: Vec<InboxFanout<InProcess>>,
+    threads: Mutex<Threads>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Sessions that outlive the engine are told why nobody answers. The threads end with their handle.
+        self.sessions.shared().stop_taking();
+    }
 }
 
 /// Fan-outs of an engine for readers of another [`Wire`]. Cheap to clone.
@@ -62,20 +74,21 @@ impl Engine {
 
     pub(crate) fn new(
         sessions: Arc<Sessions>,
-        threads: Mutex<Threads>,
+        threads: Threads,
         inboxes: Vec<InboxFanout<InProcess>>,
     ) -> Self {
-        Self { sessions, threads: Arc::new(threads), inboxes: Arc::new(inboxes) }
+        let threads = Mutex::new(threads);
+        Self { running: Arc::new(Running { sessions, inboxes, threads }) }
     }
 
     fn shared(&self) -> &Shared {
-        self.sessions.shared()
+        self.running.sessions.shared()
     }
 
     /// Loads the ephemeral rooms that an earlier process left, so that they end if nobody comes back
     /// within the grace period. Goes on in the background.
     pub(crate) fn sweep(&self) {
-        let rooms = Arc::clone(&self.sessions.rooms);
+        let rooms = Arc::clone(&self.running.sessions.rooms);
         self.shared().thread(0).spawn(async move {
             let clock = &rooms.shared.clock;
             let found = loop {
@@ -100,7 +113,7 @@ impl Engine {
     /// `stopping`.
     pub fn connect(&self, user: User) -> Result<(Session, Inbox<Arc<Event>>)> {
         let patience = Patience { bytes: self.shared().limits.outbox_bytes, close_after: None };
-        self.sessions.connect(&self.inboxes, user, patience)
+        self.running.sessions.connect(&self.running.inboxes, user, patience)
     }
 
     /// Fan-outs for readers of another wire: one per thread, to be made once and kept.
@@ -110,7 +123,10 @@ impl Engine {
         let threads = self.shared().threads().iter();
         let start = |thread| InboxFanout::start(thread, wire.clone(), self.clock(), most);
         let fanouts = threads.map(start);
-        Inboxes { sessions: Arc::clone(&self.sessions), fanouts: Arc::new(fanouts.collect()) }
+        Inboxes {
+            sessions: Arc::clone(&self.running.sessions),
+            fanouts: Arc::new(fanouts.collect()),
+        }
     }
 
     /// Opens a room with the user as its owner, or the direct room of two users.
@@ -121,13 +137,13 @@ impl Engine {
     pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<Room> {
         let command = Command::Open(room.clone());
         self.shared().may(user, &command).await?;
-        self.sessions.rooms.open(user, &room).await.map(|id| self.room(id))
+        self.running.sessions.rooms.open(user, &room).await.map(|id| self.room(id))
     }
 
     /// The room with this id, whether or not there is one: who asks it something is told.
     #[must_use]
     pub fn room(&self, id: RoomId) -> Room {
-        Room::new(Arc::clone(&self.sessions.rooms), id)
+        Room::new(Arc::clone(&self.running.sessions.rooms), id)
     }
 
     /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who is there.
@@ -143,7 +159,7 @@ impl Engine {
     #[must_use]
     pub fn counted(&self, listed: &[Listed]) -> Vec<RoomView> {
         let view = |room: &Listed| {
-            let mut counts = self.sessions.rooms.counts(room.info.id).unwrap_or_default();
+            let mut counts = self.running.sessions.rooms.counts(room.info.id).unwrap_or_default();
             // A room that is just being loaded has not published its counts yet.
             counts.members = if counts.members == 0 { room.members } else { counts.members };
             RoomView { info: room.info.clone(), counts }
@@ -155,7 +171,7 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
-            rooms: self.sessions.rooms.len(),
+            rooms: self.running.sessions.rooms.len(),
             sessions: self.shared().connections.len(),
             waiting_writes: self.shared().backlog.waiting(),
             store: self.shared().store.calls(),
@@ -186,7 +202,7 @@ impl Engine {
         self.drain(Duration::ZERO);
         self.shared().connections.ended().await;
         self.shared().backlog.drained().await;
-        let ended = self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        let ended = self.running.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
         if let Some(ended) = ended {
             // An error means that the threads have ended already.
             ended.await.ok();

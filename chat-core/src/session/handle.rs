@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::RoomId;
 use crate::model::{Draft, NewRoom, Presence, RoomView, User};
-use crate::session::{Renew, Request, SessionActor};
+use crate::session::{Renew, Request, SessionActor, Sessions};
 
 /// One connection of one user. Cheap to clone; the session ends when the last clone is dropped, and
 /// with it the user's presence through it.
@@ -26,12 +26,12 @@ pub struct Session {
 }
 
 struct Owner {
+    sessions: Arc<Sessions>,
     user: User,
     line: Line,
     address: Addr<SessionActor>,
-    /// How many commands are under way, and how many may be.
+    /// How many commands are under way.
     commands: Arc<AtomicUsize>,
-    most: usize,
 }
 
 impl Drop for Owner {
@@ -41,8 +41,13 @@ impl Drop for Owner {
 }
 
 impl Session {
-    pub(super) fn new(user: User, line: Line, address: Addr<SessionActor>, most: usize) -> Self {
-        Self { owner: Arc::new(Owner { user, line, address, commands: Arc::default(), most }) }
+    pub(super) fn new(
+        sessions: Arc<Sessions>,
+        user: User,
+        line: Line,
+        address: Addr<SessionActor>,
+    ) -> Self {
+        Self { owner: Arc::new(Owner { sessions, user, line, address, commands: Arc::default() }) }
     }
 
     /// Whose session it is.
@@ -55,7 +60,8 @@ impl Session {
     /// events: the way of transports.
     ///
     /// # Errors
-    /// `busy` if [`Limits::session_commands`](crate::Limits::session_commands) are under way.
+    /// `busy` if [`Limits::session_commands`](crate::Limits::session_commands) are under way,
+    /// `session_ended` once the session has ended, `stopping` once the engine has stopped.
     pub fn submit(&self, tag: u64, command: Command) -> Result<()> {
         let permit = self.permit()?;
         let line = self.owner.line.clone();
@@ -66,17 +72,26 @@ impl Session {
     /// Carries out a command and waits for its answer.
     ///
     /// # Errors
-    /// Whatever the command is refused with, and `busy` as [`submit`](Self::submit).
+    /// Whatever the command is refused with, `busy` as [`submit`](Self::submit), `session_ended` once the
+    /// session has ended, and `stopping` once the engine has stopped.
     pub async fn ask(&self, command: Command) -> Result<Reply> {
         let _permit = self.permit()?;
         let (caller, answer) = oneshot::channel();
         self.request(command, ReplyTo::Caller(caller));
-        // An answer that never comes belonged to a session or an engine that has ended.
-        answer.await.unwrap_or_else(|_| Err(Error::stopping()))
+        // An answer that never comes belonged to an engine or a session that has ended.
+        answer.await.unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    fn ended(&self) -> Error {
+        self.owner.sessions.shared().running().err().unwrap_or_else(Error::session_ended)
     }
 
     fn permit(&self) -> Result<Permit> {
-        Permit::take(&self.owner.commands, self.owner.most).ok_or_else(Error::busy)
+        if !self.owner.address.connected() {
+            return Err(self.ended());
+        }
+        let most = self.owner.sessions.shared().limits.session_commands;
+        Permit::take(&self.owner.commands, most).ok_or_else(Error::busy)
     }
 
     fn request(&self, command: Command, reply: ReplyTo) {

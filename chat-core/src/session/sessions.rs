@@ -50,7 +50,7 @@ impl Sessions {
         shared.connections.add(user.id, line.clone(), address.clone().recipient());
         // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
         let stopping = shared.running();
-        let session = Session::new(user, line, address, shared.limits.session_commands);
+        let session = Session::new(Arc::clone(self), user, line, address);
         stopping.map(|()| (session, inbox))
     }
 }

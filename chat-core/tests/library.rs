@@ -1,0 +1,391 @@
+//! The engine as somebody else's dependency: started from anywhere, called from anywhere, and by programs that
+//! make mistakes.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use async_trait::async_trait;
+use chat_core::testkit::Probe;
+use chat_core::{
+    After, Batch, BatchOutcome, Change, Code, Command, Engine, EngineBuilder, Error, Event,
+    HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, Membership,
+    MemoryStore, Message, NewRoom, Policy, Room, RoomId, RoomInfo, RoomKey, RoomQuery, Session,
+    Store, StoreError, User,
+};
+use futures_executor::block_on;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use support::{draft, engine, engine_with, keyed, until, user};
+
+fn open() -> NewRoom {
+    NewRoom::open("room").expect("a good title")
+}
+
+/// Two people in a room, one of whom says something that the other hears.
+async fn chat(engine: &Engine) {
+    let (ann, mut ann_hears) = engine.connect(user("Ann")).expect("a session");
+    let (bob, _bob_hears) = engine.connect(user("Bob")).expect("a session");
+    let room = engine.open_room(bob.user(), open()).await.expect("a room").id();
+    for session in [&ann, &bob] {
+        session.join(room, After::Nothing).await.expect("in it");
+    }
+    bob.send(room, draft("hello")).await.expect("sent");
+    while let Some(event) = ann_hears.next().await {
+        if matches!(&*event, Event::Message { message, .. } if &*message.text == "hello") {
+            return;
+        }
+    }
+    panic!("nothing was heard");
+}
+
+#[test]
+fn handles_go_anywhere() {
+    fn anywhere<T: Clone + Send + Sync + 'static>() {}
+    anywhere::<Engine>();
+    anywhere::<Session>();
+    anywhere::<Room>();
+    anywhere::<Inboxes<InProcess>>();
+    fn sent<T: Send + 'static>() {}
+    sent::<EngineBuilder>();
+    sent::<Inbox<Arc<Event>>>();
+}
+
+#[test]
+fn it_runs_under_any_runtime_and_under_none() {
+    let whole = || async {
+        let engine = Engine::builder().threads(1).start().expect("an engine");
+        chat(&engine).await;
+        engine.stop().await;
+    };
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(whole());
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("a runtime")
+        .block_on(async { tokio::spawn(whole()).await.expect("no panic") });
+    actix_rt::System::new().block_on(whole());
+    block_on(whole());
+}
+
+#[test]
+fn engines_of_one_process_do_not_know_of_each_other() {
+    let engines: Vec<_> =
+        (0..5).map(|_| Engine::builder().threads(1).start().expect("an engine")).collect();
+    block_on(async {
+        join_all(engines.iter().map(chat)).await;
+        engines[0].stop().await;
+        join_all(engines[1..].iter().map(chat)).await;
+        for engine in &engines[1..] {
+            assert_eq!(engine.stats().rooms, 2);
+        }
+        // A program that is done with one simply drops it, or stops it from within a runtime's task.
+        join_all(engines[1..].iter().map(Engine::stop)).await;
+    });
+}
+
+#[test]
+fn threads_that_may_block_call_it_too() {
+    let engine = Engine::builder().threads(2).start().expect("an engine");
+    let room = block_on(engine.open_room(&user("Ann"), open())).expect("a room").id();
+    let speakers: Vec<_> = (0..8)
+        .map(|n| {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                let (session, mut inbox) =
+                    engine.connect(user(&format!("speaker {n}"))).expect("a session");
+                block_on(session.join(room, After::Nothing)).expect("in it");
+                for n in 0..20 {
+                    block_on(session.send(room, draft(&n.to_string()))).expect("sent");
+                }
+                let own = session.user().id;
+                let mut heard = 0;
+                while heard < 20 {
+                    let event = block_on(inbox.next()).expect("an event");
+                    if let Event::Message { message, .. } = &*event {
+                        heard += usize::from(message.from.id == own);
+                    }
+                }
+            })
+        })
+        .collect();
+    for speaker in speakers {
+        speaker.join().expect("no panic");
+    }
+    block_on(engine.stop());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_every_call_with_a_clear_answer() {
+    for round in 0..20 {
+        let store = MemoryStore::default();
+        let bench = engine_with(store.clone(), Limits::default());
+        let (room, ann) = bench.room("Ann").await;
+        let sent = Arc::new(AtomicUsize::new(0));
+        let senders: Vec<_> = (0..16)
+            .map(|sender| {
+                let engine = bench.engine.clone();
+                let (session, _inbox) = engine.connect(user("sender")).expect("a session");
+                let (sent, owner) = (Arc::clone(&sent), ann.session.user().clone());
+                tokio::spawn(async move {
+                    let _inbox = _inbox;
+                    let mut acknowledged = Vec::new();
+                    if let Err(error) = session.join(room, After::Nothing).await {
+                        return (acknowledged, error);
+                    }
+                    for n in 0.. {
+                        let text = format!("{sender}.{n}");
+                        let result = match n % 4 {
+                            0 => engine.room(room).send(&owner, draft(&text)).await,
+                            _ => session.send(room, draft(&text)).await,
+                        };
+                        match result {
+                            Ok(message) => acknowledged.push((message.seq, text)),
+                            Err(error) => return (acknowledged, error),
+                        }
+                        sent.fetch_add(1, Ordering::Relaxed);
+                    }
+                    unreachable!("they send until they are told to stop");
+                })
+            })
+            .collect();
+        until("they send", async || sent.load(Ordering::Relaxed) > 50 + round).await;
+        bench.engine.stop().await;
+        let mut acknowledged = Vec::new();
+        for sender in senders {
+            let (messages, error) = sender.await.expect("no panic");
+            assert_eq!((error.code(), error.code().retry()), (Code::Stopping, true));
+            acknowledged.extend(messages);
+        }
+        acknowledged.sort_unstable();
+        let key = store.load_room(room, 1).await.expect("it answers").expect("the room").key;
+        let stored = store.messages(key, 0, u64::MAX).await.expect("messages");
+        let stored: Vec<_> = stored.iter().map(|m| (m.seq, m.text.to_string())).collect();
+        assert!(
+            acknowledged.iter().all(|message| stored.contains(message)),
+            "what was taken stays"
+        );
+        // And so does every call from now on.
+        let late = ann.session.send(room, draft("late")).await.expect_err("stopped");
+        assert_eq!(late.code(), Code::Stopping);
+        let late = bench.engine.room(room).send(ann.session.user(), draft("late")).await;
+        assert_eq!(late.expect_err("stopped").code(), Code::Stopping);
+        let late = bench.engine.open_room(ann.session.user(), open()).await;
+        assert_eq!(late.err().map(|error| error.code()), Some(Code::Stopping));
+        let late = bench.engine.rooms(&RoomQuery::default()).await;
+        assert_eq!(late.expect_err("stopped").code(), Code::Stopping);
+        let late = bench.engine.connect(user("late"));
+        assert_eq!(late.err().map(|error| error.code()), Some(Code::Stopping));
+        bench.engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_dropped_ends_its_sessions() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("hi")).await.expect("sent");
+    drop(bench);
+    // The session's own handles keep nothing alive that could answer; it is told so, and so is the reader.
+    until("calls end", async || {
+        let sent = ann.session.send(room, draft("anybody?")).await;
+        sent.is_err_and(|error| error.code() == Code::Stopping)
+    })
+    .await;
+    while ann.inbox.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_session_whose_inbox_is_dropped_says_so() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let (bob, inbox) = bench.engine.connect(user("Bob")).expect("a session");
+    bob.join(room, After::Nothing).await.expect("in it");
+    drop(inbox);
+    ann.session.send(room, draft("anybody?")).await.expect("sent");
+    until("his session has ended", async || bench.engine.stats().sessions == 1).await;
+    let error = bob.send(room, draft("hi")).await.expect_err("he cannot hear");
+    assert_eq!((error.code(), error.code().retry()), (Code::SessionEnded, false));
+    ann.session.send(room, draft("well")).await.expect("sent");
+    assert_eq!(ann.message().await, (1, "anybody?".into()));
+    assert_eq!(ann.message().await, (2, "well".into()));
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_costs_nothing() {
+    let (bench, faults) = support::faulty();
+    let (room, mut ann) = bench.room("Ann").await;
+    faults.hold_commits(true);
+    // Calls that are dropped while they wait, more of them than may be under way.
+    for n in 0..200 {
+        let send = ann.session.send(room, draft(&n.to_string()));
+        assert!(futures_util::FutureExt::now_or_never(send).is_none());
+    }
+    until("they have been taken", async || bench.engine.stats().waiting_writes > 0).await;
+    faults.hold_commits(false);
+    until("nothing waits", async || bench.engine.stats().waiting_writes == 0).await;
+    // What was taken was written, each once, and the session goes on.
+    let last = ann.session.send(room, draft("last")).await.expect("sent").seq;
+    for seq in 1..last {
+        assert_eq!(ann.message().await.0, seq);
+    }
+    assert_eq!(ann.message().await, (last, "last".into()));
+}
+
+/// Panics when somebody says the word.
+struct Nervous;
+
+#[async_trait]
+impl Policy for Nervous {
+    async fn may(&self, user: &User, command: &Command) -> chat_core::Result<()> {
+        assert!(!format!("{command:?}").contains("boo"), "{} said it", user.name);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_panics_refuses_and_the_room_lives_on() {
+    let engine = Engine::builder().policy(Nervous).threads(1).start().expect("an engine");
+    let boo = NewRoom::open("boo").expect("a good title");
+    let refused = engine.open_room(&user("Ann"), boo.clone()).await.err().expect("refused");
+    assert_eq!(refused.code(), Code::Internal);
+    let room = engine.open_room(&user("Ann"), open()).await.expect("a room");
+    let mut bob = Probe::join(&engine, user("Bob"), room.id()).await.expect("in it");
+    let refused = bob.session.open(boo).await.expect_err("refused");
+    assert_eq!(refused.code(), Code::Internal);
+    for _ in 0..3 {
+        let refused = bob.session.send(room.id(), draft("boo")).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::Internal);
+        let refused = room.send(bob.session.user(), draft("boo")).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::Internal);
+        bob.session.send(room.id(), draft("hello")).await.expect("sent");
+    }
+    for seq in 1..=3 {
+        assert_eq!(bob.message().await, (seq, "hello".into()));
+    }
+    engine.stop().await;
+}
+
+/// Panics at the `n`th call from now on: before it does anything, or after it has done it.
+#[derive(Clone, Default)]
+struct Fragile {
+    store: MemoryStore,
+    before: Arc<AtomicUsize>,
+    after: Arc<AtomicUsize>,
+}
+
+fn count_down(counter: &AtomicUsize) {
+    let last = counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    assert!(last != Ok(1), "the store panics");
+}
+
+impl Fragile {
+    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        count_down(&self.before);
+        let answer = call.await;
+        count_down(&self.after);
+        answer
+    }
+}
+
+#[async_trait]
+impl Store for Fragile {
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        self.call(self.store.create_room(info, members)).await
+    }
+
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        self.call(self.store.load_room(id, recent)).await
+    }
+
+    async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
+        self.call(self.store.append(batches)).await
+    }
+
+    async fn messages(
+        &self,
+        room: RoomKey,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.call(self.store.messages(room, after, until)).await
+    }
+
+    async fn changes(
+        &self,
+        room: RoomKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.call(self.store.changes(room, after, limit)).await
+    }
+
+    async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
+        self.call(self.store.list_rooms(query)).await
+    }
+
+    async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
+        self.call(self.store.delete_room(room)).await
+    }
+
+    async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
+        self.store.ephemeral_rooms().await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_is_unavailable_and_the_room_lives_on() {
+    let store = Fragile::default();
+    let limits = Limits { kept_bytes: 10, ..Limits::default() };
+    let bench = engine_with(store.clone(), limits);
+    let (room, mut ann) = bench.room("Ann").await;
+    let owner = ann.session.user().clone();
+    let unavailable = |error: Option<Error>| {
+        assert_eq!(error.map(|error| error.code()), Some(Code::Unavailable));
+    };
+    for n in 0u64..10 {
+        let text = format!("message {n}, longer than what is kept");
+        let message = || keyed(&text, &n.to_string());
+        // Before the commit takes effect, or after it has.
+        let counter = if n % 2 == 0 { &store.before } else { &store.after };
+        counter.store(1, Ordering::SeqCst);
+        unavailable(ann.session.send(room, message()).await.err());
+        let sent = ann.session.send(room, message()).await.expect("sent");
+        assert_eq!((sent.seq, ann.message().await), (n + 1, (n + 1, text)), "once");
+        for call in 0..4 {
+            store.before.store(1, Ordering::SeqCst);
+            match call {
+                0 => unavailable(bench.engine.open_room(&owner, open()).await.err()),
+                1 => unavailable(bench.engine.rooms(&RoomQuery::default()).await.err()),
+                2 => {
+                    let query = HistoryQuery { at: HistoryAt::Before(2), limit: 1 };
+                    let page = ann.session.history(room, query).await;
+                    if n > 0 {
+                        unavailable(page.err());
+                    }
+                }
+                _ => {
+                    // A room that cannot be loaded can be loaded later.
+                    let other = bench.engine.open_room(&owner, open()).await;
+                    unavailable(other.err());
+                    let other = bench.engine.open_room(&owner, open()).await.expect("a room");
+                    store.before.store(1, Ordering::SeqCst);
+                    unavailable(other.view(&owner).await.err());
+                    until("it is loaded", async || {
+                        bench.clock.advance(std::time::Duration::from_secs(1));
+                        other.view(&owner).await.is_ok()
+                    })
+                    .await;
+                }
+            }
+            store.before.store(0, Ordering::SeqCst);
+        }
+    }
+    bench.engine.stop().await;
+}
