@@ -134,6 +134,19 @@ async fn a_commit_whose_answer_is_lost_takes_effect_once() {
     assert_eq!(ann.session.send(room, draft("next")).await.expect("sent").seq, 2);
     assert_eq!(ann.message().await, (1, "once".into()));
     assert_eq!(ann.message().await, (2, "next".into()));
+    // It is shown even if nobody asks again, as soon as the store can be read.
+    faults.lose_answers(1);
+    faults.hold_reads(true);
+    let error = ann.session.send(room, draft("nobody asks")).await.expect_err("nobody knows");
+    assert_eq!(error.code(), Code::Unavailable);
+    until("the room looks", async || faults.held_reads() == 1).await;
+    faults.fail_all(true);
+    faults.hold_reads(false);
+    let second = std::time::Duration::from_secs(1);
+    until("it will look again", async || bench.clock.sleepers(second) == 1).await;
+    faults.fail_all(false);
+    bench.clock.advance(second);
+    assert_eq!(ann.message().await, (3, "nobody asks".into()));
     // A membership too.
     faults.lose_answers(1);
     let bob = bench.connect("Bob");
@@ -154,7 +167,9 @@ async fn a_commit_whose_answer_is_lost_takes_effect_once() {
     // And a leaving.
     faults.lose_answers(1);
     bob.session.leave(room).await.expect_err("nobody knows");
-    bob.session.leave(room).await.expect("left");
+    if let Err(again) = bob.session.leave(room).await {
+        assert_eq!(again.code(), Code::NotAMember, "the room may have found out by itself");
+    }
     let back = ann.session.join(room, After::Nothing).await.expect("in it");
     assert_eq!((back.cursor.change, back.room.counts.members), (3, 1));
 }

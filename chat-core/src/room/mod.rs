@@ -42,8 +42,7 @@ use crate::shared::Shared;
 use crate::store::{LoadedRoom, RoomKey, Store, StoreError};
 use crate::timeline::Timeline;
 
-/// How long a room that has ended waits before it looks again whether it may stop, or tries again to
-/// have itself deleted.
+/// How long a room waits before it asks a failing store again, or looks again whether it may stop.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The actor.

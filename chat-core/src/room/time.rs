@@ -17,7 +17,9 @@ impl Hosted {
         let gone = if self.info.ephemeral { self.roster.first_gone() } else { None };
         let summary = self.summary.1.then_some(self.summary.0 + limits.summary_every);
         let quiet = self.is_quiet().then_some(self.quiet_since + idle);
-        let deadlines = [gone.map(|since| since + grace), self.typing.next_end(), summary, quiet];
+        let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
+        let gone = gone.map(|since| since + grace);
+        let deadlines = [gone, self.typing.next_end(), summary, quiet, unsure];
         deadlines.into_iter().flatten().min()
     }
 

@@ -2,6 +2,7 @@
 //! what comes meanwhile gathers here and makes up the next one.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
@@ -20,8 +21,9 @@ pub(super) struct Writes {
     pub(super) in_flight: VecDeque<Pending>,
     pub(super) under_way: UnderWay,
     /// The last commit failed, so that nobody knows whether it took effect: the store's end of the room is
-    /// read before anything else is written.
-    pub(super) unsure: bool,
+    /// read before anything else is written, and at this time at the latest, so that what did take effect
+    /// is shown.
+    pub(super) unsure: Option<Duration>,
     /// How often in a row somebody else's write was in the way.
     pub(super) fenced: usize,
     /// Messages with a key that wait, and who else asked for the same.

@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::room::entering::Entering;
 use crate::room::writes::{Pending, UnderWay, Waiting, What};
-use crate::room::{Hosted, RoomActor};
+use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::roster::newcomer;
 use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, Write};
 
@@ -107,11 +107,18 @@ impl Hosted {
 
     /// Sends what waits to the journal, unless something is under way.
     pub(super) fn dispatch(&mut self, ctx: &mut Context<RoomActor>) {
-        if self.writes.under_way != UnderWay::Nothing || self.writes.queue.is_empty() {
+        if self.writes.under_way != UnderWay::Nothing {
             return;
         }
-        if self.writes.unsure {
-            return self.check(ctx);
+        let waiting = !self.writes.queue.is_empty();
+        if let Some(check_at) = self.writes.unsure {
+            if waiting || check_at <= self.now() {
+                self.check(ctx);
+            }
+            return;
+        }
+        if !waiting {
+            return;
         }
         let count = self.writes.queue.len().min(self.shared.limits.batch);
         self.writes.in_flight.extend(self.writes.queue.drain(..count));
@@ -142,14 +149,14 @@ impl Hosted {
             }
             Some(BatchOutcome::Fenced) if self.writes.fenced < GIVE_WAY => {
                 self.writes.fenced += 1;
-                self.writes.unsure = true;
+                self.writes.unsure = Some(self.now());
                 for pending in in_flight.into_iter().rev() {
                     self.writes.queue.push_front(pending);
                 }
             }
             _ => {
                 self.writes.fenced = 0;
-                self.writes.unsure = true;
+                self.writes.unsure = Some(self.now());
                 for pending in in_flight {
                     self.fail(pending.what, &Error::unavailable());
                 }
@@ -198,7 +205,7 @@ impl Hosted {
             }
             (what, outcome) => {
                 tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
-                self.writes.unsure = true;
+                self.writes.unsure = Some(self.now());
                 self.fail(what, &Error::unavailable());
             }
         }
@@ -369,11 +376,12 @@ impl Hosted {
                     self.apply_change(&change);
                     self.tell_change(&change);
                 }
-                self.writes.unsure = full;
+                self.writes.unsure = full.then(|| self.now());
                 self.look_again(ctx);
             }
             Err(error) => {
                 tracing::error!(%error, room = %self.id, "could not read where a room stands");
+                self.writes.unsure = Some(self.now() + AGAIN);
                 self.refuse_waiting(&Error::unavailable());
             }
         }

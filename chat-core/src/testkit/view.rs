@@ -30,8 +30,8 @@ pub struct View {
     page: Option<Option<UserId>>,
     /// Messages that it is behind with.
     missing: Vec<Behind>,
-    /// Whether memberships were not all announced, because the room is big.
-    summarised: bool,
+    /// Whether memberships are not all announced, because the room is big.
+    big: bool,
 }
 
 /// Two things that should be the same.
@@ -55,8 +55,16 @@ impl View {
             members: BTreeMap::new(),
             page: None,
             missing: Vec::new(),
-            summarised: false,
+            big: false,
         }
+    }
+
+    /// The same view of a room that may be big, where messages are told one by one, but memberships need
+    /// not be.
+    #[must_use]
+    pub fn big(mut self) -> Self {
+        self.big = true;
+        self
     }
 
     /// What to join or resume with.
@@ -82,16 +90,17 @@ impl View {
         self.hears = false;
     }
 
-    /// The room has answered a join or a resume that asked with [`after`](Self::after).
+    /// The room has answered a join or a resume, which asked for what is `after`. What has been heard between the
+    /// question and the answer is in the answer too.
     ///
     /// # Errors
-    /// If the answer does not go on exactly where the view stands.
-    pub fn joined(&mut self, joined: &Joined) -> Result<(), Broken> {
+    /// If the answer is not exactly what is missing.
+    pub fn joined(&mut self, after: After, joined: &Joined) -> Result<(), Broken> {
         same("the room", joined.room.info.id, self.room)?;
         same("whose membership", joined.me.user.id, self.me)?;
-        match self.cursor.filter(|_| !joined.reset) {
-            None => self.begin(joined)?,
-            Some(known) => self.go_on(known, joined)?,
+        match after {
+            After::Cursor(known) if !joined.reset => self.go_on(known, joined)?,
+            _ => self.begin(joined)?,
         }
         self.members.insert(self.me, joined.me.clone());
         same("where the view stands after the answer", self.cursor, Some(joined.cursor))?;
@@ -100,7 +109,7 @@ impl View {
     }
 
     fn begin(&mut self, joined: &Joined) -> Result<(), Broken> {
-        *self = Self::new(self.room, self.me);
+        *self = Self { big: self.big, ..Self::new(self.room, self.me) };
         same("what a newcomer is behind with", joined.behind, None)?;
         same("the changes that a newcomer has missed", joined.changes.len(), 0)?;
         let seq = joined.cursor.seq - joined.messages.len() as u64;
@@ -109,16 +118,37 @@ impl View {
         joined.messages.iter().try_for_each(|message| self.message(message))
     }
 
-    fn go_on(&mut self, known: Cursor, joined: &Joined) -> Result<(), Broken> {
-        let mut next = known;
+    fn go_on(&mut self, asked: Cursor, joined: &Joined) -> Result<(), Broken> {
+        let known = self.cursor.unwrap_or(asked);
+        let mut first = asked.seq + 1;
         if let Some(behind) = joined.behind {
-            same("the beginning of what is missing", behind.after, known.seq)?;
-            self.missing.push(behind);
-            next.seq = behind.until;
+            same("the beginning of what is missing", behind.after, asked.seq)?;
+            first = behind.until + 1;
+            if behind.until > known.seq {
+                self.missing.push(Behind { after: known.seq, ..behind });
+                self.cursor = Some(Cursor { seq: behind.until, ..known });
+            }
         }
-        self.cursor = Some(next);
-        joined.messages.iter().try_for_each(|message| self.message(message))?;
-        joined.changes.iter().try_for_each(|change| self.change(change))
+        let seqs = joined.messages.iter().map(|message| message.seq);
+        same(
+            "the messages of an answer",
+            seqs.collect(),
+            (first..=joined.cursor.seq).collect::<Vec<_>>(),
+        )?;
+        let numbers = joined.changes.iter().map(|change| change.cursor.change);
+        let expected = asked.change + 1..=joined.cursor.change;
+        same("the changes of an answer", numbers.collect(), expected.collect::<Vec<_>>())?;
+        for message in &joined.messages {
+            match message.seq > self.cursor.unwrap_or_default().seq {
+                true => self.message(message)?,
+                false => self.keep(message)?,
+            }
+        }
+        // In a big room some of those that were heard of since may not have been announced.
+        let known = if self.big { asked } else { known };
+        self.cursor = self.cursor.map(|cursor| Cursor { change: known.change, ..cursor });
+        let new = joined.changes.iter().filter(|change| change.cursor.change > known.change);
+        new.into_iter().try_for_each(|change| self.change(change))
     }
 
     /// The client has heard something.
@@ -131,7 +161,7 @@ impl View {
                 self.hearing("a message")?;
                 self.message(message)?;
                 let after = self.cursor.unwrap_or_default();
-                self.cursor = Some(after.max_change(*cursor, self.summarised));
+                self.cursor = Some(after.max_change(*cursor, self.big));
                 same("the cursor of a message", self.cursor, Some(*cursor))
             }
             Event::Change { room, change, .. } if *room == self.room => {
@@ -143,7 +173,6 @@ impl View {
             }
             Event::Summary { room, cursor, .. } if *room == self.room => {
                 self.hearing("a summary")?;
-                self.summarised = true;
                 let after = self.cursor.unwrap_or_default();
                 self.cursor = Some(after.max_change(*cursor, true));
                 Ok(())
@@ -185,7 +214,7 @@ impl View {
 
     fn change(&mut self, change: &Change) -> Result<(), Broken> {
         let end = self.cursor.unwrap_or_default();
-        if !self.summarised {
+        if !self.big {
             same("the next change", change.cursor.change, end.change + 1)?;
         }
         self.cursor = Some(Cursor { change: change.cursor.change, ..end });
@@ -244,19 +273,29 @@ impl View {
         self.page = page.next.map(Some);
     }
 
+    /// Whether the client has heard everything up to where the room stands. Of a big room that is the
+    /// messages: who comes and goes there is summarised, and who does not keep up gets no summary.
+    #[must_use]
+    pub fn has_heard(&self, end: Cursor) -> bool {
+        let heard = self.cursor.unwrap_or_default();
+        heard.seq == end.seq && (self.big || heard.change == end.change)
+    }
+
     /// Compares the view of a client that has heard and read everything with what the store says.
     ///
     /// # Errors
     /// The first difference.
     pub fn compare(&self, stored: &LoadedRoom) -> Result<(), Broken> {
-        same("where the view stands", self.cursor, Some(stored.end))?;
+        if !self.has_heard(stored.end) {
+            return same("where the view stands", self.cursor, Some(stored.end));
+        }
         let first = self.messages.keys().next().copied().unwrap_or(stored.end.seq + 1);
         let stored_messages: Vec<_> = stored.messages.iter().filter(|m| m.seq >= first).collect();
         same("the number of messages", self.messages.len(), stored_messages.len())?;
         for (known, stored) in self.messages.values().zip(stored_messages) {
             same("a message", &**known, stored)?;
         }
-        if self.page.is_none() && !self.summarised {
+        if self.page.is_none() && !self.big {
             let stored = stored.members.iter().map(|m| (m.user.id, m.clone())).collect();
             same("the members", &self.members, &stored)?;
         }
