@@ -216,8 +216,11 @@ impl<S> Roster<S> {
     pub(crate) fn take_gone(&mut self, then: Duration) -> Vec<Membership> {
         let mut gone = Vec::new();
         while self.first_gone().is_some_and(|since| since <= then) {
-            let member = self.gone.pop_front().and_then(|(_, user)| self.membership(user));
-            gone.extend(member.cloned());
+            let member = self.gone.pop_front().and_then(|(_, user)| self.members.get_mut(&user));
+            gone.extend(member.map(|entry| {
+                entry.gone_since = None;
+                entry.membership.clone()
+            }));
         }
         gone
     }
@@ -244,6 +247,8 @@ pub(crate) fn newcomer(user: User) -> Membership {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::Name;
 
@@ -329,5 +334,157 @@ mod tests {
             assert_eq!(seen, expected);
         }
         assert!(roster.page(&MemberQuery { limit: 0, ..all() }).members.is_empty());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(usize),
+        Remove(usize),
+        Invite(usize),
+        Enter { user: usize, session: usize, away: bool },
+        Depart(usize),
+        SetAway(usize, bool),
+        StillGone(usize),
+        Pass(u64),
+        TakeGone(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (user, session) = (|| 0usize..4, || 0usize..7);
+        prop_oneof![
+            user().prop_map(Step::Add),
+            user().prop_map(Step::Remove),
+            user().prop_map(Step::Invite),
+            (user(), session(), any::<bool>()).prop_map(|(user, session, away)| Step::Enter {
+                user,
+                session,
+                away
+            }),
+            session().prop_map(Step::Depart),
+            (session(), any::<bool>()).prop_map(|(session, away)| Step::SetAway(session, away)),
+            user().prop_map(Step::StillGone),
+            (1u64..5).prop_map(Step::Pass),
+            (0u64..6).prop_map(Step::TakeGone),
+        ]
+    }
+
+    /// The plainest roster: lists, and every question answered by looking at all of them.
+    #[derive(Default)]
+    struct Model {
+        /// Members, and since when each has been gone if it is and has not been taken.
+        members: BTreeMap<usize, Option<u64>>,
+        invited: BTreeSet<usize>,
+        /// Sessions: whose, and whether away.
+        sessions: BTreeMap<usize, (usize, bool)>,
+    }
+
+    impl Model {
+        fn seen(&self, user: usize) -> Option<(Presence, usize)> {
+            self.members.get(&user)?;
+            let of_user: Vec<_> = self.sessions.values().filter(|(u, _)| *u == user).collect();
+            let presence = match of_user.iter().filter(|(_, away)| !away).count() {
+                _ if of_user.is_empty() => Presence::Offline,
+                0 => Presence::Away,
+                _ => Presence::Online,
+            };
+            Some((presence, of_user.len()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matches_a_plain_model(steps in prop::collection::vec(step(), 1..120)) {
+            let users: Vec<_> = (0..4).map(|n| member(&format!("m{n}"))).collect();
+            let ids: Vec<_> = (0..7).map(|_| ConnectionId::new()).collect();
+            let mut roster: Roster<usize> = Roster::new(vec![], vec![], T0);
+            let (mut model, mut now) = (Model::default(), 0);
+            let at = Duration::from_secs;
+            let seen = |view: MemberView| (view.presence, view.devices);
+            for step in steps {
+                match step {
+                    Step::Add(user) => {
+                        roster.add(users[user].clone(), at(now));
+                        model.invited.remove(&user);
+                        model.members.entry(user).or_insert(Some(now));
+                    }
+                    Step::Remove(user) => {
+                        let mut removed: Vec<_> =
+                            roster.remove(users[user].user.id).into_iter().map(|(_, s)| s).collect();
+                        removed.sort_unstable();
+                        let member = model.members.remove(&user).is_some();
+                        let expected: Vec<_> = model.sessions.iter()
+                            .filter(|(_, (u, _))| member && *u == user).map(|(s, _)| *s).collect();
+                        model.sessions.retain(|_, (u, _)| *u != user);
+                        prop_assert_eq!(removed, expected);
+                    }
+                    Step::Invite(user) => {
+                        roster.invite(users[user].user.id);
+                        model.invited.insert(user);
+                    }
+                    Step::Enter { user, session, away } => {
+                        let view = roster.enter(users[user].user.id, ids[session], session, away);
+                        let new = model.members.contains_key(&user)
+                            && !model.sessions.contains_key(&session);
+                        if new {
+                            model.sessions.insert(session, (user, away));
+                            model.members.insert(user, None);
+                        }
+                        prop_assert_eq!(view.map(seen), model.seen(user).filter(|_| new));
+                    }
+                    Step::Depart(session) => {
+                        let departed = roster.depart(ids[session], at(now));
+                        let expected = model.sessions.remove(&session).and_then(|(user, _)| {
+                            let seen = model.seen(user)?;
+                            if seen.1 == 0 {
+                                model.members.insert(user, Some(now));
+                            }
+                            Some((session, seen))
+                        });
+                        prop_assert_eq!(departed.map(|(s, view)| (s, seen(view))), expected);
+                    }
+                    Step::SetAway(session, away) => {
+                        let view = roster.set_away(ids[session], away);
+                        let expected = model.sessions.get(&session).copied().and_then(|(user, _)| {
+                            let before = model.seen(user)?;
+                            model.sessions.insert(session, (user, away));
+                            model.seen(user).filter(|after| *after != before)
+                        });
+                        prop_assert_eq!(view.map(seen), expected);
+                    }
+                    Step::StillGone(user) => {
+                        roster.still_gone(users[user].user.id, at(now));
+                        if model.seen(user).is_some_and(|(_, devices)| devices == 0) {
+                            model.members.insert(user, Some(now));
+                        }
+                    }
+                    Step::Pass(seconds) => now += seconds,
+                    Step::TakeGone(ago) => {
+                        let then = now.saturating_sub(ago);
+                        let first = model.members.values().flatten().min().copied();
+                        prop_assert_eq!(roster.first_gone(), first.map(at));
+                        let mut taken: Vec<_> =
+                            roster.take_gone(at(then)).into_iter().map(|m| m.user.id).collect();
+                        taken.sort_unstable();
+                        let mut expected = Vec::new();
+                        for (user, since) in &mut model.members {
+                            if since.is_some_and(|since| since <= then) {
+                                *since = None;
+                                expected.push(users[*user].user.id);
+                            }
+                        }
+                        expected.sort_unstable();
+                        prop_assert_eq!(taken, expected);
+                    }
+                }
+                let online = (0..4).filter(|u| model.seen(*u).is_some_and(|s| s.1 > 0)).count();
+                let counts = Counts { members: model.members.len(), online };
+                prop_assert_eq!((roster.counts(), roster.sessions()), (counts, model.sessions.len()));
+                for (n, user) in users.iter().enumerate() {
+                    let id = user.user.id;
+                    prop_assert_eq!(roster.member(id).map(seen), model.seen(n));
+                    prop_assert_eq!(roster.is_invited(id), model.invited.contains(&n));
+                }
+            }
+        }
     }
 }

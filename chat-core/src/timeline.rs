@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::ids::UserId;
-    use crate::model::{Name, Text, User};
+    use crate::model::{ChangeKind, Membership, Name, Role, Text, User};
 
     fn message(seq: u64) -> Message {
         let from = User::new(UserId::from(uuid::Uuid::nil()), Name::new("Ann").unwrap());
@@ -201,6 +201,42 @@ mod tests {
             match timeline.messages(span) {
                 Some(messages) => prop_assert_eq!(seqs(&messages), expected),
                 None => prop_assert!(expected.first().is_some_and(|first| *first <= kept_from)),
+            }
+        }
+
+        /// Against two plain lists: what is answered of messages and changes is their end, and nothing is
+        /// answered that does not reach back far enough.
+        #[test]
+        fn both_lists_keep_their_ends(kinds in prop::collection::vec(any::<bool>(), 0..60), most in 1usize..20) {
+            let mut timeline = Timeline::new(Cursor::default(), vec![], vec![], most, usize::MAX);
+            let (mut messages, mut changes) = (Vec::new(), Vec::new());
+            for is_message in kinds {
+                if is_message {
+                    messages.push(messages.len() as u64 + 1);
+                    timeline.push_message(Arc::new(message(messages.len() as u64)));
+                } else {
+                    changes.push(changes.len() as u64 + 1);
+                    let cursor = Cursor::new(messages.len() as u64, changes.len() as u64);
+                    let user = message(1).from;
+                    let kind = ChangeKind::Joined(Membership { user, role: Role::Member });
+                    let at = Timestamp::UNIX_EPOCH;
+                    timeline.push_change(Arc::new(Change { cursor, kind, at }));
+                }
+                let end = Cursor::new(messages.len() as u64, changes.len() as u64);
+                prop_assert_eq!(timeline.end(), end);
+                for after in 0..=end.change {
+                    let found = timeline.changes(after);
+                    let expected = &changes[after as usize..];
+                    prop_assert_eq!(found.is_some(), expected.len() <= most);
+                    let numbers = found.into_iter().flatten().map(|change| change.cursor.change);
+                    prop_assert!(numbers.eq(expected.iter().copied().filter(|_| expected.len() <= most)));
+                }
+                for after in 0..=end.seq {
+                    let found = timeline.messages(Span { after, until: end.seq });
+                    let expected = &messages[after as usize..];
+                    prop_assert_eq!(found.is_some(), expected.len() <= most);
+                    prop_assert!(found.is_none_or(|found| seqs(&found) == expected));
+                }
             }
         }
     }

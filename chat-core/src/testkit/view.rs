@@ -35,6 +35,7 @@ pub struct View {
 }
 
 /// Two things that should be the same.
+#[allow(clippy::needless_pass_by_value, reason = "so that what is compared is plain to read")]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, actual: T, expected: T) -> Result<(), Broken> {
     if actual == expected {
         return Ok(());
