@@ -289,7 +289,7 @@ impl World {
             Frame::Reply(tag, result) => {
                 let asked = self.clients[client].asked.remove(&tag);
                 let asked = asked.ok_or_else(|| format!("a second reply to {tag}"))?;
-                self.answered(client, asked, result)
+                self.answered(client, asked, &result)
             }
         }
     }
@@ -343,9 +343,9 @@ impl World {
         &mut self,
         client: usize,
         asked: Asked,
-        result: Result<Arc<Reply>, Error>,
+        result: &Result<Arc<Reply>, Error>,
     ) -> Result<(), Broken> {
-        match (asked, result.as_deref()) {
+        match (asked, result.as_ref().map(|reply| &**reply)) {
             (Asked::Room, Ok(Reply::Room(view))) => self.rooms.push(view.info.id),
             (Asked::Join(room, after), Ok(Reply::Joined(joined))) => {
                 return self.entered(client, room, after, joined);
@@ -409,7 +409,11 @@ impl World {
 
     async fn step(&mut self, step: Step) -> Result<(), Broken> {
         let rooms = self.rooms.clone();
-        let pick = |index: Index| (!rooms.is_empty()).then(|| *index.get(&rooms));
+        // The chosen room, if there is any yet.
+        let pick = |index: Index| {
+            let room = (!rooms.is_empty()).then(|| *index.get(&rooms));
+            room.into_iter()
+        };
         match step {
             Step::Open { client, kind, with } => {
                 let title = format!("room {}", self.rooms.len());
@@ -422,7 +426,7 @@ impl World {
                 self.submit(client, Asked::Room, Command::Open(new.expect("a good title")));
             }
             Step::Join { client, room, afresh } => {
-                pick(room).into_iter().for_each(|room| self.join(client, room, afresh));
+                pick(room).for_each(|room| self.join(client, room, afresh));
             }
             Step::Leave { client, room } => {
                 for room in pick(room) {
@@ -430,7 +434,7 @@ impl World {
                 }
             }
             Step::Send { client, room, keyed } => {
-                pick(room).into_iter().for_each(|room| self.send(client, room, keyed));
+                pick(room).for_each(|room| self.send(client, room, keyed));
             }
             Step::Burst { client, room, count } => {
                 for room in pick(room) {
