@@ -1,0 +1,33 @@
+//! The examples that print something and end.
+
+mod support;
+
+use support::run;
+
+#[tokio::test]
+async fn two_friends_hear_each_other() {
+    let lines = run(env!("CARGO_BIN_EXE_two_friends"), &[]).await;
+    for who in ["Ann", "Bob"] {
+        let heard: Vec<_> = lines.iter().filter(|line| line.starts_with(who)).collect();
+        let hello = format!("{who} hears #1: Ann: Hello, Bob!");
+        let answer = format!("{who} hears #2: Bob: 안녕 Ann 👋.");
+        assert_eq!(heard, [&hello, &answer]);
+    }
+}
+
+#[tokio::test]
+async fn the_bot_answers_once() {
+    let lines = run(env!("CARGO_BIN_EXE_echo_bot"), &[]).await;
+    let talk = (1..=20).map(|number| format!("#{number} Ann: small talk {number}"));
+    let said: Vec<_> = lines.iter().filter(|line| line.starts_with('#')).cloned().collect();
+    let asked = [
+        "#21 Ann: !echo Are you there?",
+        "#22 Echo: Are you there?",
+        "#23 Ann: !echo And now?",
+        "#24 Echo: And now?",
+    ];
+    assert_eq!(said, talk.chain(asked.map(str::to_owned)).collect::<Vec<_>>());
+    // It was behind, and it did come to its end.
+    assert!(lines.iter().any(|line| line == "(the bot is behind, and catches up)"), "{lines:?}");
+    assert!(lines.iter().any(|line| line == "(the bot ends at 22.2)"), "{lines:?}");
+}
