@@ -31,3 +31,20 @@ async fn the_bot_answers_once() {
     assert!(lines.iter().any(|line| line == "(the bot is behind, and catches up)"), "{lines:?}");
     assert!(lines.iter().any(|line| line == "(the bot ends at 22.2)"), "{lines:?}");
 }
+
+#[tokio::test]
+async fn the_companys_rules_hold() {
+    let lines = run(env!("CARGO_BIN_EXE_own_users"), &[]).await;
+    let expected = [
+        "Ivy opens a room: forbidden (only managers open rooms)",
+        "A stranger opens a room: forbidden (you do not work here)",
+        "Ivy talks to Carl: done",
+        "Carl joins Sales: forbidden (this room is another department's)",
+        "Ivy joins Sales: done",
+        "Ivy writes: forbidden (interns only read here)",
+        "Ivy writes, now that interns may: done",
+        "Ivy writes, suspended: forbidden (you are suspended; talk to your manager)",
+        "Mia writes: done",
+    ];
+    assert_eq!(lines, expected);
+}
