@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::fs::OpenOptions;
+use std::io::Write;
+
 use support::run;
 
 #[tokio::test]
@@ -47,4 +50,24 @@ async fn the_companys_rules_hold() {
         "Mia writes: done",
     ];
     assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn the_log_survives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a plain path");
+    for before in 0..3 {
+        let lines = run(env!("CARGO_BIN_EXE_own_store"), &[path]).await;
+        let expected = [
+            &format!("{path} has {before} rooms; run it again to see one more"),
+            "sent again with its key, the first message is #1 still",
+            "#1 Ann: Dear diary,",
+            "#2 Ann: it keeps 한글 and 👩‍🚀.",
+            "#3 Ann: Good night.",
+        ];
+        assert_eq!(lines, expected);
+        // Somebody dies while writing a line.
+        let log = OpenOptions::new().append(true).open(folder.path().join("chat.log"));
+        log.expect("the log").write_all(b"{\"Delete\":").expect("half a line");
+    }
 }
