@@ -103,3 +103,45 @@ async fn chat_inside_an_actix_app() {
     bob.is_closed(json!({ "event": "closing" })).await;
     assert!(example.end().await.is_empty());
 }
+
+#[tokio::test]
+async fn chat_behind_axum() {
+    let (example, address) = serve(env!("CARGO_BIN_EXE_embedded_axum")).await;
+    let nobody = connect_async(format!("ws://{address}/chat/%0A")).await;
+    let Err(tungstenite::Error::Http(refused)) = nobody else { panic!("{nobody:?}") };
+    assert_eq!(refused.status(), 400);
+
+    let mut ann = Client::connect(format!("ws://{address}/chat/Ann")).await;
+    ann.hears(json!({ "from": "Ann", "is": "online" })).await;
+    let mut bob = Client::connect(format!("ws://{address}/chat/Bob")).await;
+    ann.hears(json!({ "from": "Bob", "is": "online" })).await;
+
+    bob.send(json!({ "typing": true })).await;
+    ann.hears(json!({ "from": "Bob", "typing": true })).await;
+    ann.send(json!({ "say": "Hello, Bob!" })).await;
+    let hello = json!({ "seq": 1, "from": "Ann", "text": "Hello, Bob!" });
+    bob.hears(hello.clone()).await;
+    bob.send(json!({ "say": "안녕 Ann 👋" })).await;
+    ann.hears(json!({ "seq": 2, "from": "Bob", "text": "안녕 Ann 👋" })).await;
+    for (wrong, code) in [
+        (json!({ "say": " " }), "empty"),
+        (json!({ "say": "x".repeat(4_001) }), "too_long"),
+        (json!({ "dance": 1 }), "bad_request"),
+    ] {
+        ann.send(wrong).await;
+        ann.hears(json!({ "code": code })).await;
+    }
+
+    // Whoever comes later gets what was said.
+    let mut cyd = Client::connect(format!("ws://{address}/chat/Cyd")).await;
+    assert_eq!(cyd.next().await, Some(hello));
+
+    // A socket that is gone is a session that is gone.
+    drop(bob);
+    ann.hears(json!({ "from": "Bob", "is": "offline" })).await;
+
+    example.interrupt().await;
+    ann.is_closed(json!({ "closing": true })).await;
+    cyd.is_closed(json!({ "closing": true })).await;
+    assert!(example.end().await.is_empty());
+}
