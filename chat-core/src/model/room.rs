@@ -130,6 +130,30 @@ impl NewRoom {
         self
     }
 
+    /// What it is to be called. A direct room has no title.
+    #[must_use]
+    pub fn title(&self) -> Option<&Title> {
+        self.title.as_ref()
+    }
+
+    /// Who is to find and enter it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it is to be gone when its last member is.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        self.ephemeral
+    }
+
+    /// The other one of a direct room.
+    #[must_use]
+    pub fn with(&self) -> Option<&User> {
+        self.with.as_ref()
+    }
+
     /// Its first members: whoever opens it as the owner, or the two of a direct room.
     ///
     /// # Errors
