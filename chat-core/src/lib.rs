@@ -31,6 +31,8 @@
 
 #![deny(missing_docs)]
 
+mod capacity;
+
 mod clock;
 pub use clock::{Clock, SystemClock, Timestamp};
 
