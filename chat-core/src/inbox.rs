@@ -6,19 +6,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::WeakRecipient;
 use actix::prelude::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
 };
 use actix_rt::ArbiterHandle;
-use indexmap::IndexSet;
 
+use crate::capacity::{shrink_map, shrink_vec};
 use crate::clock::Clock;
 use crate::command::Reply;
 use crate::deliver::{AdmitAs, Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
-use crate::outbox::{Outbox, Pushed, Stuck, Weight};
+use crate::outbox::{Outbox, Pushed, Pusher, Stuck, Weight};
 
 /// How events and replies look to a reader.
 pub trait Wire: Clone + Send + Unpin + 'static {
@@ -77,9 +78,7 @@ impl<W: Wire> InboxFanout<W> {
         let address = FanoutActor::start_in_arbiter(arbiter, |_| FanoutActor {
             wire,
             clock,
-            connections: Vec::new(),
-            free: Vec::new(),
-            slots: HashMap::new(),
+            connections: HashMap::new(),
             rooms: HashMap::new(),
         });
         Self { fanout: Fanout::new(address.clone().recipient(), most), address }
@@ -90,7 +89,7 @@ impl<W: Wire> InboxFanout<W> {
         &self,
         connection: ConnectionId,
         outbox: Outbox<W::Frame>,
-        session: Recipient<End>,
+        session: WeakRecipient<End>,
     ) {
         self.address.do_send(Attach { connection, outbox, session });
     }
@@ -99,22 +98,32 @@ impl<W: Wire> InboxFanout<W> {
 struct FanoutActor<W: Wire> {
     wire: W,
     clock: Arc<dyn Clock>,
-    connections: Vec<Option<Connection<W::Frame>>>,
-    /// Indices of `connections` that are free.
-    free: Vec<usize>,
-    slots: HashMap<ConnectionId, usize>,
-    /// Who hears which room, as indices of `connections`.
-    rooms: HashMap<RoomId, IndexSet<usize>>,
+    connections: HashMap<ConnectionId, Connection<W::Frame>>,
+    /// Who hears which room.
+    rooms: HashMap<RoomId, Vec<Listener<W::Frame>>>,
+}
+
+/// A connection as a room sees it: all that an event needs on its way into the outbox.
+struct Listener<F> {
+    connection: ConnectionId,
+    pusher: Pusher<F>,
+}
+
+/// A room that a connection hears, and where it stands among the room's listeners.
+struct Heard {
+    room: RoomId,
+    index: usize,
 }
 
 struct Connection<F> {
-    id: ConnectionId,
     outbox: Outbox<F>,
-    rooms: Vec<RoomId>,
-    session: Recipient<End>,
+    /// In the order of ids.
+    rooms: Vec<Heard>,
+    /// Weak: a session ends when its owner lets go, and tells this fan-out then.
+    session: WeakRecipient<End>,
     /// It has fallen behind, and is looked at until it has caught up.
     watched: bool,
-    /// Its session has been told to end; nothing more is queued.
+    /// Its session has been told to end.
     ending: bool,
 }
 
@@ -123,7 +132,7 @@ struct Connection<F> {
 struct Attach<F> {
     connection: ConnectionId,
     outbox: Outbox<F>,
-    session: Recipient<End>,
+    session: WeakRecipient<End>,
 }
 
 impl<W: Wire> Actor for FanoutActor<W> {
@@ -135,16 +144,7 @@ impl<W: Wire> Handler<Attach<W::Frame>> for FanoutActor<W> {
 
     fn handle(&mut self, attach: Attach<W::Frame>, _: &mut Self::Context) {
         let Attach { connection, outbox, session } = attach;
-        let (id, rooms) = (connection, Vec::new());
-        let entry = Connection { id, outbox, rooms, session, watched: false, ending: false };
-        let entry = Some(entry);
-        let slot = self.free.pop().unwrap_or(self.connections.len());
-        if slot == self.connections.len() {
-            self.connections.push(entry);
-        } else {
-            self.connections[slot] = entry;
-        }
-        self.slots.insert(connection, slot);
+        self.attach(connection, outbox, session);
     }
 }
 
@@ -159,6 +159,17 @@ impl<W: Wire> Handler<Deliver> for FanoutActor<W> {
 }
 
 impl<W: Wire> FanoutActor<W> {
+    fn attach(
+        &mut self,
+        connection: ConnectionId,
+        outbox: Outbox<W::Frame>,
+        session: WeakRecipient<End>,
+    ) {
+        let rooms = Vec::new();
+        let entry = Connection { outbox, rooms, session, watched: false, ending: false };
+        self.connections.insert(connection, entry);
+    }
+
     fn handle_parcel(&mut self, parcel: Parcel, now: Duration, ctx: &mut Context<Self>) {
         match parcel {
             Parcel::Room { room, event } => self.tell_room(room, &event, now, ctx),
@@ -192,39 +203,49 @@ impl<W: Wire> FanoutActor<W> {
         let size = self.wire.size(&frame);
         let weight = event.topic().map_or(Weight::Durable, Weight::Transient);
         let mut behind = Vec::new();
-        for &slot in listeners {
-            let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
-            if connection.push(frame.clone(), size, weight, now) == Pushed::Behind {
-                behind.push(slot);
+        for Listener { connection, pusher } in listeners {
+            match pusher.push(frame.clone(), size, weight, now) {
+                Pushed::Done => {}
+                Pushed::Behind => behind.push(*connection),
+                lost @ (Pushed::NotReading | Pushed::Abandoned) => {
+                    if let Some(connection) = self.connections.get_mut(connection) {
+                        connection.lose(lost);
+                    }
+                }
             }
         }
         if let Some(after) = event.cursor_before().filter(|_| !behind.is_empty()) {
             self.tell_behind(room, &behind, Event::Behind { room, after }, now);
-            for slot in behind {
-                self.watch(slot, ctx);
+            for connection in behind {
+                self.watch(connection, ctx);
             }
         }
     }
 
     /// Tells these connections that they are behind. They hear no more of the room until they enter it
     /// again, which they do with the cursor that they are told here.
-    fn tell_behind(&mut self, room: RoomId, slots: &[usize], event: Event, now: Duration) {
+    fn tell_behind(
+        &mut self,
+        room: RoomId,
+        connections: &[ConnectionId],
+        event: Event,
+        now: Duration,
+    ) {
         let frame = self.wire.event(&Arc::new(event));
         let size = self.wire.size(&frame);
-        for &slot in slots {
-            if let Some(Some(connection)) = self.connections.get_mut(slot) {
+        for &id in connections {
+            if let Some(connection) = self.connections.get_mut(&id) {
                 connection.push(frame.clone(), size, Weight::Urgent, now);
-                connection.rooms.retain(|other| *other != room);
             }
-            self.unlist(room, slot);
+            self.exit(id, room);
         }
     }
 
     /// Looks from time to time whether a reader that has fallen behind takes anything, because nothing more
     /// is queued for it that would show it.
-    fn watch(&mut self, slot: usize, ctx: &mut Context<Self>) {
+    fn watch(&mut self, id: ConnectionId, ctx: &mut Context<Self>) {
         let now = self.clock.elapsed();
-        let Some(Some(connection)) = self.connections.get_mut(slot) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.watched {
             return;
         }
@@ -233,7 +254,6 @@ impl<W: Wire> FanoutActor<W> {
             Ok(None) => {}
             Ok(Some(again)) => {
                 connection.watched = true;
-                let id = connection.id;
                 let again = self.clock.sleep(again).into_actor(self);
                 ctx.spawn(again.map(move |(), fanout, ctx| fanout.watch_again(id, ctx)));
             }
@@ -241,17 +261,15 @@ impl<W: Wire> FanoutActor<W> {
     }
 
     fn watch_again(&mut self, id: ConnectionId, ctx: &mut Context<Self>) {
-        if let Some(connection) = self.connection(id) {
+        if let Some(connection) = self.connections.get_mut(&id) {
             connection.watched = false;
-        }
-        if let Some(&slot) = self.slots.get(&id) {
-            self.watch(slot, ctx);
+            self.watch(id, ctx);
         }
     }
 
     fn push_one(&mut self, connection: ConnectionId, frame: W::Frame, now: Duration) {
         let size = self.wire.size(&frame);
-        if let Some(connection) = self.connection(connection) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
             connection.push(frame, size, Weight::Urgent, now);
         }
     }
@@ -305,69 +323,192 @@ impl<W: Wire> FanoutActor<W> {
 
     fn push_if_room(&mut self, id: ConnectionId, frame: W::Frame, now: Duration) -> bool {
         let size = self.wire.size(&frame);
-        let Some(connection) = self.connection(id) else { return false };
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
         connection.push(frame, size, Weight::Answer, now) == Pushed::Done
     }
 
     fn enter(&mut self, id: ConnectionId, room: RoomId) {
-        let Some(&slot) = self.slots.get(&id) else { return };
-        if self.rooms.entry(room).or_default().insert(slot)
-            && let Some(connection) = self.connection(id)
-        {
-            connection.rooms.push(room);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Err(place) = connection.place(room) else { return };
+        let listeners = self.rooms.entry(room).or_default();
+        // Most hear one room only.
+        if connection.rooms.is_empty() {
+            connection.rooms.reserve_exact(1);
         }
+        connection.rooms.insert(place, Heard { room, index: listeners.len() });
+        listeners.push(Listener { connection: id, pusher: connection.outbox.pusher() });
     }
 
     fn exit(&mut self, id: ConnectionId, room: RoomId) {
-        let Some(&slot) = self.slots.get(&id) else { return };
-        if let Some(connection) = self.connection(id) {
-            connection.rooms.retain(|other| *other != room);
-        }
-        self.unlist(room, slot);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Ok(place) = connection.place(room) else { return };
+        let Heard { index, .. } = connection.rooms.remove(place);
+        shrink_vec(&mut connection.rooms);
+        self.unlist(room, index);
     }
 
     fn end(&mut self, id: ConnectionId, reason: CloseReason) {
-        let Some(slot) = self.slots.remove(&id) else { return };
-        let Some(connection) = self.connections[slot].take() else { return };
-        self.free.push(slot);
-        for room in connection.rooms {
-            self.unlist(room, slot);
+        let Some(connection) = self.connections.remove(&id) else { return };
+        shrink_map(&mut self.connections);
+        for Heard { room, index } in connection.rooms {
+            self.unlist(room, index);
         }
         connection.outbox.close(reason);
     }
 
-    fn unlist(&mut self, room: RoomId, slot: usize) {
-        if let Some(listeners) = self.rooms.get_mut(&room) {
-            listeners.swap_remove(&slot);
-            if listeners.is_empty() {
-                self.rooms.remove(&room);
-            }
+    /// Takes a listener off a room. The last one takes its place.
+    fn unlist(&mut self, room: RoomId, index: usize) {
+        let Some(listeners) = self.rooms.get_mut(&room) else { return };
+        listeners.swap_remove(index);
+        if let Some(moved) = listeners.get(index)
+            && let Some(connection) = self.connections.get_mut(&moved.connection)
+            && let Ok(place) = connection.place(room)
+        {
+            connection.rooms[place].index = index;
         }
-    }
-
-    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<W::Frame>> {
-        let slot = *self.slots.get(&id)?;
-        self.connections.get_mut(slot)?.as_mut()
+        shrink_vec(listeners);
+        if listeners.is_empty() {
+            self.rooms.remove(&room);
+            shrink_map(&mut self.rooms);
+        }
     }
 }
 
 impl<F> Connection<F> {
     fn push(&mut self, frame: F, size: usize, weight: Weight, now: Duration) -> Pushed {
-        if self.ending {
-            return Pushed::Abandoned;
-        }
         let pushed = self.outbox.push(frame, size, weight, now);
+        self.lose(pushed);
+        pushed
+    }
+
+    /// Ends the session of a reader that turns out to be lost.
+    fn lose(&mut self, pushed: Pushed) {
         match pushed {
             Pushed::NotReading => self.end(CloseReason::NotReading),
             Pushed::Abandoned => self.end(CloseReason::Left),
             Pushed::Done | Pushed::Behind => {}
         }
-        pushed
     }
 
-    /// Tells the session to end. It tells this fan-out when it has.
+    /// Tells the session to end, once. It tells this fan-out when it has.
     fn end(&mut self, reason: CloseReason) {
-        self.ending = true;
-        self.session.do_send(End { reason, retry_after: None });
+        if !std::mem::replace(&mut self.ending, true)
+            && let Some(session) = self.session.upgrade()
+        {
+            session.do_send(End { reason, retry_after: None });
+        }
+    }
+
+    /// Where a room is among those that the connection hears, or where it belongs.
+    fn place(&self, room: RoomId) -> std::result::Result<usize, usize> {
+        self.rooms.binary_search_by_key(&room, |heard| heard.room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::lag::Patience;
+    use crate::outbox::{Inbox, outbox};
+
+    struct Sink;
+
+    impl Actor for Sink {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<End> for Sink {
+        type Result = ();
+
+        fn handle(&mut self, _: End, _: &mut Self::Context) {}
+    }
+
+    const PATIENCE: Patience = Patience { bytes: 1_000, close_after: None };
+
+    /// A fan-out that is not running, with its connections' inboxes.
+    struct Scene {
+        fanout: FanoutActor<InProcess>,
+        inboxes: HashMap<ConnectionId, Inbox<Arc<Event>>>,
+        session: WeakRecipient<End>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let fanout = FanoutActor {
+                wire: InProcess,
+                clock: Arc::<SystemClock>::default(),
+                connections: HashMap::new(),
+                rooms: HashMap::new(),
+            };
+            let session = Sink.start().downgrade().recipient();
+            Self { fanout, inboxes: HashMap::new(), session }
+        }
+
+        fn connect(&mut self) -> ConnectionId {
+            let (id, (outbox, inbox)) = (ConnectionId::new(), outbox(PATIENCE, Duration::ZERO));
+            self.fanout.attach(id, outbox, self.session.clone());
+            self.inboxes.insert(id, inbox);
+            id
+        }
+
+        /// Who hears the room.
+        fn hear(&mut self, room: RoomId) -> Vec<ConnectionId> {
+            let event = Arc::new(Event::Closed { room });
+            self.fanout.tell_room(room, &event, Duration::ZERO, &mut Context::new());
+            let heard = |inbox: &mut Inbox<_>| inbox.next().now_or_never().flatten().is_some();
+            let heard =
+                self.inboxes.iter_mut().filter_map(|(id, inbox)| heard(inbox).then_some(*id));
+            let mut heard: Vec<_> = heard.collect();
+            heard.sort();
+            heard
+        }
+    }
+
+    #[test]
+    fn a_room_is_heard_by_those_who_have_entered_it_and_not_left() {
+        actix_rt::System::new().block_on(async {
+            let mut scene = Scene::new();
+            let rooms: Vec<_> = (0..3).map(|_| RoomId::new()).collect();
+            let ids: Vec<_> = (0..6).map(|_| scene.connect()).collect();
+            for &id in &ids {
+                for &room in rooms.iter().rev() {
+                    scene.fanout.enter(id, room);
+                    scene.fanout.enter(id, room);
+                }
+            }
+            scene.fanout.exit(ids[0], rooms[1]);
+            scene.fanout.exit(ids[0], rooms[1]);
+            scene.fanout.exit(ids[5], rooms[1]);
+            scene.fanout.exit(ids[3], rooms[1]);
+            scene.fanout.end(ids[2], CloseReason::Left);
+            scene.fanout.enter(ids[3], rooms[1]);
+            assert_eq!(scene.hear(rooms[0]), [ids[0], ids[1], ids[3], ids[4], ids[5]]);
+            assert_eq!(scene.hear(rooms[1]), [ids[1], ids[3], ids[4]]);
+            assert_eq!(scene.hear(rooms[2]), [ids[0], ids[1], ids[3], ids[4], ids[5]]);
+        });
+    }
+
+    #[test]
+    fn connections_that_have_gone_leave_no_memory_behind() {
+        actix_rt::System::new().block_on(async {
+            let mut scene = Scene::new();
+            let lobby = RoomId::new();
+            let ids: Vec<_> = (0..1_000).map(|_| scene.connect()).collect();
+            for &id in &ids {
+                scene.fanout.enter(id, lobby);
+                scene.fanout.enter(id, RoomId::new());
+            }
+            for &id in &ids[1..] {
+                scene.fanout.end(id, CloseReason::Left);
+            }
+            let FanoutActor { connections, rooms, .. } = &scene.fanout;
+            assert_eq!((connections.len(), rooms.len(), rooms[&lobby].len()), (1, 2, 1));
+            assert!(connections.capacity() < 100);
+            assert!(rooms.capacity() < 100);
+            assert!(rooms[&lobby].capacity() < 100);
+        });
     }
 }

@@ -27,20 +27,29 @@ pub enum Advice {
     Close,
 }
 
-/// How one reader is doing.
+/// How one reader is doing. Every connection has one, so it is kept small: times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lag {
-    patience: Patience,
+    bytes: usize,
+    close_after: u64,
     /// When the reader was last known to take something, or to have nothing waiting.
-    progress: Duration,
+    progress: u64,
     taken: bool,
+}
+
+/// Half a thousand years: nobody waits longer.
+const FOR_EVER: u64 = u64::MAX;
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(FOR_EVER)
 }
 
 impl Lag {
     /// A reader that is fine at `now`.
     #[must_use]
     pub fn new(patience: Patience, now: Duration) -> Self {
-        Self { patience, progress: now, taken: false }
+        let close_after = patience.close_after.map_or(FOR_EVER, nanos);
+        Self { bytes: patience.bytes, close_after, progress: nanos(now), taken: false }
     }
 
     /// The reader took something.
@@ -50,17 +59,20 @@ impl Lag {
 
     /// Whether the reader, for which `waiting` bytes wait, has taken nothing for too long at `now`.
     pub fn is_stuck(&mut self, waiting: usize, now: Duration) -> bool {
+        if self.close_after == FOR_EVER {
+            return false;
+        }
+        let now = nanos(now);
         if std::mem::take(&mut self.taken) || waiting == 0 {
             self.progress = now;
         }
-        let idle = now.saturating_sub(self.progress);
-        self.patience.close_after.is_some_and(|most| idle >= most)
+        now.saturating_sub(self.progress) >= self.close_after
     }
 
     /// How long the reader may take nothing.
     #[must_use]
     pub fn close_after(&self) -> Option<Duration> {
-        self.patience.close_after
+        (self.close_after < FOR_EVER).then(|| Duration::from_nanos(self.close_after))
     }
 
     /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is what
@@ -70,10 +82,10 @@ impl Lag {
             return Advice::Close;
         }
         match (waiting, durable) {
-            (waiting, true) if waiting < self.patience.bytes => Advice::Queue,
+            (waiting, true) if waiting < self.bytes => Advice::Queue,
             (_, true) => Advice::Behind,
-            (waiting, false) if waiting < self.patience.bytes / 4 => Advice::Queue,
-            (waiting, false) if waiting < self.patience.bytes => Advice::Coalesce,
+            (waiting, false) if waiting < self.bytes / 4 => Advice::Queue,
+            (waiting, false) if waiting < self.bytes => Advice::Coalesce,
             (_, false) => Advice::Skip,
         }
     }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod capacity;
+
 mod clock;
 pub use clock::{Clock, SystemClock, Timestamp};
 

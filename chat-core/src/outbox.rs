@@ -12,8 +12,13 @@ use futures_util::Stream;
 use crate::event::{CloseReason, Topic};
 use crate::lag::{Advice, Lag, Patience};
 
-/// The pushing end.
+/// The pushing end. The queue ends when it is dropped.
 pub(crate) struct Outbox<F> {
+    pusher: Pusher<F>,
+}
+
+/// Pushes into an outbox, and does not keep it open. Cheap to clone.
+pub(crate) struct Pusher<F> {
     shared: Arc<Mutex<Queue<F>>>,
 }
 
@@ -22,18 +27,29 @@ pub struct Inbox<F> {
     shared: Arc<Mutex<Queue<F>>>,
 }
 
+/// Every connection has one, and most are empty at most times: what is rarely needed is boxed.
 struct Queue<F> {
     frames: VecDeque<(F, usize)>,
     bytes: usize,
-    /// How many frames have been taken so far: frame number n is at index n - taken.
-    taken: u64,
-    /// Which queued frame is about which transient thing. Filled only while the reader lags.
-    topics: HashMap<Topic, u64>,
     lag: Lag,
     waker: Option<Waker>,
+    /// Only while the reader lags.
+    hints: Option<Box<Hints>>,
     closed: Option<CloseReason>,
+    /// Nobody reads any more, or nobody waits for the reader any more: nothing more is queued.
     abandoned: bool,
 }
+
+/// Which queued frame is about which transient thing.
+#[derive(Default)]
+struct Hints {
+    /// How many frames have been taken meanwhile: frame number n is at index n - taken.
+    taken: u64,
+    topics: HashMap<Topic, u64>,
+}
+
+/// A queue that has become empty keeps room for this many frames.
+const KEPT_FRAMES: usize = 32;
 
 /// What a frame is to its reader.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +71,9 @@ pub(crate) enum Pushed {
     Done,
     /// It does not wait: the reader is behind and has to be told.
     Behind,
-    /// The reader has taken nothing for too long: its connection is to be ended.
+    /// The reader has taken nothing for too long: its connection is to be ended. Said once.
     NotReading,
-    /// There is no reader any more.
+    /// There is no reader any more, or none that is waited for.
     Abandoned,
 }
 
@@ -70,14 +86,13 @@ pub(crate) fn outbox<F>(patience: Patience, now: Duration) -> (Outbox<F>, Inbox<
     let shared = Arc::new(Mutex::new(Queue {
         frames: VecDeque::new(),
         bytes: 0,
-        taken: 0,
-        topics: HashMap::new(),
         lag: Lag::new(patience, now),
         waker: None,
+        hints: None,
         closed: None,
         abandoned: false,
     }));
-    (Outbox { shared: Arc::clone(&shared) }, Inbox { shared })
+    (Outbox { pusher: Pusher { shared: Arc::clone(&shared) } }, Inbox { shared })
 }
 
 /// A panic under the lock can only come from a frame's destructor; the queue itself is whole.
@@ -85,7 +100,13 @@ fn lock<F>(shared: &Mutex<Queue<F>>) -> MutexGuard<'_, Queue<F>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<F> Outbox<F> {
+impl<F> Clone for Pusher<F> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<F> Pusher<F> {
     /// Queues a frame of `size` bytes, as far as the reader's lag allows.
     pub(crate) fn push(&self, frame: F, size: usize, weight: Weight, now: Duration) -> Pushed {
         let mut queue = lock(&self.shared);
@@ -95,12 +116,15 @@ impl<F> Outbox<F> {
         let waiting = queue.bytes;
         let durable = !matches!(weight, Weight::Transient(_));
         match (queue.lag.advise(waiting, durable, now), weight) {
-            (Advice::Close, _) => return Pushed::NotReading,
+            (Advice::Close, _) => {
+                queue.abandoned = true;
+                return Pushed::NotReading;
+            }
             (Advice::Behind, Weight::Durable | Weight::Answer) => return Pushed::Behind,
             (Advice::Skip, _) => return Pushed::Done,
             (Advice::Coalesce, Weight::Transient(topic)) => queue.coalesce(topic, frame, size),
             (_, Weight::Answer) => {
-                queue.topics.clear();
+                queue.hints = None;
                 queue.append(frame, size);
             }
             _ => queue.append(frame, size),
@@ -112,14 +136,27 @@ impl<F> Outbox<F> {
         }
         Pushed::Done
     }
+}
+
+impl<F> Outbox<F> {
+    /// Another way into the queue.
+    pub(crate) fn pusher(&self) -> Pusher<F> {
+        self.pusher.clone()
+    }
+
+    /// As [`Pusher::push`].
+    pub(crate) fn push(&self, frame: F, size: usize, weight: Weight, now: Duration) -> Pushed {
+        self.pusher.push(frame, size, weight, now)
+    }
 
     /// When to look again whether a reader that has fallen behind takes anything, as time from now:
     /// `None` if it has caught up, or may take as long as it likes. An error if it has taken nothing for
     /// too long.
     pub(crate) fn look(&self, now: Duration) -> Result<Option<Duration>, Stuck> {
-        let mut queue = lock(&self.shared);
+        let mut queue = lock(&self.pusher.shared);
         let waiting = queue.bytes;
         if queue.lag.is_stuck(waiting, now) {
+            queue.abandoned = true;
             return Err(Stuck);
         }
         Ok(queue.lag.close_after().filter(|_| waiting > 0))
@@ -127,7 +164,7 @@ impl<F> Outbox<F> {
 
     /// Ends the queue: the reader still gets what waits, then the end.
     pub(crate) fn close(&self, reason: CloseReason) {
-        let mut queue = lock(&self.shared);
+        let mut queue = lock(&self.pusher.shared);
         queue.closed.get_or_insert(reason);
         let waker = queue.waker.take();
         drop(queue);
@@ -146,18 +183,23 @@ impl<F> Drop for Outbox<F> {
 
 impl<F> Queue<F> {
     fn append(&mut self, frame: F, size: usize) {
+        if self.frames.capacity() == 0 {
+            // For most readers no more than one waits at a time.
+            self.frames.reserve_exact(1);
+        }
         self.frames.push_back((frame, size));
         self.bytes += size;
     }
 
     fn coalesce(&mut self, topic: Topic, frame: F, size: usize) {
-        let number = self.topics.get(&topic).and_then(|number| number.checked_sub(self.taken));
+        let hints = self.hints.get_or_insert_default();
+        let number = hints.topics.get(&topic).and_then(|number| number.checked_sub(hints.taken));
         let place = number.and_then(|index| self.frames.get_mut(usize::try_from(index).ok()?));
         if let Some(older) = place {
             self.bytes = self.bytes - older.1 + size;
             *older = (frame, size);
         } else {
-            self.topics.insert(topic, self.taken + self.frames.len() as u64);
+            hints.topics.insert(topic, hints.taken + self.frames.len() as u64);
             self.append(frame, size);
         }
     }
@@ -165,10 +207,15 @@ impl<F> Queue<F> {
     fn take(&mut self) -> Option<F> {
         let (frame, size) = self.frames.pop_front()?;
         self.bytes -= size;
-        self.taken += 1;
         self.lag.took();
+        if let Some(hints) = &mut self.hints {
+            hints.taken += 1;
+        }
         if self.frames.is_empty() {
-            self.topics.clear();
+            self.hints = None;
+            if self.frames.capacity() > KEPT_FRAMES {
+                self.frames = VecDeque::new();
+            }
         }
         Some(frame)
     }

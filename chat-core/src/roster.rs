@@ -1,9 +1,10 @@
 //! Who belongs to a room and who of them is there: the member cache that answers every question about
 //! members from memory. A plain data structure; what a session is, it leaves to its type parameter.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, btree_map};
 use std::time::Duration;
 
+use crate::capacity::shrink_map;
 use crate::command::{MemberPage, MemberQuery};
 use crate::ids::{ConnectionId, UserId};
 use crate::model::{Counts, MemberView, Membership, Presence, Role, User};
@@ -85,10 +86,11 @@ impl<S> Roster<S> {
     pub(crate) fn add(&mut self, membership: Membership, now: Duration) {
         let id = membership.user.id;
         self.invited.remove(&id);
-        self.members.entry(id).or_insert_with(|| {
-            self.gone.push_back((now, id));
-            Entry { membership, sessions: Vec::new(), away: 0, gone_since: Some(now) }
-        });
+        if let btree_map::Entry::Vacant(vacant) = self.members.entry(id) {
+            let (sessions, gone_since) = (Vec::new(), Some(now));
+            vacant.insert(Entry { membership, sessions, away: 0, gone_since });
+            self.note_gone(id, now);
+        }
     }
 
     /// Removes a member with all its sessions, which it gives back.
@@ -96,7 +98,9 @@ impl<S> Roster<S> {
         let Some(entry) = self.members.remove(&user) else { return Vec::new() };
         self.present.remove(&user);
         let seats = entry.sessions.into_iter();
-        seats.filter_map(|id| Some((id, self.sessions.remove(&id)?.session))).collect()
+        let seats = seats.filter_map(|id| Some((id, self.sessions.remove(&id)?.session))).collect();
+        shrink_map(&mut self.sessions);
+        seats
     }
 
     /// Seats a member's session. Answers how the member is seen now if that has changed. A session that is
@@ -115,6 +119,10 @@ impl<S> Roster<S> {
             return None;
         }
         self.sessions.insert(id, Seat { user, away, session });
+        if entry.sessions.is_empty() {
+            // Most have one device.
+            entry.sessions.reserve_exact(1);
+        }
         entry.sessions.push(id);
         entry.away += usize::from(away);
         entry.gone_since = None;
@@ -125,15 +133,32 @@ impl<S> Roster<S> {
     /// Takes a session from its seat. Answers the session, and how its member is seen now.
     pub(crate) fn depart(&mut self, id: ConnectionId, now: Duration) -> Option<(S, MemberView)> {
         let seat = self.sessions.remove(&id)?;
+        shrink_map(&mut self.sessions);
         let entry = self.members.get_mut(&seat.user)?;
         entry.sessions.retain(|other| *other != id);
         entry.away -= usize::from(seat.away);
         if entry.sessions.is_empty() {
             entry.gone_since = Some(now);
-            self.gone.push_back((now, seat.user));
             self.present.remove(&seat.user);
         }
-        Some((seat.session, entry.view()))
+        let (gone, view) = (entry.sessions.is_empty(), entry.view());
+        if gone {
+            self.note_gone(seat.user, now);
+        }
+        Some((seat.session, view))
+    }
+
+    /// Notes when a member went away. What no longer counts is dropped once it is most of what is noted.
+    fn note_gone(&mut self, user: UserId, now: Duration) {
+        self.gone.push_back((now, user));
+        let absent = self.members.len() - self.present.len();
+        if self.gone.len() > 2 * absent + 16 {
+            let Self { gone, members, .. } = self;
+            gone.retain(|(since, user)| {
+                members.get(user).is_some_and(|entry| entry.gone_since == Some(*since))
+            });
+            gone.shrink_to(2 * absent + 16);
+        }
     }
 
     /// Notes whether somebody is at a session's keyboard. Answers how the member is seen now if that
@@ -229,7 +254,7 @@ impl<S> Roster<S> {
     pub(crate) fn still_gone(&mut self, user: UserId, now: Duration) {
         if let Some(entry) = self.members.get_mut(&user).filter(|e| e.sessions.is_empty()) {
             entry.gone_since = Some(now);
-            self.gone.push_back((now, user));
+            self.note_gone(user, now);
         }
     }
 
@@ -289,6 +314,19 @@ mod tests {
         assert_eq!(roster.sessions(), 1);
         assert_eq!(roster.remove(user).len(), 1);
         assert_eq!((roster.sessions(), roster.counts().members), (0, 0));
+    }
+
+    #[test]
+    fn who_comes_and_goes_again_and_again_leaves_no_memory_behind() {
+        let ann = member("Ann");
+        let mut roster = Roster::new(vec![ann.clone()], vec![], T0);
+        for second in 0..1_000 {
+            let id = ConnectionId::new();
+            roster.enter(ann.user.id, id, (), false);
+            roster.depart(id, Duration::from_secs(second));
+        }
+        assert!(roster.gone.len() < 100);
+        assert_eq!(roster.take_gone(Duration::from_secs(999)), vec![ann]);
     }
 
     #[test]

@@ -96,6 +96,18 @@ impl Shared {
     }
 }
 
+#[cfg(test)]
+impl Shared {
+    /// The parts of an engine that has the current thread alone.
+    pub(crate) fn on_this_thread() -> Arc<Self> {
+        use crate::{AllowAll, MemoryStore, SystemClock};
+        let (store, clock) = (Arc::<MemoryStore>::default(), Arc::<SystemClock>::default());
+        let thread = actix_rt::Arbiter::current();
+        let threads = [thread.clone(), thread];
+        Arc::new(Self::new(store, Arc::new(AllowAll), clock, Limits::default(), &threads))
+    }
+}
+
 /// Logs why the store could not do something, and says what callers are told.
 pub(crate) fn unavailable(what: &'static str) -> impl Fn(StoreError) -> Error {
     move |error| {

@@ -123,7 +123,7 @@ impl RoomActor {
     }
 
     fn retire_when_unheld(&mut self, ctx: &mut Context<Self>) {
-        if self.rooms.retire(self.id, &self.live) {
+        if self.rooms.retire(self.id) {
             ctx.stop();
         } else {
             let again = self.rooms.shared.clock.sleep(AGAIN).into_actor(self);
@@ -338,7 +338,7 @@ impl Handler<Ask> for RoomActor {
         let Ask { asker, reply, queued, .. } = ask;
         self.turn_away(reply, asker.seat.as_ref(), error);
         drop((asker, queued));
-        if !self.deleting && self.rooms.retire(self.id, &self.live) {
+        if !self.deleting && self.rooms.retire(self.id) {
             ctx.stop();
         }
     }

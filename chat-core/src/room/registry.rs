@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::dev::ToEnvelope;
 use actix::prelude::{Actor, Addr, Handler, Message};
 
+use crate::capacity::shrink_map;
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
@@ -18,14 +19,16 @@ use crate::room::{Ask, Asker, Look, RoomActor};
 use crate::shared::{Shared, unavailable};
 use crate::store::Store;
 
-/// A live room, held. Cheap to clone.
+/// A live room, held: whoever holds it keeps the room loaded. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct RoomRef {
+pub(crate) struct RoomRef(Arc<Entry>);
+
+struct Entry {
     address: Addr<RoomActor>,
     live: Arc<Live>,
 }
 
-/// What everybody may read of a live room without asking it. Whoever holds it keeps the room loaded.
+/// What everybody may read of a live room without asking it.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// Commands in the room's mailbox.
@@ -34,12 +37,12 @@ pub(crate) struct Live {
     online: AtomicUsize,
 }
 
-/// A command on its way to a room: counted until it is dropped.
-pub(crate) struct Queued(Arc<Live>);
+/// A command on its way to a room: counted until it is dropped, and holding the room.
+pub(crate) struct Queued(RoomRef);
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.live.queued.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -73,12 +76,12 @@ impl RoomRef {
             refuse(reply, error);
             return false;
         }
-        let queued = Queued(Arc::clone(&self.live));
-        if self.live.queued.fetch_add(1, Ordering::Relaxed) >= shared.limits.room_mailbox {
+        let queued = Queued(self.clone());
+        if self.0.live.queued.fetch_add(1, Ordering::Relaxed) >= shared.limits.room_mailbox {
             refuse(reply, Error::busy());
             return false;
         }
-        self.address.do_send(Ask { asker, command, reply, queued });
+        self.0.address.do_send(Ask { asker, command, reply, queued });
         true
     }
 
@@ -90,7 +93,7 @@ impl RoomRef {
         RoomActor: Handler<M>,
         <RoomActor as Actor>::Context: ToEnvelope<RoomActor, M>,
     {
-        self.address.do_send(message);
+        self.0.address.do_send(message);
     }
 }
 
@@ -120,7 +123,7 @@ impl Rooms {
             let live = Arc::<Live>::default();
             let room = RoomActor::new(Arc::clone(self), id, Arc::clone(&live));
             let address = RoomActor::start_in_arbiter(self.shared.thread(thread), |_| room);
-            RoomRef { address, live }
+            RoomRef(Arc::new(Entry { address, live }))
         });
         room.clone()
     }
@@ -128,7 +131,7 @@ impl Rooms {
     /// Loads a room, and waits until it is.
     pub(crate) async fn load(self: &Arc<Self>, id: RoomId) -> Result<()> {
         let room = self.get(id);
-        room.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
+        room.0.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
     /// Opens a room, or finds the direct room that is there already. An ephemeral one is loaded, so that it
@@ -146,24 +149,45 @@ impl Rooms {
         Ok(id)
     }
 
-    /// Takes a room off the map if nobody but the map and the room itself (`live`) holds it. Everybody
-    /// else gets hold of it under this lock, so nothing can be on its way to it afterwards.
-    pub(crate) fn retire(&self, id: RoomId, live: &Arc<Live>) -> bool {
+    /// Takes a room, which calls this itself, off the map if nobody but the map holds it. Everybody else
+    /// gets hold of it under this lock, so nothing can be on its way to it afterwards.
+    pub(crate) fn retire(&self, id: RoomId) -> bool {
         let mut rooms = self.live();
-        let unheld = Arc::strong_count(live) == 2;
+        let unheld = rooms.get(&id).is_none_or(|RoomRef(entry)| Arc::strong_count(entry) == 1);
         if unheld {
             rooms.remove(&id);
+            shrink_map(&mut rooms);
         }
         unheld
     }
 
     /// A live room's counts.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
-        self.live().get(&id).map(|room| room.live.counts())
+        self.live().get(&id).map(|room| room.0.live.counts())
     }
 
     /// How many rooms are live.
     pub(crate) fn len(&self) -> usize {
         self.live().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_that_have_gone_leave_no_memory_behind() {
+        actix_rt::System::new().block_on(async {
+            let rooms = Arc::new(Rooms::new(Shared::on_this_thread()));
+            for _ in 0..1_000 {
+                rooms.get(RoomId::new());
+            }
+            assert!(rooms.live().capacity() >= 1_000);
+            while rooms.len() > 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(rooms.live().capacity() < 100);
+        });
     }
 }

@@ -79,7 +79,7 @@ impl RoomActor {
         let State::Hosted(hosted) = &mut self.state else { return };
         let now = hosted.now();
         if hosted.is_quiet() && now >= hosted.quiet_since + self.rooms.shared.limits.idle {
-            if self.rooms.retire(self.id, &self.live) {
+            if self.rooms.retire(self.id) {
                 return ctx.stop();
             }
             // Somebody holds the room and may be about to ask.

@@ -2,6 +2,7 @@
 //! the end of its presence everywhere. What its rooms send goes past it, from the room to the fan-out.
 
 mod handle;
+mod held;
 mod messages;
 mod sessions;
 
@@ -25,27 +26,25 @@ use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
 use crate::limits;
 use crate::model::{Cursor, Presence, User};
-use crate::room::{Asker, Depart, RoomRef, Seat, SetAway, Unseated};
+use crate::room::{Asker, Depart, Seat, SetAway, Unseated};
+use crate::session::held::HeldRooms;
 
-/// The actor behind a [`Session`].
+/// The actor behind a [`Session`]. There are many, and most are idle: what is rarely needed is boxed.
 pub(crate) struct SessionActor {
     sessions: Arc<Sessions>,
     user: User,
     line: Line,
+    rooms: HeldRooms,
+    rare: Option<Box<Rare>>,
+}
+
+/// What only some sessions need.
+#[derive(Default)]
+struct Rare {
     away: bool,
-    /// The rooms that this session is seated in or has asked to be. Holding one keeps it loaded.
-    rooms: HashMap<RoomId, Held>,
-    /// How many times this session has asked to enter a room.
-    asked: u64,
     resuming: HashMap<u64, Resuming>,
     batches: u64,
     expiry: Option<SpawnHandle>,
-}
-
-/// A room that a session holds, and its latest request to enter it.
-struct Held {
-    room: RoomRef,
-    asked: u64,
 }
 
 /// A `resume` that waits for its rooms.
@@ -58,17 +57,7 @@ struct Resuming {
 
 impl SessionActor {
     pub(crate) fn new(sessions: Arc<Sessions>, user: User, line: Line) -> Self {
-        Self {
-            sessions,
-            user,
-            line,
-            away: false,
-            rooms: HashMap::new(),
-            asked: 0,
-            resuming: HashMap::new(),
-            batches: 0,
-            expiry: None,
-        }
+        Self { sessions, user, line, rooms: HeldRooms::default(), rare: None }
     }
 
     fn carry_out(&mut self, command: Command, reply: ReplyTo, ctx: &mut Context<Self>) {
@@ -98,20 +87,17 @@ impl SessionActor {
 
     /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
     fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let room = match self.rooms.get(&id) {
-            Some(held) => held.room.clone(),
-            None => self.sessions.rooms.get(id),
-        };
+        let held = self.rooms.get(id).cloned();
+        let room = held.unwrap_or_else(|| self.sessions.rooms.get(id));
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
         let session = ctx.address().downgrade().recipient();
-        self.asked += u64::from(enters);
-        let asked = self.asked;
+        let asked = if enters { self.rooms.ask() } else { self.rooms.asked() };
         let seat = Seat { line: self.line.clone(), session, asked };
-        let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.away };
+        let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.is_away() };
         // Noted before the room answers, so that this session's end is told to every room that may have
         // seated it by then.
         if room.ask(self.sessions.shared(), asker, command, reply) && enters {
-            self.rooms.insert(id, Held { room, asked });
+            self.rooms.hold(id, room, asked);
         }
     }
 
@@ -130,15 +116,20 @@ impl SessionActor {
         if rooms.is_empty() {
             return self.answer(reply, Ok(Reply::Resumed { resumed: 0, failed: 0 }));
         }
-        self.batches += 1;
-        let batch = self.batches;
+        let rare = self.rare.get_or_insert_default();
+        rare.batches += 1;
+        let batch = rare.batches;
         let resuming = Resuming { reply, left: rooms.len(), resumed: 0, failed: 0 };
-        self.resuming.insert(batch, resuming);
+        rare.resuming.insert(batch, resuming);
         for (room, after) in rooms {
             let (line, session) = (self.line.clone(), ctx.address().recipient());
             let reply = ReplyTo::Resume { line, room, session, batch };
             self.ask(room, RoomCommand::Resume { after }, reply, ctx);
         }
+    }
+
+    fn is_away(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.away)
     }
 
     fn set_presence(&mut self, presence: Presence, reply: ReplyTo) {
@@ -151,17 +142,19 @@ impl SessionActor {
                 return self.answer(reply, Err(error));
             }
         };
-        self.away = away;
+        if away != self.is_away() {
+            self.rare.get_or_insert_default().away = away;
+        }
         self.answer(reply, Ok(Reply::Done));
         let connection = self.line.connection;
-        for Held { room, .. } in self.rooms.values() {
+        for room in self.rooms.iter() {
             room.tell(SetAway { connection, away });
         }
     }
 
     fn end(&mut self, end: &End, ctx: &mut Context<Self>) {
         let connection = self.line.connection;
-        for (_, Held { room, .. }) in self.rooms.drain() {
+        for room in self.rooms.take_all() {
             room.tell(Depart { connection });
         }
         let mut parcels = Vec::new();
@@ -177,16 +170,16 @@ impl SessionActor {
 
     /// Ends the session when what entitles it does.
     fn expire(&mut self, until: Option<Timestamp>, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.expiry.take() {
+        if let Some(timer) = self.rare.as_mut().and_then(|rare| rare.expiry.take()) {
             ctx.cancel_future(timer);
         }
-        self.expiry = until.map(|until| {
-            let left = (until - self.sessions.shared().clock.now()).to_std().unwrap_or_default();
-            let expired = self.sessions.shared().clock.sleep(left).into_actor(self);
-            ctx.spawn(expired.map(|(), session, ctx| {
-                session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
-            }))
-        });
+        let Some(until) = until else { return };
+        let left = (until - self.sessions.shared().clock.now()).to_std().unwrap_or_default();
+        let expired = self.sessions.shared().clock.sleep(left).into_actor(self);
+        let timer = ctx.spawn(expired.map(|(), session, ctx| {
+            session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
+        }));
+        self.rare.get_or_insert_default().expiry = Some(timer);
     }
 }
 
@@ -239,9 +232,7 @@ impl Handler<Unseated> for SessionActor {
 
     fn handle(&mut self, unseated: Unseated, _: &mut Self::Context) {
         let Unseated { room, asked } = unseated;
-        if self.rooms.get(&room).is_some_and(|held| held.asked == asked) {
-            self.rooms.remove(&room);
-        }
+        self.rooms.let_go(room, asked);
     }
 }
 
@@ -249,15 +240,27 @@ impl Handler<RoomAnswered> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, answered: RoomAnswered, _: &mut Self::Context) {
-        let Some(resuming) = self.resuming.get_mut(&answered.batch) else { return };
+        let Some(rare) = &mut self.rare else { return };
+        let Some(resuming) = rare.resuming.get_mut(&answered.batch) else { return };
         resuming.left -= 1;
         resuming.resumed += usize::from(answered.resumed);
         resuming.failed += usize::from(!answered.resumed);
         if resuming.left == 0
-            && let Some(done) = self.resuming.remove(&answered.batch)
+            && let Some(done) = rare.resuming.remove(&answered.batch)
         {
             let Resuming { reply, resumed, failed, .. } = done;
             self.answer(reply, Ok(Reply::Resumed { resumed, failed }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_small() {
+        // With its actor's context this is just below one of the steps in which tasks grow.
+        assert!(size_of::<SessionActor>() <= 72);
     }
 }

@@ -46,7 +46,7 @@ impl Sessions {
         let actor = SessionActor::new(Arc::clone(self), user.clone(), line.clone());
         let address = SessionActor::start_in_arbiter(shared.thread(thread), |_| actor);
         let (outbox, inbox) = outbox(patience, shared.clock.elapsed());
-        fanout.attach(connection, outbox, address.clone().recipient());
+        fanout.attach(connection, outbox, address.downgrade().recipient());
         shared.connections.add(user.id, line.clone(), address.clone().recipient());
         // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
         let stopping = shared.running();
