@@ -22,9 +22,10 @@ pub(crate) struct Pusher<F> {
     shared: Arc<Mutex<Queue<F>>>,
 }
 
-/// The taking end: a stream that ends when the connection does.
+/// The taking end: a stream that ends when the connection does. Dropping it ends the connection.
 pub struct Inbox<F> {
     shared: Arc<Mutex<Queue<F>>>,
+    on_drop: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 /// Every connection has one, and most are empty at most times: what is rarely needed is boxed.
@@ -92,7 +93,7 @@ pub(crate) fn outbox<F>(patience: Patience, now: Duration) -> (Outbox<F>, Inbox<
         closed: None,
         abandoned: false,
     }));
-    (Outbox { pusher: Pusher { shared: Arc::clone(&shared) } }, Inbox { shared })
+    (Outbox { pusher: Pusher { shared: Arc::clone(&shared) } }, Inbox { shared, on_drop: None })
 }
 
 /// A panic under the lock can only come from a frame's destructor; the queue itself is whole.
@@ -222,6 +223,12 @@ impl<F> Queue<F> {
 }
 
 impl<F> Inbox<F> {
+    /// The same inbox, with something to do when it is dropped.
+    pub(crate) fn on_drop(mut self, act: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self.on_drop = Some(Box::new(act));
+        self
+    }
+
     /// Why the stream has ended or is about to; `None` while the connection lives.
     #[must_use]
     pub fn closed(&self) -> Option<CloseReason> {
@@ -260,6 +267,9 @@ impl<F> Drop for Inbox<F> {
         queue.bytes = 0;
         drop(queue);
         drop(frames);
+        if let Some(act) = self.on_drop.take() {
+            act();
+        }
     }
 }
 

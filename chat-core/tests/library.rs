@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use actix::prelude::{Actor, Handler};
 use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
-    After, Batch, BatchOutcome, Change, Code, Command, Engine, EngineBuilder, Error, Event,
-    HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, Membership,
-    MemoryStore, Message, NewRoom, Policy, Room, RoomId, RoomInfo, RoomKey, RoomQuery, Session,
-    Store, StoreError, User,
+    AdmitAs, After, Batch, BatchOutcome, Change, CloseReason, Code, Command, ConnectionId, Deliver,
+    Engine, EngineBuilder, Error, Event, Fanout, HistoryAt, HistoryQuery, InProcess, Inbox,
+    Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore, Message, NewRoom, Parcel, Policy,
+    Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError, User,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -204,13 +205,67 @@ async fn a_session_whose_inbox_is_dropped_says_so() {
     let (bob, inbox) = bench.engine.connect(user("Bob")).expect("a session");
     bob.join(room, After::Nothing).await.expect("in it");
     drop(inbox);
-    ann.session.send(room, draft("anybody?")).await.expect("sent");
     until("his session has ended", async || bench.engine.stats().sessions == 1).await;
     let error = bob.send(room, draft("hi")).await.expect_err("he cannot hear");
     assert_eq!((error.code(), error.code().retry()), (Code::SessionEnded, false));
     ann.session.send(room, draft("well")).await.expect("sent");
-    assert_eq!(ann.message().await, (1, "anybody?".into()));
-    assert_eq!(ann.message().await, (2, "well".into()));
+    assert_eq!(ann.message().await, (1, "well".into()));
+}
+
+/// A transport of somebody's own: one actor that carries everything to one place, in words.
+struct Telegraph(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl Actor for Telegraph {
+    type Context = actix::Context<Self>;
+}
+
+impl Handler<Deliver> for Telegraph {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        for parcel in deliver.parcels {
+            let words = match parcel {
+                Parcel::Room { event, .. } => match &*event {
+                    Event::Message { message, .. } => format!("message {}", &*message.text),
+                    _ => continue,
+                },
+                Parcel::Reply { tag, result, .. } => format!("reply {tag} {}", result.is_ok()),
+                Parcel::Admit { answer: Some(AdmitAs::Reply { tag, .. }), .. } => {
+                    format!("admitted {tag}")
+                }
+                Parcel::Exit { .. } => "exit".into(),
+                Parcel::End { reason, .. } => format!("end {reason:?}"),
+                Parcel::One { .. } | Parcel::Admit { .. } => continue,
+            };
+            self.0.send(words).expect("the test listens");
+        }
+    }
+}
+
+#[test]
+fn a_transport_of_ones_own_takes_the_place_of_inboxes() {
+    actix_rt::System::new().block_on(async {
+        let bench = engine();
+        let (words, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let fanout = Fanout::new(Telegraph(words).start().recipient(), 100);
+        let (room, ann) = bench.room("Ann").await;
+        let connect = || bench.engine.connect_through(&fanout, ConnectionId::new(), user("Bob"));
+        let bob = connect().expect("a session");
+        let room_command = |command| Command::Room(room, command);
+        bob.submit(1, room_command(RoomCommand::join(After::Nothing))).expect("taken");
+        bob.submit(2, room_command(RoomCommand::Send(draft("hello")))).expect("taken");
+        bob.submit(3, room_command(RoomCommand::Leave)).expect("taken");
+        bob.submit(4, room_command(RoomCommand::Leave)).expect("taken");
+        for expected in ["admitted 1", "reply 2 true", "message hello", "reply 3 true", "exit"] {
+            assert_eq!(hears.recv().await.as_deref(), Some(expected));
+        }
+        assert_eq!(hears.recv().await.as_deref(), Some("reply 4 false"));
+        bob.end(CloseReason::Silent);
+        assert_eq!(hears.recv().await.as_deref(), Some("end Silent"));
+        drop((bob, ann));
+        bench.engine.stop().await;
+        assert_eq!(connect().err().map(|error| error.code()), Some(Code::Stopping));
+    });
 }
 
 #[tokio::test]

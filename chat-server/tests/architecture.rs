@@ -80,6 +80,23 @@ fn plain_structures_know_no_actor() {
 }
 
 #[test]
+fn only_the_port_for_transports_shows_an_actor() {
+    let actors = ["actix", "Addr<", "Recipient<", "Context<", "Arbiter", "SpawnHandle"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../chat-core/src");
+    let files = sources(&folder).into_iter().filter(|(path, _)| !path.ends_with("deliver.rs"));
+    for (path, text) in files {
+        // A signature may go on over several lines.
+        let mut public = false;
+        for line in text.lines().map(str::trim_start) {
+            public = line.starts_with("pub ") || (public && !line.starts_with('}'));
+            let shown = actors.iter().find(|name| public && line.contains(*name));
+            assert!(shown.is_none(), "{}: `{line}` shows {shown:?}", path.display());
+            public &= !line.ends_with('{') && !line.ends_with(';');
+        }
+    }
+}
+
+#[test]
 fn inside_the_engine_too_dependencies_point_down() {
     let core = "../chat-core/src";
     never(&format!("{core}/session"), &["crate::engine"]);

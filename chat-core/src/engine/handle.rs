@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::command::Command;
-use crate::deliver::End;
+use crate::deliver::{End, Fanout};
 use crate::engine::builder::EngineBuilder;
 use crate::engine::threads::Threads;
 use crate::error::{Code, Result};
 use crate::event::{CloseReason, Event};
-use crate::ids::RoomId;
+use crate::ids::{ConnectionId, RoomId};
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
 use crate::model::{NewRoom, RoomView, User};
@@ -127,6 +127,24 @@ impl Engine {
             sessions: Arc::clone(&self.running.sessions),
             fanouts: Arc::new(fanouts.collect()),
         }
+    }
+
+    /// Connects a user through a transport's own fan-out, which must know the connection by then: what
+    /// the session hears is delivered under this id from here on, and [`Parcel::End`](crate::Parcel::End)
+    /// comes last. Whoever carries frames to people in large numbers needs this; all others have
+    /// [`connect`](Self::connect) and [`inboxes`](Self::inboxes).
+    ///
+    /// The transport says by [`Session::end`], or by dropping the session, that its peer has gone.
+    ///
+    /// # Errors
+    /// `stopping`.
+    pub fn connect_through(
+        &self,
+        fanout: &Fanout,
+        connection: ConnectionId,
+        user: User,
+    ) -> Result<Session> {
+        self.running.sessions.connect_through(fanout, connection, user)
     }
 
     /// Opens a room with the user as its owner, or the direct room of two users.

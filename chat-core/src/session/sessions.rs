@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use actix::prelude::Actor;
+use actix::prelude::{Actor, Addr};
 
-use crate::deliver::Line;
+use crate::deliver::{End, Fanout, Line};
 use crate::error::Result;
+use crate::event::CloseReason;
 use crate::ids::ConnectionId;
 use crate::inbox::{InboxFanout, Wire};
 use crate::lag::Patience;
@@ -38,19 +39,55 @@ impl Sessions {
         patience: Patience,
     ) -> Result<(Session, Inbox<W::Frame>)> {
         let shared = self.shared();
-        shared.running()?;
-        let connection = ConnectionId::new();
         let thread = shared.next_thread();
         let fanout = &fanouts[thread % fanouts.len()];
-        let line = Line { connection, fanout: fanout.fanout.clone() };
-        let actor = SessionActor::new(Arc::clone(self), user.clone(), line.clone());
-        let address = SessionActor::start_in_arbiter(shared.thread(thread), |_| actor);
+        let line = Line { connection: ConnectionId::new(), fanout: fanout.fanout.clone() };
+        let address = self.start(&user, &line, thread)?;
         let (outbox, inbox) = outbox(patience, shared.clock.elapsed());
-        fanout.attach(connection, outbox, address.downgrade().recipient());
+        fanout.attach(line.connection, outbox, address.downgrade().recipient());
+        let session = address.downgrade();
+        let inbox = inbox.on_drop(move || {
+            if let Some(session) = session.upgrade() {
+                session.do_send(End { reason: CloseReason::Left, retry_after: None });
+            }
+        });
+        self.add(user, line, address).map(|session| (session, inbox))
+    }
+
+    /// Starts a session of a connection that a fan-out knows already.
+    pub(crate) fn connect_through(
+        self: &Arc<Self>,
+        fanout: &Fanout,
+        connection: ConnectionId,
+        user: User,
+    ) -> Result<Session> {
+        let line = Line { connection, fanout: fanout.clone() };
+        let address = self.start(&user, &line, self.shared().next_thread())?;
+        self.add(user, line, address)
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        user: &User,
+        line: &Line,
+        thread: usize,
+    ) -> Result<Addr<SessionActor>> {
+        self.shared().running()?;
+        let actor = SessionActor::new(Arc::clone(self), user.clone(), line.clone());
+        Ok(SessionActor::start_in_arbiter(self.shared().thread(thread), |_| actor))
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        user: User,
+        line: Line,
+        address: Addr<SessionActor>,
+    ) -> Result<Session> {
+        let shared = self.shared();
         shared.connections.add(user.id, line.clone(), address.clone().recipient());
         // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
-        let stopping = shared.running();
+        let running = shared.running();
         let session = Session::new(Arc::clone(self), user, line, address);
-        stopping.map(|()| (session, inbox))
+        running.map(|()| session)
     }
 }
