@@ -1,9 +1,10 @@
 //! A whole engine over the store, while the store is late, fails, or loses its answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 use futures_util::{FutureExt, StreamExt};
 
 use super::support::*;
@@ -29,7 +30,7 @@ cases!(
 );
 
 /// How long to wait for something that must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connected user, and what it hears.
 struct Guest {
@@ -222,28 +223,31 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends on until it has sent so many, or is told that it cannot.
+    /// Sends on until it has sent so many; answers `false` if the engine has ended before. Counts what
+    /// is acknowledged.
     async fn send(
         &mut self,
         session: &Session,
         room: RoomId,
         most: usize,
-    ) -> Checked<Result<(), Error>> {
+        count: &AtomicUsize,
+    ) -> Checked<bool> {
         while self.sent.len() < most {
             let text = format!("{} {}", &*self.user.name, self.sent.len());
             match session.send(room, draft(&text, &text)).await {
                 Ok(sent) => self.sent.push((sent.seq, text)),
-                Err(error) if error.code() == Code::Stopping => return Ok(Err(error)),
+                Err(error) if error.code() == Code::Stopping => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
+            count.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Ok(()))
+        Ok(true)
     }
 }
 
 async fn restart(home: &dyn StoreHome, end: impl AsyncFnOnce(Engine)) -> Checked {
     const SENDERS: usize = 16;
-    let (engine, faults) = start(home.open().await)?;
+    let (engine, _) = start(home.open().await)?;
     let room = engine.open_room(&user("Ann"), NewRoom::open("a room")?).await?.id();
     let mut senders = Vec::new();
     for i in 0..SENDERS {
@@ -251,37 +255,45 @@ async fn restart(home: &dyn StoreHome, end: impl AsyncFnOnce(Engine)) -> Checked
         let guest = Guest::join(&engine, &user, room).await?;
         senders.push((Sender { user, sent: Vec::new() }, guest));
     }
-    // Without end; the last one to be sent is not acknowledged.
+    // They send without end. The last message of each is not acknowledged, and may be stored or not.
+    let count = &AtomicUsize::new(0);
     let sending = try_join_all(senders.iter_mut().map(|(sender, guest)| async {
-        let stopped = sender.send(&guest.session, room, usize::MAX).await?;
-        check(stopped.is_err(), "sending ends with the engine")
+        let all = sender.send(&guest.session, room, usize::MAX, count).await?;
+        check(!all, "sending ends with the engine")
     }));
     let ending = async {
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        let enough = async {
+            while count.load(Ordering::Relaxed) < 10 * SENDERS {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let enough = tokio::time::timeout(PATIENCE, enough).await;
         end(engine).await;
+        check(enough.is_ok(), "ten messages of each sender are acknowledged in time")
     };
-    join(sending, ending).await.0?;
+    try_join(sending, ending).await?;
     let mut senders: Vec<_> = senders.into_iter().map(|(sender, _)| sender).collect();
-    let acknowledged: usize = senders.iter().map(|sender| sender.sent.len()).sum();
-    drop(faults);
+    let before = count.load(Ordering::Relaxed);
 
     let (engine, _) = start(home.open().await)?;
-    let more = senders.iter_mut().map(|sender| {
-        let engine = &engine;
-        async move {
-            let guest = Guest::join(engine, &sender.user, room).await?;
-            let most = sender.sent.len() + 4;
-            Ok::<_, Unmet>(sender.send(&guest.session, room, most).await??)
-        }
-    });
-    try_join_all(more).await?;
+    try_join_all(senders.iter_mut().map(|sender| async {
+        let guest = Guest::join(&engine, &sender.user, room).await?;
+        let most = sender.sent.len() + 4;
+        let all = sender.send(&guest.session, room, most, count).await?;
+        check(all, "the next engine takes everything")
+    }))
+    .await?;
     engine.stop().await;
     drop(engine);
     let store = home.open().await;
     let key = load(&*store, room).await?.key;
+    for sender in &senders {
+        let seqs = sender.sent.iter().map(|(seq, _)| *seq);
+        check(seqs.is_sorted(), "one sender's messages are in its order")?;
+    }
     let mut sent: Vec<_> = senders.into_iter().flat_map(|sender| sender.sent).collect();
     sent.sort_unstable();
-    same("how many were sent", sent.len(), acknowledged + 4 * SENDERS)?;
+    same("how many were acknowledged", sent.len(), before + 4 * SENDERS)?;
     let read = messages(&*store, key).await?;
     let read = read.iter().map(|message| (message.seq, message.text.to_string()));
     same_all("what is stored, and what was acknowledged", read, sent)

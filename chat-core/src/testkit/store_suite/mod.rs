@@ -120,19 +120,27 @@ const GROUPS: [&[Case]; 11] = [
 ///
 /// A store that blocks the thread for ever cannot be stopped from here.
 pub async fn check_store<H: StoreHome>(new_home: impl AsyncFn() -> H) -> StoreReport {
+    run(GROUPS.into_iter().flatten(), CASE_LIMIT, new_home).await
+}
+
+async fn run<H: StoreHome>(
+    all: impl Iterator<Item = &'static Case>,
+    limit: Duration,
+    new_home: impl AsyncFn() -> H,
+) -> StoreReport {
     let mut cases = Vec::new();
-    for case in GROUPS.into_iter().flatten() {
+    for case in all {
         let run = async {
             let home = new_home().await;
             (case.run)(&home).await
         };
-        let run = tokio::time::timeout(CASE_LIMIT, AssertUnwindSafe(run).catch_unwind());
+        let run = tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind());
         let verdict = match run.await {
             Ok(Ok(Ok(()))) => Verdict::Passed,
             Ok(Ok(Err(Unmet::Skipped))) => Verdict::Skipped,
             Ok(Ok(Err(Unmet::Failed(reason)))) => Verdict::Failed(reason),
             Ok(Err(panic)) => Verdict::Failed(format!("panicked: {}", words(&*panic))),
-            Err(_) => Verdict::Failed(format!("not done within {} s", CASE_LIMIT.as_secs())),
+            Err(_) => Verdict::Failed(format!("not done within {limit:?}")),
         };
         cases.push((case.name, verdict));
     }
@@ -192,5 +200,65 @@ impl fmt::Display for StoreReport {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::support::{check, failed};
+    use super::*;
+
+    cases!(passes, fails, cannot_run, panics, hangs);
+
+    async fn passes(home: &dyn StoreHome) -> Checked {
+        home.open().await;
+        check(true, "all is well")
+    }
+
+    async fn fails(_: &dyn StoreHome) -> Checked {
+        failed("two: expected 2, got 3")
+    }
+
+    async fn cannot_run(home: &dyn StoreHome) -> Checked {
+        if home.refuse("a text").await { Ok(()) } else { Err(Unmet::Skipped) }
+    }
+
+    async fn panics(_: &dyn StoreHome) -> Checked {
+        panic!("at the {}", "disk")
+    }
+
+    async fn hangs(_: &dyn StoreHome) -> Checked {
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn every_case_gets_its_line() {
+        let home = async || MemoryStore::default();
+        let report = run(CASES.iter(), Duration::from_millis(100), home).await;
+        let expected = [
+            "passes: passed",
+            "fails: FAILED: two: expected 2, got 3",
+            "cannot_run: skipped",
+            "panics: FAILED: panicked: at the disk",
+            "hangs: FAILED: not done within 100ms",
+        ];
+        assert!(report.to_string().lines().eq(expected), "{report}");
+        assert!(report.failures().map(|(case, _)| case).eq(["fails", "panics", "hangs"]));
+        assert!(report.skipped().eq(["cannot_run"]));
+        assert!(std::panic::catch_unwind(|| report.assert_passed()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_home_that_panics_fails_every_case() {
+        let home = async || -> MemoryStore { panic!("no home") };
+        let report = run(CASES.iter(), CASE_LIMIT, home).await;
+        assert_eq!(report.failures().count(), CASES.len());
+    }
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let mut names: Vec<_> = GROUPS.into_iter().flatten().map(|case| case.name).collect();
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
     }
 }
