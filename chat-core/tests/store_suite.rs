@@ -1,6 +1,8 @@
 //! The cases that every store must pass: the store in memory passes them, and stores that break one
 //! thing each do not.
 
+#![allow(clippy::print_stdout, reason = "tests")]
+
 mod broken;
 
 use broken::{Flaw, Home};
@@ -73,6 +75,7 @@ planted! {
     forgets_ephemeral_rooms: ForgetsEphemeralRooms by "ephemeral_rooms_are_known",
     pages_too_short: PagesTooShort by "pages_of_messages_end_where_they_should",
     casts_bounds: CastsBounds by "pages_of_messages_end_where_they_should",
+    loads_in_two_steps: LoadsInTwoSteps by "a_room_is_loaded_as_it_is_at_one_moment",
     matches_patterns: MatchesPatterns by "titles_are_searched",
     panics_at_nul: PanicsAtNul by "texts_come_back_byte_for_byte",
 }

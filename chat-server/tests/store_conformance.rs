@@ -1,29 +1,24 @@
 //! SQLite does what every store must do: the cases of `chat_core::testkit`.
 
+mod store_support;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::Store;
 use chat_core::testkit::{StoreHome, check_store};
-use chat_server::store::SqliteStore;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
-use tempfile::TempDir;
-
-/// A folder with a store's file, gone at the end of a case.
-struct Home {
-    folder: TempDir,
-}
+use store_support::Home;
 
 #[async_trait]
 impl StoreHome for Home {
     async fn open(&self) -> Arc<dyn Store> {
-        let store = SqliteStore::open(&self.folder.path().join("chat.db")).await;
-        Arc::new(store.expect("the file opens"))
+        Arc::new(Home::open(self).await)
     }
 
     /// The text comes from the cases, and has no quotes.
     async fn refuse(&self, text: &str) -> bool {
-        let file = format!("sqlite:{}", self.folder.path().join("chat.db").display());
+        let file = format!("sqlite:{}", self.path().display());
         let mut connection = SqliteConnection::connect(&file).await.expect("the file opens");
         let trigger = format!(
             "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.text = '{text}' \
@@ -37,8 +32,7 @@ impl StoreHome for Home {
 
 #[tokio::test]
 async fn sqlite_passes() {
-    let home = async || Home { folder: tempfile::tempdir().expect("a folder") };
-    let report = check_store(home).await;
+    let report = check_store(async || Home::new()).await;
     println!("{report}");
     report.assert_passed();
     assert_eq!(report.skipped().count(), 0, "every case runs");

@@ -82,6 +82,8 @@ pub(crate) enum Flaw {
     PagesTooShort,
     /// Bounds are cast to signed integers.
     CastsBounds,
+    /// A room's members are of another moment than its messages.
+    LoadsInTwoSteps,
     /// `%` and `_` stand for anything in a title.
     MatchesPatterns,
     /// A NUL in a text is a panic.
@@ -299,7 +301,7 @@ impl Broken {
                 (Write::Message { .. }, Outcome::Stored(cursor)) => {
                     let mut state = self.state();
                     state.messages += 1;
-                    if self.flaw == Flaw::LosesMessages && state.messages % 5 == 0 {
+                    if self.flaw == Flaw::LosesMessages && state.messages.is_multiple_of(5) {
                         state.lost.insert((batch.room, cursor.seq));
                     }
                 }
@@ -414,6 +416,13 @@ impl Store for Broken {
         }
         match self.flaw {
             Flaw::ListsPrivateRooms => room.info = self.state().infos[&id].clone(),
+            Flaw::LoadsInTwoSteps => {
+                yield_now().await;
+                let Some(later) = self.store().load_room(id, recent).await? else {
+                    return Ok(None);
+                };
+                room.members = later.members;
+            }
             Flaw::DropsInvitations => room.invited.clear(),
             Flaw::KeepsInvitations => {
                 let state = self.state();

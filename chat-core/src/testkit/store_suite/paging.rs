@@ -1,20 +1,23 @@
 //! Reading ranges, at both ends and in the middle; listing and finding rooms.
 
+use futures_util::future::try_join;
+
 use super::support::*;
 use super::{StoreHome, cases};
 use crate::model::{Cursor, RoomInfo};
-use crate::store::RoomQuery;
+use crate::store::{LoadedRoom, RoomQuery, Store};
 
 cases!(
     pages_of_messages_end_where_they_should,
     pages_of_changes_end_where_they_should,
     a_room_is_loaded_with_its_latest,
+    a_room_is_loaded_as_it_is_at_one_moment,
     rooms_are_listed_newest_first,
     titles_are_searched,
 );
 
 /// Two rooms, whose 10 messages and 11 changes stand among each other's.
-async fn two_rooms(store: &dyn crate::store::Store) -> Checked<[crate::store::LoadedRoom; 2]> {
+async fn two_rooms(store: &dyn Store) -> Checked<[LoadedRoom; 2]> {
     let ann = user("Ann");
     let rooms = [open_room(store, &ann).await?, open_room(store, &ann).await?];
     for i in 0..10 {
@@ -98,6 +101,38 @@ async fn a_room_is_loaded_with_its_latest(home: &dyn StoreHome) -> Checked {
     Ok(())
 }
 
+async fn a_room_is_loaded_as_it_is_at_one_moment(home: &dyn StoreHome) -> Checked {
+    let (store, other) = (&*home.open().await, &*home.open().await);
+    let ann = user("Ann");
+    let room = open_room(store, &ann).await?;
+    let writing = async {
+        for seq in 0..100 {
+            let writes = vec![message(&ann, "x"), join(&user("Bob"))];
+            write(store, room.key, (seq, seq + 1), writes).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    };
+    let reading = async {
+        loop {
+            for store in [store, other] {
+                let loaded = load(store, room.info.id).await?;
+                let Cursor { seq, change } = loaded.end;
+                same("messages and changes of a commit", change, seq + 1)?;
+                same_all("the messages", loaded.messages.iter().map(|m| m.seq), 1..=seq)?;
+                let changes = loaded.changes.iter().map(|change| change.cursor.change);
+                same_all("the changes", changes, 1..=change)?;
+                same("how many members", loaded.members.len() as u64, change)?;
+                if seq == 100 {
+                    return Ok(());
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    try_join(writing, reading).await.map(drop)
+}
+
 async fn rooms_are_listed_newest_first(home: &dyn StoreHome) -> Checked {
     let store = &*home.open().await;
     let ann = user("Ann");
@@ -125,6 +160,11 @@ async fn rooms_are_listed_newest_first(home: &dyn StoreHome) -> Checked {
         let counts = found.iter().map(|room| room.members);
         same_all("how many members they have", counts, [1, 1, 2, 1, 1, 1, 1])?;
     }
+    // A page goes on where a room was that is gone now.
+    store.delete_room(third.key).await?;
+    let query = RoomQuery { title: String::new(), after: Some(third.info.id), limit: 3 };
+    let page = store.list_rooms(&query).await?;
+    same_all("the rooms before a deleted one", page.iter().map(|room| &room.info), &rooms[3..6])?;
     let none = RoomQuery { limit: 0, ..RoomQuery::default() };
     same("at most 0 rooms", store.list_rooms(&none).await?.len(), 0)
 }

@@ -45,6 +45,7 @@ pub(super) fn check(holds: bool, what: impl Display) -> Checked {
 }
 
 /// Compares one value.
+#[allow(clippy::needless_pass_by_value, reason = "most callers have a value, and no name for it")]
 pub(super) fn same<T: PartialEq + Debug>(what: impl Display, actual: T, expected: T) -> Checked {
     if actual == expected {
         return Ok(());
