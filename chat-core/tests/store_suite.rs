@@ -56,6 +56,8 @@ planted! {
     trims_keys: TrimsKeys by "keys_are_compared_byte_for_byte",
     folds_keys: FoldsKeys by "keys_are_compared_byte_for_byte",
     cuts_keys_at_nul: CutsKeysAtNul by "keys_are_compared_byte_for_byte",
+    shares_keys: SharesKeys by "a_key_counts_for_one_user_in_one_room",
+    takes_keys_too_early: TakesKeysTooEarly by "a_room_that_stands_elsewhere_is_fenced",
     forgets_keys: ForgetsKeys by "keys_outlive_a_restart",
     never_fences: NeverFences by "a_room_that_stands_elsewhere_is_fenced",
     fences_too_early: FencesTooEarly by "of_two_writers_at_once_one_wins",

@@ -46,6 +46,10 @@ pub(crate) enum Flaw {
     FoldsKeys,
     /// Keys end at the first NUL.
     CutsKeysAtNul,
+    /// A key counts for all users of a room together.
+    SharesKeys,
+    /// A batch that is not written has its keys taken all the same.
+    TakesKeysTooEarly,
     /// Keys are lost with the process.
     ForgetsKeys,
     /// Any batch is written, wherever the room stands.
@@ -114,6 +118,10 @@ struct State {
     numbers: HashMap<RoomKey, RoomKey>,
     deleted: HashMap<RoomKey, Vec<Message>>,
     invited: HashMap<RoomKey, Vec<User>>,
+    /// Who was the first to use a key.
+    key_users: HashMap<(RoomKey, ClientKey), User>,
+    /// Keys of batches that were not written.
+    taken: HashSet<(RoomKey, UserId, ClientKey)>,
 }
 
 #[derive(Clone)]
@@ -268,6 +276,14 @@ impl Broken {
                 Write::Change { at, .. } => *at = self.time(*at),
             }
         }
+        if self.flaw == Flaw::SharesKeys {
+            for write in &mut batch.writes {
+                let Write::Message { from, key: Some((key, _)), .. } = write else { continue };
+                let mut state = self.state();
+                let first = state.key_users.entry((batch.room, key.clone()));
+                from.clone_from(first.or_insert_with(|| from.clone()));
+            }
+        }
         let messages = batch.writes.iter().enumerate();
         let messages = messages.filter(|(_, write)| matches!(write, Write::Message { .. }));
         let places: Vec<_> = messages.map(|(place, _)| place).collect();
@@ -275,6 +291,16 @@ impl Broken {
             batch.writes.swap(*one, *two);
         }
         batch
+    }
+
+    /// A batch's keys, each with whom it counts for.
+    fn keys(batch: &Batch) -> impl Iterator<Item = (RoomKey, UserId, ClientKey)> {
+        batch.writes.iter().filter_map(|write| match write {
+            Write::Message { from, key: Some((key, _)), .. } => {
+                Some((batch.room, from.id, key.clone()))
+            }
+            _ => None,
+        })
     }
 
     async fn end(&self, room: RoomKey) -> Result<Cursor, StoreError> {
@@ -292,9 +318,19 @@ impl Broken {
                 yield_now().await;
                 batch.after = self.end(batch.room).await?;
             }
+            Flaw::TakesKeysTooEarly => {
+                let state = self.state();
+                if Self::keys(&batch).any(|key| state.taken.contains(&key)) {
+                    let conflicts = batch.writes.iter().map(|_| Outcome::KeyConflict);
+                    return Ok(BatchOutcome::Done(conflicts.collect()));
+                }
+            }
             _ => {}
         }
         let mut outcome = store.append(std::slice::from_ref(&batch)).await?.remove(0);
+        if outcome == BatchOutcome::Fenced {
+            self.state().taken.extend(Self::keys(&batch));
+        }
         let BatchOutcome::Done(outcomes) = &mut outcome else { return Ok(outcome) };
         for (write, outcome) in batch.writes.iter().zip(&*outcomes) {
             match (write, outcome) {

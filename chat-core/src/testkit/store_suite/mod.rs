@@ -1,36 +1,5 @@
-//! What every [`Store`] must do, as cases that run against any of them.
-//!
-//! An own store passes if this test does; `MyHome` says how to open it (here it is [`MemoryStore`],
-//! whose clones share what they keep):
-//!
-//! ```
-//! use std::sync::Arc;
-//!
-//! use async_trait::async_trait;
-//! use chat_core::testkit::{StoreHome, check_store};
-//! use chat_core::{MemoryStore, Store};
-//!
-//! /// What outlives one opening: for a database, its address and a schema of its own.
-//! #[derive(Default)]
-//! struct MyHome {
-//!     contents: MemoryStore,
-//! }
-//!
-//! #[async_trait]
-//! impl StoreHome for MyHome {
-//!     async fn open(&self) -> Arc<dyn Store> {
-//!         Arc::new(self.contents.clone())
-//!     }
-//! }
-//!
-//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(
-//! async {
-//!     let report = check_store(async || MyHome::default()).await;
-//!     println!("{report}");
-//!     report.assert_passed();
-//! }
-//! # );
-//! ```
+//! What every [`Store`] must do, as cases that run against any of them. Each file has a group of cases, and
+//! each case is an async function of a [`StoreHome`].
 
 mod commits;
 mod deletion;
@@ -115,10 +84,39 @@ const GROUPS: [&[Case]; 11] = [
     engine::CASES,
 ];
 
-/// Runs every case, each on a new home, one after the other. Never panics itself: a panic in the store,
-/// or a case that is not done within 30 seconds, is that case's failure. Needs a tokio runtime with time.
+/// Runs every case that a store must pass, each on a new home, one after the other. Never panics itself: a
+/// panic in the store is that case's failure, and so is a case that is not done within 30 seconds. A store
+/// that blocks the thread for ever cannot be stopped from here.
 ///
-/// A store that blocks the thread for ever cannot be stopped from here.
+/// Needs a tokio runtime with time. This is the whole test of a store; here of [`MemoryStore`], whose
+/// clones share what they keep:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use async_trait::async_trait;
+/// use chat_core::testkit::{StoreHome, check_store};
+/// use chat_core::{MemoryStore, Store};
+///
+/// /// What outlives one opening: for a database, its address and a schema of its own.
+/// #[derive(Default)]
+/// struct MyHome {
+///     contents: MemoryStore,
+/// }
+///
+/// #[async_trait]
+/// impl StoreHome for MyHome {
+///     async fn open(&self) -> Arc<dyn Store> {
+///         Arc::new(self.contents.clone())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let report = check_store(async || MyHome::default()).await;
+/// println!("{report}");
+/// report.assert_passed();
+/// # });
+/// ```
 pub async fn check_store<H: StoreHome>(new_home: impl AsyncFn() -> H) -> StoreReport {
     run(GROUPS.into_iter().flatten(), CASE_LIMIT, new_home).await
 }
