@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::support::*;
 use super::{StoreHome, cases};
@@ -17,28 +18,75 @@ cases!(
     a_refused_commit_hurts_nobody_else,
 );
 
-/// Polls a call at most `count` times, and drops it if it is not done then.
-async fn polled<T>(count: usize, call: impl Future<Output = T>) -> Option<T> {
-    let (mut call, mut left) = (pin!(call), count);
-    poll_fn(move |context| {
-        if left > 0
-            && let Poll::Ready(answer) = call.as_mut().poll(context)
-        {
-            return Poll::Ready(Some(answer));
+/// How far a call gets before it is dropped.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    /// How often it is polled.
+    polls: usize,
+    /// How long it is kept after that, so that what it has asked of others may be done meanwhile.
+    kept: Duration,
+}
+
+/// Goes through all places where calls can be dropped, until one that lets them be done.
+#[derive(Default)]
+struct Places {
+    polls: usize,
+    next: usize,
+    /// How many were not done at this number of polls.
+    dropped: usize,
+}
+
+impl Places {
+    /// How long a call is kept after the last poll, in milliseconds.
+    const KEPT: [u64; 3] = [0, 1, 5];
+
+    fn next(&mut self) -> Option<Until> {
+        if self.next == Self::KEPT.len() {
+            if self.dropped == 0 {
+                return None;
+            }
+            *self = Self { polls: self.polls + 1, ..Self::default() };
         }
-        left = left.saturating_sub(1);
-        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
-    })
-    .await
+        let kept = Duration::from_millis(Self::KEPT[self.next]);
+        self.next += 1;
+        Some(Until { polls: self.polls, kept })
+    }
+
+    /// Says whether the call was done before it was dropped.
+    fn was(&mut self, done: bool) {
+        self.dropped += usize::from(!done);
+    }
+}
+
+impl Until {
+    /// Drops this call; answers what it did if it was done before.
+    async fn drop<T>(self, call: impl Future<Output = T>) -> Option<T> {
+        let (mut call, mut left) = (pin!(call), self.polls);
+        let answer = poll_fn(|context| {
+            if left > 0
+                && let Poll::Ready(answer) = call.as_mut().poll(context)
+            {
+                return Poll::Ready(Some(answer));
+            }
+            left = left.saturating_sub(1);
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        });
+        let answer = answer.await;
+        if answer.is_none() && !self.kept.is_zero() {
+            tokio::time::sleep(self.kept).await;
+        }
+        answer
+    }
 }
 
 async fn a_dropped_commit_leaves_nothing_or_the_whole(home: &dyn StoreHome) -> Checked {
     let store = &*home.open().await;
     let ann = user("Ann");
     let rooms = open_rooms(store, &ann, 3).await?;
-    for polls in 0.. {
+    let mut places = Places::default();
+    while let Some(until) = places.next() {
         let (bob, cyd) = (user("Bob"), user("Cyd"));
-        let said = [format!("{polls}.1"), format!("{polls}.2")];
+        let said = [format!("{until:?} 1"), format!("{until:?} 2")];
         let writes = || {
             let [one, two] = said.each_ref().map(|said| keyed(&ann, said, said));
             vec![one, join(&bob), invite(&cyd), two]
@@ -48,7 +96,7 @@ async fn a_dropped_commit_leaves_nothing_or_the_whole(home: &dyn StoreHome) -> C
             let end = load(store, room.info.id).await?.end;
             batches.push(Batch { room: room.key, after: end, writes: writes() });
         }
-        let answer = polled(polls, store.append(&batches)).await.transpose()?;
+        let answer = until.drop(store.append(&batches)).await.transpose()?;
 
         // Whoever writes after it finds out what became of it: from then on that is decided.
         for room in &rooms {
@@ -68,7 +116,7 @@ async fn a_dropped_commit_leaves_nothing_or_the_whole(home: &dyn StoreHome) -> C
         let whole = there.iter().all(|there| *there);
         let nothing = !there.iter().any(|there| *there);
         if !whole && !nothing {
-            return failed(format!("a commit dropped after {polls} polls is half done: {there:?}"));
+            return failed(format!("a commit, dropped {until:?}, is half done: {there:?}"));
         }
         if let Some(outcomes) = &answer {
             let done = outcomes.iter().all(|outcome| matches!(outcome, BatchOutcome::Done(_)));
@@ -85,23 +133,22 @@ async fn a_dropped_commit_leaves_nothing_or_the_whole(home: &dyn StoreHome) -> C
             let count = texts.iter().filter(|text| said.contains(text)).count();
             same("how often its messages are there", count, said.len())?;
         }
-        if answer.is_some() {
-            break;
-        }
+        places.was(answer.is_some());
     }
     Ok(())
 }
 
 async fn a_dropped_opening_leaves_no_room_or_a_whole_one(home: &dyn StoreHome) -> Checked {
     let store = &*home.open().await;
-    for polls in 0.. {
+    let mut places = Places::default();
+    while let Some(until) = places.next() {
         let (ann, bob) = (user("Ann"), user("Bob"));
         let pair = [member(&ann), member(&bob)];
         let (dropped, again) = (direct(), direct());
         let open = info("a room");
         let answers = [
-            polled(polls, store.create_room(&dropped, &pair)).await.transpose()?,
-            polled(polls, store.create_room(&open, &pair)).await.transpose()?,
+            until.drop(store.create_room(&dropped, &pair)).await.transpose()?,
+            until.drop(store.create_room(&open, &pair)).await.transpose()?,
         ];
         // Opening it again waits until it is decided what became of the dropped call.
         let id = store.create_room(&again, &pair).await?;
@@ -118,9 +165,7 @@ async fn a_dropped_opening_leaves_no_room_or_a_whole_one(home: &dyn StoreHome) -
             same("the end", loaded.end, cursor((0, 2)))?;
             same("how many changes", loaded.changes.len(), 2)?;
         }
-        if answers.iter().all(Option::is_some) {
-            break;
-        }
+        places.was(answers.iter().all(Option::is_some));
     }
     Ok(())
 }
@@ -129,10 +174,11 @@ async fn a_dropped_deletion_leaves_the_room_or_nothing(home: &dyn StoreHome) -> 
     let store = &*home.open().await;
     let ann = user("Ann");
     let other = open_room(store, &ann).await?;
-    for polls in 0.. {
+    let mut places = Places::default();
+    while let Some(until) = places.next() {
         let room = open_room(store, &ann).await?;
         write(store, room.key, (0, 1), vec![keyed(&ann, "x", "k"), invite(&ann)]).await?;
-        let answer = polled(polls, store.delete_room(room.key)).await.transpose()?;
+        let answer = until.drop(store.delete_room(room.key)).await.transpose()?;
         let outcome = append(store, room.key, (1, 2), vec![message(&ann, "after it")]).await?;
         let there = store.load_room(room.info.id, 9).await?;
         match &outcome {
@@ -150,9 +196,7 @@ async fn a_dropped_deletion_leaves_the_room_or_nothing(home: &dyn StoreHome) -> 
         same("its changes", changes(store, room.key).await?, vec![])?;
         let listed = listed(store, "").await?;
         same_all("the listed rooms", listed.iter().map(|room| room.info.id), [other.info.id])?;
-        if answer.is_some() {
-            break;
-        }
+        places.was(answer.is_some());
     }
     Ok(())
 }
