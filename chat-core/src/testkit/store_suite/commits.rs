@@ -218,8 +218,8 @@ async fn a_refused_commit_leaves_nothing(home: &dyn StoreHome) -> Checked {
         return Err(Unmet::Skipped);
     }
     let ann = user("Ann");
-    // Where among three batches, and where among a batch's writes, the bad one stands; and whether a
-    // repeated key is among them.
+    // Where among three batches, and where among a batch's writes, the bad one stands; and whether
+    // a repeated key is among them.
     for case in 0..18 {
         let (bad_batch, bad_place, repeated) = (case % 3, [0, 2, 5][case / 3 % 3], case >= 9);
         let rooms = open_rooms(store, &ann, 3).await?;

@@ -30,7 +30,7 @@ cases!(
 );
 
 /// How long to wait for something that must come.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connected user, and what it hears.
 struct Guest {
@@ -223,8 +223,8 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends on until it has sent so many; answers `false` if the engine has ended before. Counts what
-    /// is acknowledged.
+    /// Sends on until it has sent so many; answers `false` if the engine has ended before. Counts
+    /// what is acknowledged.
     async fn send(
         &mut self,
         session: &Session,
@@ -255,7 +255,8 @@ async fn restart(home: &dyn StoreHome, end: impl AsyncFnOnce(Engine)) -> Checked
         let guest = Guest::join(&engine, &user, room).await?;
         senders.push((Sender { user, sent: Vec::new() }, guest));
     }
-    // They send without end. The last message of each is not acknowledged, and may be stored or not.
+    // They send without end. The last message of each is not acknowledged, and may be stored or
+    // not.
     let count = &AtomicUsize::new(0);
     let sending = try_join_all(senders.iter_mut().map(|(sender, guest)| async {
         let all = sender.send(&guest.session, room, usize::MAX, count).await?;

@@ -155,8 +155,8 @@ const ODD: [&str; 48] = [
 async fn keys_are_compared_byte_for_byte(home: &dyn StoreHome) -> Checked {
     let store = &*home.open().await;
     let ann = user("Ann");
-    // All with one text, so that a mistaken key is answered as a repetition; then each with its own, so
-    // that it is a conflict.
+    // All with one text, so that a mistaken key is answered as a repetition; then each with its
+    // own, so that it is a conflict.
     for same_text in [true, false] {
         let one = open_room(store, &ann).await?;
         let two = open_room(store, &ann).await?;

@@ -1,5 +1,5 @@
-//! What every [`Store`] must do, as cases that run against any of them. Each file has a group of cases, and
-//! each case is an async function of a [`StoreHome`].
+//! What every [`Store`] must do, as cases that run against any of them. Each file has a group of
+//! cases, and each case is an async function of a [`StoreHome`].
 
 mod commits;
 mod deletion;
@@ -33,13 +33,14 @@ const CASE_LIMIT: Duration = Duration::from_secs(30);
 /// What outlives one opening of the store under test: a file, a database.
 #[async_trait]
 pub trait StoreHome: Send + Sync {
-    /// Opens the store on these contents. Called again after all earlier ones were dropped it is what a
-    /// restart is; called while another is open, what a second process on the same database is.
+    /// Opens the store on these contents. Called again after all earlier ones were dropped it is
+    /// what a restart is; called while another is open, what a second process on the same database
+    /// is.
     async fn open(&self) -> Arc<dyn Store>;
 
-    /// From now on lets a commit fail as a whole that carries a message with exactly this text, as a full
-    /// disk or a constraint would in the middle of a commit. Answers whether this home can do so. By
-    /// default it cannot, and the cases that need it are reported as skipped.
+    /// From now on lets a commit fail as a whole that carries a message with exactly this text, as
+    /// a full disk or a constraint would in the middle of a commit. Answers whether this home can
+    /// do so. By default it cannot, and the cases that need it are reported as skipped.
     async fn refuse(&self, text: &str) -> bool {
         let _ = text;
         false
@@ -84,12 +85,12 @@ const GROUPS: [&[Case]; 11] = [
     engine::CASES,
 ];
 
-/// Runs every case that a store must pass, each on a new home, one after the other. Never panics itself: a
-/// panic in the store is that case's failure, and so is a case that is not done within 30 seconds. A store
-/// that blocks the thread for ever cannot be stopped from here.
+/// Runs every case that a store must pass, each on a new home, one after the other. Never panics
+/// itself: a panic in the store is that case's failure, and so is a case that is not done within 30
+/// seconds. A store that blocks the thread for ever cannot be stopped from here.
 ///
-/// Needs a tokio runtime with time. This is the whole test of a store; here of [`MemoryStore`], whose
-/// clones share what they keep:
+/// Needs a tokio runtime with time. This is the whole test of a store; here of [`MemoryStore`],
+/// whose clones share what they keep:
 ///
 /// ```
 /// use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What the cases share: people, rooms and writes to put into a store, and comparisons that say what
-//! differs.
+//! What the cases share: people, rooms and writes to put into a store, and comparisons that say
+//! what differs.
 
 use std::fmt::{Debug, Display};
 
