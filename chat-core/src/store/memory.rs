@@ -217,3 +217,23 @@ impl Store for MemoryStore {
         Ok(rooms.map(|room| room.info.id).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn titles_are_found_whatever_their_case() {
+        let store = MemoryStore::default();
+        for title in ["Übergrößen", "Δοκιμή", "Чат"] {
+            let title = Some(Title::new(title).unwrap());
+            let (id, created) = (RoomId::new(), Timestamp::default());
+            let info = RoomInfo { id, title, kind: Kind::Open, ephemeral: false, created };
+            store.create_room(&info, &[]).await.unwrap();
+        }
+        for title in ["ÜBER", "über", "δΟΚ", "чАТ"] {
+            let query = RoomQuery { title: title.into(), after: None, limit: 9 };
+            assert_eq!(store.list_rooms(&query).await.unwrap().len(), 1, "{title}");
+        }
+    }
+}

@@ -104,8 +104,13 @@ impl Faults {
 impl FaultyStore {
     /// Puts faults in front of a store.
     pub fn new(store: impl Store) -> (Self, Faults) {
+        Self::over(Arc::new(store))
+    }
+
+    /// As [`new`](Self::new), for a store that is shared or chosen at run time.
+    pub fn over(store: Arc<dyn Store>) -> (Self, Faults) {
         let faults = Faults::default();
-        (Self { store: Arc::new(store), faults: faults.clone() }, faults)
+        (Self { store, faults: faults.clone() }, faults)
     }
 
     fn reach(&self) -> Result<&dyn Store, StoreError> {

@@ -1,0 +1,575 @@
+//! Stores that each break one thing, in front of the one in memory: a case that catches nobody here
+//! may catch nobody elsewhere.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chat_core::testkit::StoreHome;
+use chat_core::{
+    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Kind, Listed, LoadedRoom,
+    Membership, MemoryStore, Message, Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
+    StoreError, Text, Timestamp, Title, User, UserId, Write,
+};
+use tokio::task::yield_now;
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Nothing.
+    None,
+    /// Every fifth message is answered and not kept.
+    LosesMessages,
+    /// A repeated key is answered well, and its message written once more.
+    DoublesMessages,
+    /// The first two messages of a batch change places.
+    SwapsMessages,
+    /// Texts are cut to 100 characters.
+    CutsLongTexts,
+    /// Texts end at the first NUL.
+    CutsTextsAtNul,
+    /// Spaces at a text's end are gone.
+    TrimsTexts,
+    /// Spaces at a title's end are gone.
+    TrimsTitles,
+    /// Combining characters are composed.
+    ComposesTexts,
+    /// A commit is seen from the next call but one on.
+    CommitsLate,
+    /// The last commit is lost with the process.
+    AnswersBeforeCommitting,
+    /// All characters beyond the basic plane are the same in a key.
+    MergesEmojiKeys,
+    /// Spaces at a key's end do not count.
+    TrimsKeys,
+    /// Case does not count in a key.
+    FoldsKeys,
+    /// Keys end at the first NUL.
+    CutsKeysAtNul,
+    /// A key counts for all users of a room together.
+    SharesKeys,
+    /// A batch that is not written has its keys taken all the same.
+    TakesKeysTooEarly,
+    /// Keys are lost with the process.
+    ForgetsKeys,
+    /// Any batch is written, wherever the room stands.
+    NeverFences,
+    /// Where the room stands is looked at, and then written.
+    FencesTooEarly,
+    /// Batches are committed one by one.
+    CommitsBatchByBatch,
+    /// A commit that fails leaves the batches before the one at fault.
+    FailsHalfway,
+    /// Every opening of a direct room makes one.
+    MakesManyDirectRooms,
+    /// Whether there is a direct room is looked at, and then one is made.
+    LooksForDirectRoomsTooEarly,
+    /// A deleted direct room is found again.
+    KeepsPairs,
+    /// Private rooms are listed.
+    ListsPrivateRooms,
+    /// A deleted room's number is given out again.
+    ReusesNumbers,
+    /// A deleted room's messages can be read.
+    KeepsDeletedMessages,
+    /// Times are kept to the second.
+    LosesMilliseconds,
+    /// Nobody is invited.
+    DropsInvitations,
+    /// Who has joined is invited still.
+    KeepsInvitations,
+    /// All are members.
+    LosesRoles,
+    /// No ephemeral room is known.
+    ForgetsEphemeralRooms,
+    /// The last message of a range is left out.
+    PagesTooShort,
+    /// Bounds are cast to signed integers.
+    CastsBounds,
+    /// A room's members are of another moment than its messages.
+    LoadsInTwoSteps,
+    /// `%` and `_` stand for anything in a title.
+    MatchesPatterns,
+    /// A NUL in a text is a panic.
+    PanicsAtNul,
+}
+
+/// A home whose store has a flaw.
+pub(crate) struct Home {
+    flaw: Flaw,
+    state: Arc<Mutex<State>>,
+    /// Each opened store has a clone.
+    open: Arc<()>,
+}
+
+#[derive(Default)]
+struct State {
+    store: MemoryStore,
+    refused: Option<String>,
+    /// What was done, so that a new process can do it again.
+    done: Vec<Done>,
+    messages: usize,
+    lost: HashSet<(RoomKey, u64)>,
+    /// Rooms with a commit that is not to be seen yet, and where they stood before.
+    hidden: HashMap<RoomKey, Cursor>,
+    infos: HashMap<RoomId, RoomInfo>,
+    pairs: HashMap<[UserId; 2], RoomId>,
+    /// Numbers given out, and those in memory that they stand for.
+    numbers: HashMap<RoomKey, RoomKey>,
+    deleted: HashMap<RoomKey, Vec<Message>>,
+    invited: HashMap<RoomKey, Vec<User>>,
+    /// Who was the first to use a key.
+    key_users: HashMap<(RoomKey, ClientKey), User>,
+    /// Keys of batches that were not written.
+    taken: HashSet<(RoomKey, UserId, ClientKey)>,
+}
+
+#[derive(Clone)]
+enum Done {
+    Created(RoomInfo, Vec<Membership>),
+    Appended(Vec<Batch>),
+    Deleted(RoomKey),
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Home {
+    pub(crate) fn new(flaw: Flaw) -> Self {
+        Self { flaw, state: Arc::default(), open: Arc::default() }
+    }
+
+    /// What a new process finds.
+    async fn restart(&self) {
+        let mut done = lock(&self.state).done.clone();
+        match self.flaw {
+            Flaw::AnswersBeforeCommitting => {
+                if let Some(Done::Appended(_)) = done.last() {
+                    done.pop();
+                }
+            }
+            Flaw::ForgetsKeys => {
+                for done in &mut done {
+                    let Done::Appended(batches) = done else { continue };
+                    for write in batches.iter_mut().flat_map(|batch| &mut batch.writes) {
+                        if let Write::Message { key, .. } = write {
+                            *key = None;
+                        }
+                    }
+                }
+            }
+            _ => return,
+        }
+        let store = MemoryStore::default();
+        for done in &done {
+            match done {
+                Done::Created(info, members) => {
+                    store.create_room(info, members).await.expect("memory does not fail");
+                }
+                Done::Appended(batches) => {
+                    store.append(batches).await.expect("memory does not fail");
+                }
+                Done::Deleted(room) => {
+                    store.delete_room(*room).await.expect("memory does not fail");
+                }
+            }
+        }
+        let mut state = lock(&self.state);
+        state.store = store;
+        state.done = done;
+    }
+}
+
+#[async_trait]
+impl StoreHome for Home {
+    async fn open(&self) -> Arc<dyn Store> {
+        if Arc::strong_count(&self.open) == 1 {
+            self.restart().await;
+        }
+        let (state, open) = (Arc::clone(&self.state), Arc::clone(&self.open));
+        Arc::new(Broken { flaw: self.flaw, state, _open: open })
+    }
+
+    async fn refuse(&self, text: &str) -> bool {
+        lock(&self.state).refused = Some(text.into());
+        true
+    }
+}
+
+/// The store with the flaw.
+struct Broken {
+    flaw: Flaw,
+    state: Arc<Mutex<State>>,
+    _open: Arc<()>,
+}
+
+impl Broken {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn store(&self) -> MemoryStore {
+        self.state().store.clone()
+    }
+
+    /// The number in memory of a number given out.
+    fn inner(&self, room: RoomKey) -> RoomKey {
+        match self.flaw {
+            Flaw::ReusesNumbers => *self.state().numbers.get(&room).unwrap_or(&RoomKey(-1)),
+            _ => room,
+        }
+    }
+
+    fn outer(&self, room: RoomKey) -> RoomKey {
+        let state = self.state();
+        let number = state.numbers.iter().find(|(_, inner)| **inner == room);
+        number.map_or(room, |(outer, _)| *outer)
+    }
+
+    fn text(&self, text: &Text) -> Text {
+        let kept = match self.flaw {
+            Flaw::CutsLongTexts => text.chars().take(100).collect(),
+            Flaw::CutsTextsAtNul => text.split('\0').next().unwrap_or_default().to_owned(),
+            Flaw::TrimsTexts => text.trim_end_matches(' ').to_owned(),
+            Flaw::ComposesTexts => text.replace("e\u{301}", "é"),
+            Flaw::PanicsAtNul if text.contains('\0') => panic!("a NUL"),
+            _ => return text.clone(),
+        };
+        Text::new(kept).unwrap_or_else(|_| text.clone())
+    }
+
+    fn key(&self, key: &ClientKey) -> ClientKey {
+        let key = key.as_str();
+        let kept = match self.flaw {
+            Flaw::MergesEmojiKeys => {
+                key.chars().map(|c| if c > '\u{ffff}' { '\u{fffd}' } else { c }).collect()
+            }
+            Flaw::TrimsKeys => key.trim_end_matches(' ').to_owned(),
+            Flaw::FoldsKeys => key.to_lowercase(),
+            Flaw::CutsKeysAtNul => key.split('\0').next().unwrap_or_default().to_owned(),
+            _ => key.to_owned(),
+        };
+        ClientKey::new(kept).unwrap_or_else(|_| ClientKey::new(" ").expect("a key"))
+    }
+
+    fn time(&self, time: Timestamp) -> Timestamp {
+        match self.flaw {
+            Flaw::LosesMilliseconds => {
+                Timestamp::from_timestamp(time.timestamp(), 0).expect("a time")
+            }
+            _ => time,
+        }
+    }
+
+    /// The batch as this store takes it.
+    fn spoil(&self, batch: &Batch) -> Batch {
+        let mut batch = batch.clone();
+        batch.room = self.inner(batch.room);
+        for write in &mut batch.writes {
+            match write {
+                Write::Message { text, at, key, .. } => {
+                    *text = self.text(text);
+                    *at = self.time(*at);
+                    *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
+                }
+                Write::Change { at, .. } => *at = self.time(*at),
+            }
+        }
+        if self.flaw == Flaw::SharesKeys {
+            for write in &mut batch.writes {
+                let Write::Message { from, key: Some((key, _)), .. } = write else { continue };
+                let mut state = self.state();
+                let first = state.key_users.entry((batch.room, key.clone()));
+                from.clone_from(first.or_insert_with(|| from.clone()));
+            }
+        }
+        let messages = batch.writes.iter().enumerate();
+        let messages = messages.filter(|(_, write)| matches!(write, Write::Message { .. }));
+        let places: Vec<_> = messages.map(|(place, _)| place).collect();
+        if let (Flaw::SwapsMessages, [one, two, ..]) = (self.flaw, &places[..]) {
+            batch.writes.swap(*one, *two);
+        }
+        batch
+    }
+
+    /// A batch's keys, each with whom it counts for.
+    fn keys(batch: &Batch) -> impl Iterator<Item = (RoomKey, UserId, ClientKey)> {
+        batch.writes.iter().filter_map(|write| match write {
+            Write::Message { from, key: Some((key, _)), .. } => {
+                Some((batch.room, from.id, key.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    async fn end(&self, room: RoomKey) -> Result<Cursor, StoreError> {
+        let store = self.store();
+        let messages = store.messages(room, 0, u64::MAX).await?.len() as u64;
+        Ok(Cursor::new(messages, store.changes(room, 0, usize::MAX).await?.len() as u64))
+    }
+
+    /// Commits one batch; and what is then to be remembered of it.
+    async fn commit(&self, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+        let (store, mut batch) = (self.store(), batch.clone());
+        match self.flaw {
+            Flaw::NeverFences => batch.after = self.end(batch.room).await?,
+            Flaw::FencesTooEarly if batch.after == self.end(batch.room).await? => {
+                yield_now().await;
+                batch.after = self.end(batch.room).await?;
+            }
+            Flaw::TakesKeysTooEarly => {
+                let state = self.state();
+                if Self::keys(&batch).any(|key| state.taken.contains(&key)) {
+                    let conflicts = batch.writes.iter().map(|_| Outcome::KeyConflict);
+                    return Ok(BatchOutcome::Done(conflicts.collect()));
+                }
+            }
+            _ => {}
+        }
+        let mut outcome = store.append(std::slice::from_ref(&batch)).await?.remove(0);
+        if outcome == BatchOutcome::Fenced {
+            self.state().taken.extend(Self::keys(&batch));
+        }
+        let BatchOutcome::Done(outcomes) = &mut outcome else { return Ok(outcome) };
+        for (write, outcome) in batch.writes.iter().zip(&*outcomes) {
+            match (write, outcome) {
+                (Write::Message { .. }, Outcome::Stored(cursor)) => {
+                    let mut state = self.state();
+                    state.messages += 1;
+                    if self.flaw == Flaw::LosesMessages && state.messages.is_multiple_of(5) {
+                        state.lost.insert((batch.room, cursor.seq));
+                    }
+                }
+                (Write::Message { from, text, at, .. }, Outcome::Seen(_))
+                    if self.flaw == Flaw::DoublesMessages =>
+                {
+                    let again = Write::Message {
+                        from: from.clone(),
+                        text: text.clone(),
+                        at: *at,
+                        key: None,
+                    };
+                    let after = self.end(batch.room).await?;
+                    store.append(&[Batch { room: batch.room, after, writes: vec![again] }]).await?;
+                }
+                (Write::Change { kind: ChangeKind::Invited(membership), .. }, _) => {
+                    let mut state = self.state();
+                    state.invited.entry(batch.room).or_default().push(membership.user.clone());
+                }
+                _ => {}
+            }
+        }
+        let kept = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Stored(_)));
+        let kept = batch.writes.iter().zip(kept).filter(|(_, kept)| *kept);
+        let writes = kept.map(|(write, _)| write.clone()).collect();
+        let mut state = self.state();
+        state.done.push(Done::Appended(vec![Batch { writes, ..batch }]));
+        if self.flaw == Flaw::CommitsLate {
+            state.hidden.entry(batch.room).or_insert(batch.after);
+        }
+        Ok(outcome)
+    }
+
+    /// What is seen of a room's messages.
+    fn seen(&self, room: RoomKey, hidden: Option<&Cursor>, messages: &mut Vec<Message>) {
+        let state = self.state();
+        messages.retain(|message| !state.lost.contains(&(room, message.seq)));
+        messages.retain(|message| hidden.is_none_or(|hidden| message.seq <= hidden.seq));
+    }
+
+    /// Makes a direct room that nobody knows to be one.
+    async fn create_unknown(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        let store = self.store();
+        store.create_room(info, &members[..1]).await?;
+        let room = store.load_room(info.id, 0).await?.expect("just made");
+        let kind = ChangeKind::Joined(members[1].clone());
+        let writes = vec![Write::Change { kind, at: info.created }];
+        store.append(&[Batch { room: room.key, after: room.end, writes }]).await?;
+        Ok(info.id)
+    }
+}
+
+#[async_trait]
+impl Store for Broken {
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, StoreError> {
+        let mut kept = info.clone();
+        kept.created = self.time(info.created);
+        if self.flaw == Flaw::TrimsTitles {
+            kept.title = kept.title.map(|title| Title::new(title.trim_end()).expect("a title"));
+        }
+        if self.flaw == Flaw::ListsPrivateRooms && kept.kind == Kind::Private {
+            kept.kind = Kind::Open;
+        }
+        if let Some(pair) = info.pair(members) {
+            let known = self.state().pairs.get(&pair).copied();
+            match self.flaw {
+                Flaw::MakesManyDirectRooms => return self.create_unknown(&kept, members).await,
+                Flaw::LooksForDirectRoomsTooEarly => {
+                    if let Some(known) = known
+                        && self.store().load_room(known, 0).await?.is_some()
+                    {
+                        return Ok(known);
+                    }
+                    yield_now().await;
+                    self.state().pairs.insert(pair, info.id);
+                    return self.create_unknown(&kept, members).await;
+                }
+                Flaw::KeepsPairs if known.is_some() => return Ok(known.unwrap_or(info.id)),
+                _ => _ = self.state().pairs.insert(pair, info.id),
+            }
+        }
+        let store = self.store();
+        let id = store.create_room(&kept, members).await?;
+        let inner = store.load_room(id, 0).await?.expect("just made").key;
+        let mut state = self.state();
+        state.infos.insert(info.id, info.clone());
+        if self.flaw == Flaw::ReusesNumbers && id == info.id {
+            let mut numbers = (1..).map(RoomKey);
+            let free = numbers.find(|number| !state.numbers.contains_key(number));
+            state.numbers.extend(free.map(|free| (free, inner)));
+        }
+        state.done.push(Done::Created(kept, members.to_vec()));
+        Ok(id)
+    }
+
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        let hidden = std::mem::take(&mut self.state().hidden);
+        let Some(mut room) = self.store().load_room(id, recent).await? else { return Ok(None) };
+        let hidden = hidden.get(&room.key);
+        self.seen(room.key, hidden, &mut room.messages);
+        if let Some(hidden) = hidden {
+            room.changes.retain(|change| change.cursor.change <= hidden.change);
+            room.end = *hidden;
+        }
+        match self.flaw {
+            Flaw::ListsPrivateRooms => room.info = self.state().infos[&id].clone(),
+            Flaw::LoadsInTwoSteps => {
+                yield_now().await;
+                let Some(later) = self.store().load_room(id, recent).await? else {
+                    return Ok(None);
+                };
+                room.members = later.members;
+            }
+            Flaw::DropsInvitations => room.invited.clear(),
+            Flaw::KeepsInvitations => {
+                let state = self.state();
+                let ever = state.invited.get(&room.key).into_iter().flatten();
+                for user in ever {
+                    if !room.invited.iter().any(|invited| invited.id == user.id) {
+                        room.invited.push(user.clone());
+                    }
+                }
+            }
+            Flaw::LosesRoles => {
+                room.members.iter_mut().for_each(|member| member.role = Role::Member);
+            }
+            _ => {}
+        }
+        room.key = self.outer(room.key);
+        Ok(Some(room))
+    }
+
+    async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
+        self.state().hidden.clear();
+        let refused = self.state().refused.clone();
+        let is_refused = |write: &Write| match write {
+            Write::Message { text, .. } => Some(&**text) == refused.as_deref(),
+            Write::Change { .. } => false,
+        };
+        let bad = batches.iter().position(|batch| batch.writes.iter().any(is_refused));
+        let (good, fails) = match (self.flaw, bad) {
+            (_, None) => (batches, false),
+            (Flaw::FailsHalfway, Some(bad)) => (&batches[..bad], true),
+            (_, Some(_)) => (&batches[..0], true),
+        };
+        let mut outcomes = Vec::new();
+        for batch in good {
+            outcomes.push(self.commit(&self.spoil(batch)).await?);
+            if self.flaw == Flaw::CommitsBatchByBatch {
+                yield_now().await;
+            }
+        }
+        if fails { Err(StoreError::new("refused")) } else { Ok(outcomes) }
+    }
+
+    async fn messages(
+        &self,
+        room: RoomKey,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<Message>, StoreError> {
+        let hidden = std::mem::take(&mut self.state().hidden);
+        let room = self.inner(room);
+        let store = self.store();
+        let mut messages = match self.flaw {
+            Flaw::PagesTooShort => store.messages(room, after, until.saturating_sub(1)).await?,
+            Flaw::CastsBounds => {
+                let (after, until) = (after.cast_signed().max(0), until.cast_signed().max(0));
+                store.messages(room, after.cast_unsigned(), until.cast_unsigned()).await?
+            }
+            _ => store.messages(room, after, until).await?,
+        };
+        if let Some(deleted) = self.state().deleted.get(&room) {
+            messages.clone_from(deleted);
+        }
+        self.seen(room, hidden.get(&room), &mut messages);
+        Ok(messages)
+    }
+
+    async fn changes(
+        &self,
+        room: RoomKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError> {
+        let hidden = std::mem::take(&mut self.state().hidden);
+        let room = self.inner(room);
+        let mut changes = self.store().changes(room, after, limit).await?;
+        if let Some(hidden) = hidden.get(&room) {
+            changes.retain(|change| change.cursor.change <= hidden.change);
+        }
+        Ok(changes)
+    }
+
+    async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
+        let mut query = query.clone();
+        if self.flaw == Flaw::MatchesPatterns && ["%", "_"].contains(&&*query.title) {
+            query.title.clear();
+        }
+        let mut listed = self.store().list_rooms(&query).await?;
+        if self.flaw == Flaw::ListsPrivateRooms {
+            let state = self.state();
+            listed.iter_mut().for_each(|room| room.info = state.infos[&room.info.id].clone());
+        }
+        Ok(listed)
+    }
+
+    async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
+        let (inner, store) = (self.inner(room), self.store());
+        let messages = store.messages(inner, 0, u64::MAX).await?;
+        store.delete_room(inner).await?;
+        let mut state = self.state();
+        if self.flaw == Flaw::KeepsDeletedMessages {
+            state.deleted.entry(inner).or_insert(messages);
+        }
+        state.numbers.remove(&room);
+        state.done.push(Done::Deleted(inner));
+        Ok(())
+    }
+
+    async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
+        match self.flaw {
+            Flaw::ForgetsEphemeralRooms => Ok(Vec::new()),
+            _ => self.store().ephemeral_rooms().await,
+        }
+    }
+}

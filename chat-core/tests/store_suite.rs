@@ -1,0 +1,83 @@
+//! The cases that every store must pass: the store in memory passes them, and stores that break one
+//! thing each do not.
+
+#![allow(clippy::print_stdout, reason = "tests")]
+
+mod broken;
+
+use broken::{Flaw, Home};
+use chat_core::MemoryStore;
+use chat_core::testkit::check_store;
+
+#[tokio::test]
+async fn the_store_in_memory_passes() {
+    let report = check_store(async || MemoryStore::default()).await;
+    println!("{report}");
+    report.assert_passed();
+    assert!(report.skipped().all(|case| case.contains("refused")), "it refuses nothing");
+}
+
+#[tokio::test]
+async fn the_wrapper_without_a_flaw_passes_every_case() {
+    let report = check_store(async || Home::new(Flaw::None)).await;
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0);
+}
+
+/// The store with this flaw is caught, by the case that was made for it among others.
+async fn is_caught(flaw: Flaw, by: &str) {
+    let report = check_store(async || Home::new(flaw)).await;
+    let cases: Vec<_> = report.failures().map(|(case, _)| case).collect();
+    println!("{flaw:?} is caught by {}", cases.join(", "));
+    assert!(cases.contains(&by), "{by} does not catch a store that {flaw:?}\n{report}");
+}
+
+macro_rules! planted {
+    ($($test:ident: $flaw:ident by $case:literal,)*) => {
+        $(#[tokio::test]
+        async fn $test() {
+            is_caught(Flaw::$flaw, $case).await;
+        })*
+    };
+}
+
+planted! {
+    loses: LosesMessages by "any_number_of_writes_fits",
+    doubles: DoublesMessages by "a_key_takes_effect_once",
+    swaps: SwapsMessages by "numbers_have_no_gap",
+    cuts_long_texts: CutsLongTexts by "the_longest_text_comes_back_whole",
+    cuts_texts_at_nul: CutsTextsAtNul by "texts_come_back_byte_for_byte",
+    trims_texts: TrimsTexts by "texts_come_back_byte_for_byte",
+    trims_titles: TrimsTitles by "titles_and_names_come_back_byte_for_byte",
+    composes_texts: ComposesTexts by "texts_come_back_byte_for_byte",
+    commits_late: CommitsLate by "what_is_answered_is_there",
+    answers_before_committing: AnswersBeforeCommitting by "every_answer_outlives_a_restart",
+    merges_emoji_keys: MergesEmojiKeys by "keys_are_compared_byte_for_byte",
+    trims_keys: TrimsKeys by "keys_are_compared_byte_for_byte",
+    folds_keys: FoldsKeys by "keys_are_compared_byte_for_byte",
+    cuts_keys_at_nul: CutsKeysAtNul by "keys_are_compared_byte_for_byte",
+    shares_keys: SharesKeys by "a_key_counts_for_one_user_in_one_room",
+    takes_keys_too_early: TakesKeysTooEarly by "a_room_that_stands_elsewhere_is_fenced",
+    forgets_keys: ForgetsKeys by "keys_outlive_a_restart",
+    never_fences: NeverFences by "a_room_that_stands_elsewhere_is_fenced",
+    fences_too_early: FencesTooEarly by "of_two_writers_at_once_one_wins",
+    commits_batch_by_batch: CommitsBatchByBatch by "a_dropped_commit_leaves_nothing_or_the_whole",
+    fails_halfway: FailsHalfway by "a_refused_commit_leaves_nothing",
+    makes_many_direct_rooms: MakesManyDirectRooms by "a_pair_has_one_direct_room",
+    looks_for_direct_rooms_too_early: LooksForDirectRoomsTooEarly
+        by "a_pair_has_one_direct_room_however_many_open_it_at_once",
+    keeps_pairs: KeepsPairs by "a_deleted_direct_room_can_be_opened_anew",
+    lists_private_rooms: ListsPrivateRooms by "only_open_rooms_are_listed",
+    reuses_numbers: ReusesNumbers by "a_deleted_rooms_number_is_not_given_out_again",
+    keeps_deleted_messages: KeepsDeletedMessages by "a_deleted_room_is_gone",
+    loses_milliseconds: LosesMilliseconds by "times_keep_their_milliseconds",
+    drops_invitations: DropsInvitations by "an_invitation_lasts_until_its_guest_joins",
+    keeps_invitations: KeepsInvitations by "an_invitation_lasts_until_its_guest_joins",
+    loses_roles: LosesRoles by "roles_are_kept",
+    forgets_ephemeral_rooms: ForgetsEphemeralRooms by "ephemeral_rooms_are_known",
+    pages_too_short: PagesTooShort by "pages_of_messages_end_where_they_should",
+    casts_bounds: CastsBounds by "pages_of_messages_end_where_they_should",
+    loads_in_two_steps: LoadsInTwoSteps by "a_room_is_loaded_as_it_is_at_one_moment",
+    matches_patterns: MatchesPatterns by "titles_are_searched",
+    panics_at_nul: PanicsAtNul by "texts_come_back_byte_for_byte",
+}

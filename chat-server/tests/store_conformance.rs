@@ -1,0 +1,39 @@
+//! SQLite does what every store must do: the cases of `chat_core::testkit`.
+
+mod store_support;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chat_core::Store;
+use chat_core::testkit::{StoreHome, check_store};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use store_support::Home;
+
+#[async_trait]
+impl StoreHome for Home {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(Home::open(self).await)
+    }
+
+    /// The text comes from the cases, and has no quotes.
+    async fn refuse(&self, text: &str) -> bool {
+        let file = format!("sqlite:{}", self.path().display());
+        let mut connection = SqliteConnection::connect(&file).await.expect("the file opens");
+        let trigger = format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.text = '{text}' \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        );
+        sqlx::query(AssertSqlSafe(trigger)).execute(&mut connection).await.expect("a trigger");
+        connection.close().await.expect("closed");
+        true
+    }
+}
+
+#[tokio::test]
+async fn sqlite_passes() {
+    let report = check_store(async || Home::new()).await;
+    println!("{report}");
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "every case runs");
+}
