@@ -82,8 +82,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .service(socket::route("/ws", sockets.clone()))
     };
     let server = HttpServer::new(app)
-        // So that a peer which has stopped reading does not keep its connection for ever.
-        .on_connect(socket::user_timeout(silence))
+        // So that frames leave at once, and a peer that has stopped reading does not stay for ever.
+        .on_connect(socket::on_connect(silence))
         .disable_signals()
         .bind(&address)?;
     for address in server.addrs() {

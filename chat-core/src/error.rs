@@ -64,6 +64,28 @@ impl Code {
         }
     }
 
+    /// The code with this text form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::BadRequest,
+            Self::TooLong,
+            Self::Empty,
+            Self::BadText,
+            Self::Forbidden,
+            Self::NoSuchRoom,
+            Self::NoSuchMessage,
+            Self::NotAMember,
+            Self::KeyConflict,
+            Self::Busy,
+            Self::Unavailable,
+            Self::Stopping,
+            Self::SessionEnded,
+            Self::Internal,
+        ];
+        all.into_iter().find(|code| code.as_str() == text)
+    }
+
     /// Whether the very same command may succeed later.
     #[must_use]
     pub fn retry(self) -> bool {

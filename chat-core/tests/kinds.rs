@@ -146,8 +146,9 @@ async fn two_people_have_one_direct_room() {
         let bench = &bench;
         async move {
             if n % 3 == 0 {
-                let session = bench.connect_as(one.clone()).session;
-                let view = session.open(NewRoom::direct(other.clone())).await.expect("a room");
+                let probe = bench.connect_as(one.clone());
+                let view = probe.session.open(NewRoom::direct(other.clone())).await;
+                let view = view.expect("a room");
                 assert_eq!((view.counts.members, view.info.title), (2, None));
                 view.info.id
             } else {

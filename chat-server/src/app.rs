@@ -116,7 +116,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     };
     let silence = settings.socket.ping_interval + settings.socket.ping_timeout;
     let mut server = HttpServer::new(app)
-        .on_connect(socket::user_timeout(silence))
+        .on_connect(socket::on_connect(silence))
         .shutdown_timeout(settings.server.shutdown_timeout.as_secs())
         .disable_signals();
     if settings.server.workers > 0 {

@@ -1,4 +1,5 @@
-//! Connections that come, stay silent, and go: who is there must be true at every moment.
+//! Connections that stay silent, and go: who is there must be true at every moment. What every transport
+//! must do is looked at in `transport_conformance.rs`.
 
 mod support;
 
@@ -12,26 +13,6 @@ use tempfile::TempDir;
 
 const PING_EVERY: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-#[actix_web::test]
-async fn a_closed_connection_leaves_at_once() {
-    let server = TestServer::start().await;
-    let (mut ann, room) = server.lobby("Ann").await;
-    let mut bob = server.connect("Bob").await;
-    bob.ok(json!({"do":"join","room":room})).await;
-    let before = server.server().engine().stats().store;
-    drop(bob);
-    let mut gone = ann.event("presence").await;
-    while gone["state"] != "offline" {
-        gone = ann.event("presence").await;
-    }
-    assert_eq!((gone["user"]["name"].clone(), gone["online"].clone()), (json!("Bob"), json!(1)));
-    let page = ann.ok(json!({"do":"members","room":room})).await;
-    assert_eq!((page["count"].clone(), page["online"].clone()), (json!(2), json!(1)));
-    assert_eq!(server.server().engine().stats().store, before, "presence is nothing to the store");
-    until("only Ann's session is left", async || server.server().engine().stats().sessions == 1)
-        .await;
-}
 
 #[actix_web::test]
 async fn a_frozen_client_is_gone_within_ping_and_timeout() {

@@ -55,11 +55,14 @@ impl Default for SocketLimits {
     }
 }
 
-/// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): the kernel gives up a connection whose
-/// peer has acknowledged nothing, or has had no room for anything, for this long. Needed wherever
-/// [`route`] is mounted: when a peer stops reading, the HTTP server asks its connection nothing any more, so
-/// only the kernel can end it.
-pub fn user_timeout(
+/// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): what the kernel is to do for a
+/// connection. Needed wherever [`route`] is mounted.
+///
+/// It gives up a connection whose peer has acknowledged nothing, or has had no room for anything, for this
+/// long: when a peer stops reading, the HTTP server asks its connection nothing any more, so only the
+/// kernel can end it. And it sends every frame at once: else it keeps a frame back until the peer has
+/// acknowledged the one before it, which takes a peer that has nothing to say 40 ms.
+pub fn on_connect(
     timeout: Duration,
 ) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
     move |connection, _| {
@@ -68,5 +71,23 @@ pub fn user_timeout(
         if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)) {
             tracing::warn!(%error, "could not set TCP_USER_TIMEOUT");
         }
+        if let Err(error) = socket.set_tcp_nodelay(true) {
+            tracing::warn!(%error, "could not set TCP_NODELAY");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn the_kernel_sends_at_once_and_gives_up_in_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        on_connect(Duration::from_secs(35))(&stream, &mut Extensions::new());
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(35)));
     }
 }

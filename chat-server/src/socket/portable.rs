@@ -2,7 +2,7 @@
 //! middleware. All of what it needs from actix-web-actors, which its authors have deprecated, is in this
 //! file. It cannot send to a peer that has stopped reading, since the HTTP server then no longer runs it; its
 //! session ends all the same (see `heartbeat.rs`), and the kernel ends the connection (see
-//! [`user_timeout`](super::user_timeout)).
+//! [`on_connect`](super::on_connect)).
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -215,7 +215,7 @@ async fn all_contents(store: &dyn Store, rooms: &[LoadedRoom]) -> Checked<Vec<St
 async fn a_refused_commit_leaves_nothing(home: &dyn StoreHome) -> Checked {
     let store = &*home.open().await;
     if !home.refuse(BAD).await {
-        return Err(Unmet::Skipped);
+        return Err(cannot_refuse());
     }
     let ann = user("Ann");
     // Where among three batches, and where among a batch's writes, the bad one stands; and whether
@@ -278,7 +278,7 @@ async fn a_refused_commit_leaves_nothing(home: &dyn StoreHome) -> Checked {
 async fn a_refused_commit_hurts_nobody_else(home: &dyn StoreHome) -> Checked {
     let stores = [home.open().await, home.open().await];
     if !home.refuse(BAD).await {
-        return Err(Unmet::Skipped);
+        return Err(cannot_refuse());
     }
     let ann = &user("Ann");
     let rooms = &open_rooms(&*stores[0], ann, 4).await?;

@@ -191,7 +191,7 @@ async fn an_engine_finds_a_commit_whose_answer_was_lost(home: &dyn StoreHome) ->
 async fn an_engine_goes_on_after_a_refused_commit(home: &dyn StoreHome) -> Checked {
     let store = home.open().await;
     if !home.refuse("refuse this").await {
-        return Err(Unmet::Skipped);
+        return Err(cannot_refuse());
     }
     let (engine, _) = start(store)?;
     let (room, ann, mut bob) = two_in_a_room(&engine).await?;

@@ -14,18 +14,15 @@ mod support;
 mod text;
 mod writing;
 
-use std::any::Any;
-use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::store::{MemoryStore, Store};
-use support::{Checked, Unmet};
+use crate::testkit::report::{Report, verdict};
+use support::Checked;
 
 /// How long a case may take.
 const CASE_LIMIT: Duration = Duration::from_secs(30);
@@ -118,94 +115,28 @@ const GROUPS: [&[Case]; 11] = [
 /// report.assert_passed();
 /// # });
 /// ```
-pub async fn check_store<H: StoreHome>(new_home: impl AsyncFn() -> H) -> StoreReport {
+pub async fn check_store<H: StoreHome>(new_home: impl AsyncFn() -> H) -> Report {
     run(GROUPS.into_iter().flatten(), CASE_LIMIT, new_home).await
 }
 
 async fn run<H: StoreHome>(
-    all: impl Iterator<Item = &'static Case>,
+    cases: impl Iterator<Item = &'static Case>,
     limit: Duration,
     new_home: impl AsyncFn() -> H,
-) -> StoreReport {
-    let mut cases = Vec::new();
-    for case in all {
-        let run = async {
-            let home = new_home().await;
-            (case.run)(&home).await
-        };
-        let run = tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind());
-        let verdict = match run.await {
-            Ok(Ok(Ok(()))) => Verdict::Passed,
-            Ok(Ok(Err(Unmet::Skipped))) => Verdict::Skipped,
-            Ok(Ok(Err(Unmet::Failed(reason)))) => Verdict::Failed(reason),
-            Ok(Err(panic)) => Verdict::Failed(format!("panicked: {}", words(&*panic))),
-            Err(_) => Verdict::Failed(format!("not done within {limit:?}")),
-        };
-        cases.push((case.name, verdict));
+) -> Report {
+    let mut report = Report::default();
+    for case in cases {
+        let run = async { (case.run)(&new_home().await).await };
+        report.add(case.name, verdict(limit, run).await);
     }
-    StoreReport { cases }
-}
-
-/// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
-}
-
-/// What became of each case of [`check_store`]. Its `Display` has one line per case.
-#[derive(Clone, Debug)]
-pub struct StoreReport {
-    cases: Vec<(&'static str, Verdict)>,
-}
-
-#[derive(Clone, Debug)]
-enum Verdict {
-    Passed,
-    Skipped,
-    Failed(String),
-}
-
-impl StoreReport {
-    /// The cases that failed, each with its reason.
-    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.cases.iter().filter_map(|(name, verdict)| match verdict {
-            Verdict::Failed(reason) => Some((*name, reason.as_str())),
-            _ => None,
-        })
-    }
-
-    /// The cases that this home cannot run.
-    pub fn skipped(&self) -> impl Iterator<Item = &'static str> {
-        let skipped = self.cases.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped));
-        skipped.map(|(name, _)| *name)
-    }
-
-    /// For the end of a test.
-    ///
-    /// # Panics
-    /// With the report's text, if a case failed.
-    pub fn assert_passed(&self) {
-        assert!(self.failures().next().is_none(), "the store fails its cases\n{self}");
-    }
-}
-
-impl fmt::Display for StoreReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, verdict) in &self.cases {
-            match verdict {
-                Verdict::Passed => writeln!(f, "{name}: passed")?,
-                Verdict::Skipped => writeln!(f, "{name}: skipped")?,
-                Verdict::Failed(reason) => writeln!(f, "{name}: FAILED: {reason}")?,
-            }
-        }
-        Ok(())
-    }
+    report
 }
 
 #[cfg(test)]
 mod tests {
-    use super::support::{check, failed};
+    use super::support::{cannot_refuse, check, failed};
     use super::*;
+    use crate::testkit::Verdict;
 
     cases!(passes, fails, cannot_run, panics, hangs);
 
@@ -219,7 +150,7 @@ mod tests {
     }
 
     async fn cannot_run(home: &dyn StoreHome) -> Checked {
-        if home.refuse("a text").await { Ok(()) } else { Err(Unmet::Skipped) }
+        if home.refuse("a text").await { Ok(()) } else { Err(cannot_refuse()) }
     }
 
     async fn panics(_: &dyn StoreHome) -> Checked {
@@ -235,16 +166,14 @@ mod tests {
         let home = async || MemoryStore::default();
         let report = run(CASES.iter(), Duration::from_millis(100), home).await;
         let expected = [
-            "passes: passed",
-            "fails: FAILED: two: expected 2, got 3",
-            "cannot_run: skipped",
-            "panics: FAILED: panicked: at the disk",
-            "hangs: FAILED: not done within 100ms",
+            ("passes", Verdict::Passed),
+            ("fails", Verdict::Failed("two: expected 2, got 3".to_owned())),
+            ("cannot_run", Verdict::Skipped("this home can refuse nothing".to_owned())),
+            ("panics", Verdict::Failed("panicked: at the disk".to_owned())),
+            ("hangs", Verdict::Failed("not done within 100ms".to_owned())),
         ];
-        assert!(report.to_string().lines().eq(expected), "{report}");
-        assert!(report.failures().map(|(case, _)| case).eq(["fails", "panics", "hangs"]));
-        assert!(report.skipped().eq(["cannot_run"]));
-        assert!(std::panic::catch_unwind(|| report.assert_passed()).is_err());
+        let verdicts: Vec<_> = report.cases().map(|(case, v)| (case, v.clone())).collect();
+        assert_eq!(verdicts, expected);
     }
 
     #[tokio::test]

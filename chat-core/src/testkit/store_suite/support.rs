@@ -14,30 +14,29 @@ use crate::model::{
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
 };
+use crate::testkit::report::Stop;
 
-/// Why a case did not pass.
-pub(super) enum Unmet {
-    Failed(String),
-    /// The home cannot do what the case needs.
-    Skipped,
-}
+pub(super) type Checked<T = ()> = Result<T, Stop>;
 
-pub(super) type Checked<T = ()> = Result<T, Unmet>;
-
-impl From<StoreError> for Unmet {
+impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
-impl From<Error> for Unmet {
+impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Failed(format!("the engine answered {}: {error}", error.code().as_str()))
     }
 }
 
 pub(super) fn failed<T>(what: impl Into<String>) -> Checked<T> {
-    Err(Unmet::Failed(what.into()))
+    Err(Stop::Failed(what.into()))
+}
+
+/// The home cannot do what the case needs.
+pub(super) fn cannot_refuse() -> Stop {
+    Stop::Skipped("this home can refuse nothing".to_owned())
 }
 
 pub(super) fn check(holds: bool, what: impl Display) -> Checked {

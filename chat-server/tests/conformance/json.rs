@@ -1,0 +1,303 @@
+//! The protocol from a client's side: commands to JSON, and JSON back to the engine's words.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::testkit::Heard;
+use chat_core::{
+    After, Behind, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor, Error, Event,
+    History, HistoryAt, Joined, Kind, MemberPage, MemberView, Membership, Message, Name, Presence,
+    Reply, Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Text, Timestamp, Title, User,
+};
+use serde_json::{Value, json};
+
+/// A command as a frame.
+pub fn encode(tag: u64, command: &Command) -> Value {
+    let mut frame = match command {
+        Command::Open(room) => json!({
+            "do": "open",
+            "title": room.title().map(ToString::to_string),
+            "kind": room.kind().as_str(),
+            "ephemeral": room.is_ephemeral(),
+        }),
+        Command::Room(room, command) => {
+            let mut frame = encode_room(command);
+            frame["room"] = json!(room.to_string());
+            frame
+        }
+        Command::Resume(rooms) => {
+            let room = |(room, after): &(RoomId, Cursor)| json!({"room": room.to_string(), "after": after.to_string()});
+            json!({"do": "resume", "rooms": rooms.iter().map(room).collect::<Vec<_>>()})
+        }
+        Command::Presence(presence) => json!({"do": "presence", "state": presence.as_str()}),
+        Command::Ping => json!({"do": "ping"}),
+    };
+    frame["id"] = json!(tag);
+    frame
+}
+
+fn encode_room(command: &RoomCommand) -> Value {
+    match command {
+        RoomCommand::Join { after: After::Nothing, limit } => json!({"do": "join", "limit": limit}),
+        RoomCommand::Join { after: After::Cursor(after), limit } => {
+            json!({"do": "join", "after": after.to_string(), "limit": limit})
+        }
+        RoomCommand::Leave => json!({"do": "leave"}),
+        RoomCommand::Send(draft) => match &draft.key {
+            Some(key) => json!({"do": "send", "text": &*draft.text, "key": key.as_str()}),
+            None => json!({"do": "send", "text": &*draft.text}),
+        },
+        RoomCommand::History(query) => {
+            let mut frame = json!({"do": "history", "limit": query.limit});
+            match query.at {
+                HistoryAt::End => {}
+                HistoryAt::Before(seq) => frame["before"] = json!(seq),
+                HistoryAt::After(seq) => frame["after"] = json!(seq),
+                HistoryAt::Around(seq) => frame["around"] = json!(seq),
+            }
+            frame
+        }
+        RoomCommand::Members(query) => {
+            let mut frame = json!({"do": "members", "limit": query.limit, "online": query.online});
+            if let Some(after) = query.after {
+                frame["after"] = json!(after.to_string());
+            }
+            frame
+        }
+        RoomCommand::Typing(on) => json!({"do": "typing", "on": on}),
+        RoomCommand::View | RoomCommand::Invite(_) | RoomCommand::Resume { .. } => {
+            panic!("clients have no words for {command:?}")
+        }
+    }
+}
+
+/// A frame as it is heard. Answers are taken for what the command that they answer asks for. `None` of an
+/// error that answers no command: whoever connects to a server that stops is told so before it is closed.
+pub fn decode(frame: &Value, open: &mut HashMap<u64, Command>) -> Option<Heard> {
+    if frame.get("event").is_some() {
+        return Some(Heard::Event(Arc::new(event(frame))));
+    }
+    if frame.get("id").is_none() {
+        assert_eq!(error(&frame["error"]).code(), Code::Stopping, "{frame}");
+        return None;
+    }
+    let tag = number(frame, "id");
+    let result = match frame.get("error") {
+        Some(refused) => Err(error(refused)),
+        None => Ok(reply(&frame["ok"], open.get(&tag))),
+    };
+    open.remove(&tag);
+    Some(Heard::Reply { tag, result })
+}
+
+fn reply(ok: &Value, command: Option<&Command>) -> Reply {
+    let Some(command) = command else { panic!("an answer to nothing: {ok}") };
+    match command {
+        Command::Open(_) => Reply::Room(room_view(&ok["room"])),
+        Command::Resume(_) => {
+            Reply::Resumed { resumed: count(ok, "resumed"), failed: count(ok, "failed") }
+        }
+        Command::Presence(_) => done(ok),
+        Command::Ping => Reply::Pong(time(ok)),
+        Command::Room(room, command) => match command {
+            RoomCommand::Join { .. } => Reply::Joined(Box::new(joined(ok))),
+            RoomCommand::Send(_) => Reply::Sent(Sent { seq: number(ok, "seq"), at: time(ok) }),
+            RoomCommand::History(_) => Reply::History(History {
+                room: *room,
+                messages: messages(ok, *room),
+                more_before: flag(&ok["more"], "before"),
+                more_after: flag(&ok["more"], "after"),
+            }),
+            RoomCommand::Members(_) => Reply::Members(MemberPage {
+                counts: Counts { members: count(ok, "count"), online: count(ok, "online") },
+                members: list(ok, "members").iter().map(member).collect(),
+                next: ok.get("next").map(|_| parsed(ok, "next")),
+            }),
+            _ => done(ok),
+        },
+    }
+}
+
+fn done(ok: &Value) -> Reply {
+    assert_eq!(*ok, json!({}), "an answer that has nothing to tell");
+    Reply::Done
+}
+
+fn event(frame: &Value) -> Event {
+    let room = || parsed(frame, "room");
+    match text(frame, "event") {
+        "message" => Event::Message {
+            room: room(),
+            cursor: parsed(frame, "cursor"),
+            message: Arc::new(message(frame)),
+        },
+        "member" => {
+            let counts =
+                Counts { members: count(frame, "members"), online: count(frame, "online") };
+            Event::Change { room: room(), change: Arc::new(change(frame)), counts }
+        }
+        "presence" => Event::Presence {
+            room: room(),
+            user: user(&frame["user"]),
+            presence: presence(frame),
+            devices: count(frame, "devices"),
+            online: count(frame, "online"),
+        },
+        "summary" => Event::Summary {
+            room: room(),
+            cursor: parsed(frame, "cursor"),
+            counts: Counts { members: count(frame, "members"), online: count(frame, "online") },
+            some: list(frame, "some").iter().map(user).collect(),
+        },
+        "typing" => {
+            Event::Typing { room: room(), user: user(&frame["user"]), on: flag(frame, "on") }
+        }
+        "invited" => Event::Invited { room: room_info(&frame["room"]) },
+        "closed" => Event::Closed { room: room() },
+        "behind" => Event::Behind { room: room(), after: parsed(frame, "after") },
+        "resumed" => {
+            let result = match frame.get("error") {
+                Some(refused) => Err(error(refused)),
+                None => Ok(Box::new(joined(&frame["ok"]))),
+            };
+            Event::Resumed { room: room(), result }
+        }
+        "closing" => {
+            let code = u16::try_from(number(frame, "code")).expect("a close code");
+            let retry_after = frame.get("retry_after_ms");
+            Event::Closing {
+                reason: reason(code).expect("a reason"),
+                retry_after: retry_after
+                    .map(|_| Duration::from_millis(number(frame, "retry_after_ms"))),
+            }
+        }
+        other => panic!("no event that clients know: {other}"),
+    }
+}
+
+/// Why a connection is closed with this code.
+pub fn reason(code: u16) -> Option<CloseReason> {
+    match code {
+        1000 => Some(CloseReason::Left),
+        1001 => Some(CloseReason::Draining),
+        4401 => Some(CloseReason::Expired),
+        4408 => Some(CloseReason::Silent),
+        4508 => Some(CloseReason::NotReading),
+        _ => None,
+    }
+}
+
+fn error(value: &Value) -> Error {
+    let code = Code::parse(text(value, "code"));
+    let code = code.unwrap_or_else(|| panic!("no code of the engine's: {value}"));
+    assert_eq!(flag(value, "retry"), code.retry(), "{value}");
+    Error::new(code, text(value, "message").to_owned())
+}
+
+fn joined(ok: &Value) -> Joined {
+    let room = room_info(&ok["room"]);
+    let (id, members) = (room.id, &ok["members"]);
+    let counts = Counts { members: count(members, "count"), online: count(members, "online") };
+    let behind =
+        |behind: &Value| Behind { after: number(behind, "after"), until: number(behind, "until") };
+    Joined {
+        room: RoomView { info: room, counts },
+        me: membership(&ok["me"]),
+        first: list(members, "first").iter().map(member).collect(),
+        cursor: parsed(ok, "cursor"),
+        messages: messages(ok, id),
+        changes: list(ok, "changes").iter().map(|missed| Arc::new(change(missed))).collect(),
+        behind: ok.get("behind").map(behind),
+        reset: ok.get("reset").is_some_and(|_| flag(ok, "reset")),
+    }
+}
+
+fn messages(value: &Value, room: RoomId) -> Vec<Arc<Message>> {
+    let one = |value: &Value| {
+        assert_eq!(parsed::<RoomId>(value, "room"), room, "{value}");
+        Arc::new(message(value))
+    };
+    list(value, "messages").iter().map(one).collect()
+}
+
+fn message(value: &Value) -> Message {
+    let said = Text::new(text(value, "text")).expect("a good text");
+    Message { seq: number(value, "seq"), from: user(&value["from"]), text: said, at: time(value) }
+}
+
+fn change(value: &Value) -> Change {
+    let membership = Membership { user: user(&value["user"]), role: role(value) };
+    let kind = ChangeKind::parse(text(value, "change"), membership).expect("a kind of change");
+    Change { cursor: parsed(value, "cursor"), kind, at: time(value) }
+}
+
+fn room_view(value: &Value) -> RoomView {
+    let counts = Counts { members: count(value, "members"), online: count(value, "online") };
+    RoomView { info: room_info(value), counts }
+}
+
+fn room_info(value: &Value) -> RoomInfo {
+    let title = |_| Title::new(text(value, "title")).expect("a good title");
+    RoomInfo {
+        id: parsed(value, "id"),
+        title: value.get("title").map(title),
+        kind: Kind::parse(text(value, "kind")).expect("a kind of room"),
+        ephemeral: flag(value, "ephemeral"),
+        created: moment(value, "created"),
+    }
+}
+
+fn member(value: &Value) -> MemberView {
+    let (presence, devices) = (presence(value), count(value, "devices"));
+    MemberView { membership: membership(value), presence, devices }
+}
+
+fn membership(value: &Value) -> Membership {
+    Membership { user: user(value), role: role(value) }
+}
+
+fn user(value: &Value) -> User {
+    User::new(parsed(value, "id"), Name::new(text(value, "name")).expect("a good name"))
+}
+
+fn role(value: &Value) -> Role {
+    Role::parse(text(value, "role")).expect("a role")
+}
+
+fn presence(value: &Value) -> Presence {
+    let all = [Presence::Online, Presence::Away, Presence::Offline];
+    all.into_iter().find(|one| one.as_str() == text(value, "state")).expect("a state")
+}
+
+fn time(value: &Value) -> Timestamp {
+    moment(value, "at")
+}
+
+fn moment(value: &Value, field: &str) -> Timestamp {
+    text(value, field).parse().expect("a time")
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value, field: &str) -> T {
+    text(value, field).parse().expect("its text form")
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+}
+
+fn number(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {value}"))
+}
+
+fn count(value: &Value, field: &str) -> usize {
+    usize::try_from(number(value, field)).expect("a count")
+}
+
+fn flag(value: &Value, field: &str) -> bool {
+    value[field].as_bool().unwrap_or_else(|| panic!("no flag {field} in {value}"))
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a Vec<Value> {
+    value[field].as_array().unwrap_or_else(|| panic!("no list {field} in {value}"))
+}
