@@ -128,6 +128,12 @@ impl Conversation {
                 );
             }
             _ => {
+                if self.alone {
+                    // Reading is what answers pings, and a peer that answers one in the last moment is not
+                    // silent.
+                    let engine = self.server.server().engine();
+                    until("its session has ended", async || engine.stats().sessions == 0).await;
+                }
                 let code = match client.next().await {
                     Frame::Close(code) => code,
                     other => panic!("line {number} expects a close, not {other:?}"),
