@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, Responder, get, post, rt, web};
-use chat_core::{Draft, Engine, Name, NewRoom, Room, Timestamp, User, UserId};
+use chat_core::{Draft, Engine, Name, NewRoom, Room, User, UserId};
 use chat_server::auth::{Admit, Identity};
-use chat_server::protocol::{JsonWire, Problem};
-use chat_server::socket::{self, SocketLimits, Sockets};
+use chat_server::protocol::Problem;
+use chat_server::socket::{self, Sockets};
 
 /// The users that this app has anyway, by what they show at the door: a session cookie, an API key.
 struct Customers {
@@ -22,8 +22,7 @@ impl Admit for Customers {
     fn admit(&self, token: &str) -> Result<Identity, Problem> {
         let user = self.by_token.get(token);
         let user = user.ok_or_else(|| Problem::unauthorized("nobody has this token; sign in"))?;
-        // These tokens do not expire.
-        Ok(Identity { user: user.clone(), expires: Timestamp::MAX_UTC })
+        Ok(Identity { user: user.clone(), expires: None })
     }
 }
 
@@ -67,12 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shop = web::Data::new(Shop { lobby, assistant });
 
     // Made once and cloned for every worker.
-    let sockets = Sockets {
-        gate: Arc::new(Customers { by_token }),
-        inboxes: chat.inboxes(&JsonWire),
-        clock: chat.clock(),
-        limits: SocketLimits::default(),
-    };
+    let sockets = Sockets::new(&chat, Arc::new(Customers { by_token }));
     let silence = sockets.limits.ping_every + sockets.limits.ping_timeout;
     let app = move || {
         App::new()

@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin own_store [FOLDER]` — a `Store` of your own: a log file that gets a line
-//! with every call that writes, and keeps what a store must keep, whatever dies.
+//! `cargo run -p examples --bin own_store [FOLDER]` — a `Store` of your own: a log file that gets a
+//! line with every call that writes, and keeps what a store must keep, whatever dies.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chat_core::{
-    After, Batch, BatchOutcome, Change, ChangeKind, ClientKey, Draft, Engine, Fingerprint, Kind,
-    Listed, LoadedRoom, Membership, MemoryStore, Message, Name, NewRoom, Role, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Store, StoreError, Text, Timestamp, Title, User, UserId, Write,
+    After, Batch, BatchOutcome, Change, Draft, Engine, Listed, LoadedRoom, Membership, MemoryStore,
+    Message, Name, NewRoom, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -22,9 +21,9 @@ use tokio::task::spawn_blocking;
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 type Kept<T> = Result<T, StoreError>;
 
-/// The file has a line for every call that writes, and the contents are what a [`MemoryStore`] makes of
-/// these calls: the same in every process, since a call that was refused is refused again, and a room
-/// gets the same number. The file only grows, also when a room is deleted.
+/// The file has a line for every call that writes, and the contents are what a [`MemoryStore`] makes
+/// of these calls: the same in every process, since a call that was refused is refused again, and a
+/// room gets the same number. The file only grows, also when a room is deleted.
 pub(crate) struct LogStore(Arc<Mutex<Log>>);
 
 struct Log {
@@ -32,6 +31,14 @@ struct Log {
     contents: MemoryStore,
     /// How much of the file is in the contents.
     read: u64,
+}
+
+/// A line of the file, as JSON: a call to the store.
+#[derive(Serialize, Deserialize)]
+enum Line {
+    Create(RoomInfo, Vec<Membership>),
+    Append(Vec<Batch>),
+    Delete(RoomKey),
 }
 
 impl LogStore {
@@ -45,19 +52,25 @@ impl LogStore {
         Ok(Self(Arc::new(Mutex::new(log))))
     }
 
-    /// Works with the log on a thread that may wait for the disk, and to the end, even if whoever asked
-    /// does not wait for it any more.
+    /// Keeps a call, if it is one that writes, and answers from the contents: on a thread that may
+    /// wait for the disk, and to the end, even if whoever asked does not wait for it any more.
     async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Log) -> Result<T> + Send + 'static,
+        line: Option<Line>,
+        answer: impl FnOnce(&MemoryStore) -> Result<T> + Send + 'static,
     ) -> Kept<T> {
         let log = Arc::clone(&self.0);
+        let work = move |log: &mut Log| {
+            line.map_or(Ok(()), |line| log.write(&line))?;
+            answer(&log.contents)
+        };
         let work = move || log.lock().unwrap_or_else(PoisonError::into_inner).alone(work);
         spawn_blocking(work).await.map_err(StoreError::new)?.map_err(StoreError::new)
     }
 
+    /// Everything that any process has written.
     async fn contents(&self) -> Kept<MemoryStore> {
-        self.with(|log| Ok(log.contents.clone())).await
+        self.with(None, |contents| Ok(contents.clone())).await
     }
 }
 
@@ -86,15 +99,9 @@ impl Log {
         }
         for line in new[..whole].split_inclusive(|byte| *byte == b'\n') {
             match serde_json::from_slice(line)? {
-                Line::Create(info, members) => {
-                    let members = members.into_iter().map(member).collect::<Result<Vec<_>>>()?;
-                    _ = now(self.contents.create_room(&room(info)?, &members))?;
-                }
-                Line::Append(batches) => {
-                    let batches = batches.into_iter().map(batch).collect::<Result<Vec<_>>>()?;
-                    _ = now(self.contents.append(&batches))?;
-                }
-                Line::Delete(room) => now(self.contents.delete_room(RoomKey(room)))?,
+                Line::Create(room, members) => _ = now(self.contents.create_room(&room, &members))?,
+                Line::Append(batches) => _ = now(self.contents.append(&batches))?,
+                Line::Delete(room) => now(self.contents.delete_room(room))?,
             }
             self.read += line.len() as u64;
         }
@@ -106,7 +113,7 @@ impl Log {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         if let Err(error) = self.file.write_all(&bytes).and_then(|()| self.file.sync_data()) {
-            // It has failed, so it shall have no effect. If this fails too, it may have it as a whole.
+            // It has failed, so it shall have no effect; or as a whole, if this fails too.
             self.file.set_len(self.read)?;
             return Err(error.into());
         }
@@ -124,28 +131,18 @@ fn now<T>(call: impl Future<Output = Kept<T>>) -> Result<T> {
 impl Store for LogStore {
     async fn create_room(&self, info: &RoomInfo, members: &[Membership]) -> Kept<RoomId> {
         let (info, members) = (info.clone(), members.to_vec());
-        self.with(move |log| {
-            log.write(&Line::create(&info, &members))?;
-            now(log.contents.create_room(&info, &members))
-        })
-        .await
+        let line = Line::Create(info.clone(), members.clone());
+        self.with(Some(line), move |contents| now(contents.create_room(&info, &members))).await
     }
 
     async fn append(&self, batches: &[Batch]) -> Kept<Vec<BatchOutcome>> {
         let batches = batches.to_vec();
-        self.with(move |log| {
-            log.write(&Line::append(&batches))?;
-            now(log.contents.append(&batches))
-        })
-        .await
+        let line = Line::Append(batches.clone());
+        self.with(Some(line), move |contents| now(contents.append(&batches))).await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Kept<()> {
-        self.with(move |log| {
-            log.write(&Line::Delete(room.0))?;
-            now(log.contents.delete_room(room))
-        })
-        .await
+        self.with(Some(Line::Delete(room)), move |contents| now(contents.delete_room(room))).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Kept<Option<LoadedRoom>> {
@@ -167,118 +164,6 @@ impl Store for LogStore {
     async fn ephemeral_rooms(&self) -> Kept<Vec<RoomId>> {
         self.contents().await?.ephemeral_rooms().await
     }
-}
-
-/// A line of the file, as JSON. The engine's types have text forms for this, and check what they are
-/// made of again.
-#[derive(Serialize, Deserialize)]
-enum Line {
-    Create(SavedRoom, Vec<SavedMember>),
-    Append(Vec<SavedBatch>),
-    Delete(i64),
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedRoom {
-    id: String,
-    title: Option<String>,
-    kind: String,
-    ephemeral: bool,
-    created: i64,
-}
-
-/// Id, name and role.
-type SavedMember = (String, String, String);
-/// Room, where it stands, and what is written to it.
-type SavedBatch = (i64, String, Vec<SavedWrite>);
-
-#[derive(Serialize, Deserialize)]
-enum SavedWrite {
-    Message { id: String, name: String, text: String, at: i64, key: Option<(String, [u8; 16])> },
-    Change { kind: String, of: SavedMember, at: i64 },
-}
-
-impl Line {
-    fn create(room: &RoomInfo, members: &[Membership]) -> Self {
-        let info = SavedRoom {
-            id: room.id.to_string(),
-            title: room.title.as_ref().map(Title::to_string),
-            kind: room.kind.as_str().into(),
-            ephemeral: room.ephemeral,
-            created: room.created.timestamp_millis(),
-        };
-        Self::Create(info, members.iter().map(save_member).collect())
-    }
-
-    fn append(batches: &[Batch]) -> Self {
-        let save = |batch: &Batch| {
-            let writes = batch.writes.iter().map(save_write).collect();
-            (batch.room.0, batch.after.to_string(), writes)
-        };
-        Self::Append(batches.iter().map(save).collect())
-    }
-}
-
-fn save_member(Membership { user, role }: &Membership) -> SavedMember {
-    (user.id.to_string(), user.name.to_string(), role.as_str().into())
-}
-
-fn save_write(write: &Write) -> SavedWrite {
-    match write {
-        Write::Message { from, text, at, key } => SavedWrite::Message {
-            id: from.id.to_string(),
-            name: from.name.to_string(),
-            text: text.to_string(),
-            at: at.timestamp_millis(),
-            key: key.as_ref().map(|(key, print)| (key.as_str().into(), print.0)),
-        },
-        Write::Change { kind, at } => SavedWrite::Change {
-            kind: kind.as_str().into(),
-            of: save_member(kind.membership()),
-            at: at.timestamp_millis(),
-        },
-    }
-}
-
-fn room(saved: SavedRoom) -> Result<RoomInfo> {
-    Ok(RoomInfo {
-        id: saved.id.parse()?,
-        title: saved.title.map(Title::new).transpose()?,
-        kind: Kind::parse(&saved.kind).ok_or("no such kind of room")?,
-        ephemeral: saved.ephemeral,
-        created: time(saved.created)?,
-    })
-}
-
-fn member((id, name, role): SavedMember) -> Result<Membership> {
-    let user = User::new(id.parse()?, Name::new(name)?);
-    Ok(Membership { user, role: Role::parse(&role).ok_or("no such role")? })
-}
-
-fn batch((room, after, writes): SavedBatch) -> Result<Batch> {
-    let writes = writes.into_iter().map(write).collect::<Result<_>>()?;
-    Ok(Batch { room: RoomKey(room), after: after.parse()?, writes })
-}
-
-fn write(saved: SavedWrite) -> Result<Write> {
-    Ok(match saved {
-        SavedWrite::Message { id, name, text, at, key: saved } => {
-            let from = User::new(id.parse()?, Name::new(name)?);
-            let key = match saved {
-                Some((key, print)) => Some((ClientKey::new(key)?, Fingerprint(print))),
-                None => None,
-            };
-            Write::Message { from, text: Text::new(text)?, at: time(at)?, key }
-        }
-        SavedWrite::Change { kind, of, at } => {
-            let kind = ChangeKind::parse(&kind, member(of)?).ok_or("no such change")?;
-            Write::Change { kind, at: time(at)? }
-        }
-    })
-}
-
-fn time(millis: i64) -> Result<Timestamp> {
-    Ok(Timestamp::from_timestamp_millis(millis).ok_or("no such time")?)
 }
 
 #[tokio::main]

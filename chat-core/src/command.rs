@@ -183,6 +183,7 @@ impl Reply {
 
 /// What a written message got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sent {
     /// Its number in the room.
     pub seq: u64,

@@ -9,6 +9,11 @@ use crate::model::User;
 
 /// Decides whether a user may do something. Asked outside the room, so it may take its time: only the
 /// session that asks waits for it.
+///
+/// It is asked about commands only. A member whose commands are all refused still hears the rooms
+/// that its sessions have joined, until these end. Of a room it sees no more than the id, and of a
+/// room that is to be opened what the getters of [`NewRoom`](crate::NewRoom) say; whatever else its
+/// rules need, the program keeps itself.
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
     /// Allows the command, or refuses it with an error that the caller is shown; usually

@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use crate::auth::{Admit, Gate, SecretError, Tokens, signing_key};
 use crate::config::{Settings, StoreUrl};
 use crate::http::{self, Api, Lists};
-use crate::protocol::JsonWire;
 use crate::socket::{self, SocketLimits, Sockets};
 use crate::store::{OpenError, SqliteStore};
 
@@ -94,12 +93,8 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .start()?;
 
     let gate: Arc<dyn Admit> = Arc::new(Gate::new(tokens(&key, settings), Arc::clone(&clock)));
-    let sockets = Sockets {
-        gate: Arc::clone(&gate),
-        inboxes: engine.inboxes(&JsonWire),
-        clock: Arc::clone(&clock),
-        limits: socket_limits(settings),
-    };
+    let mut sockets = Sockets::new(&engine, Arc::clone(&gate));
+    sockets.limits = socket_limits(settings);
     let api = Arc::new(Api {
         engine: engine.clone(),
         tokens: tokens(&key, settings),

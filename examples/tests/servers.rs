@@ -77,6 +77,10 @@ async fn chat_inside_an_actix_app() {
 
     let mut ann = Client::connect(format!("ws://{address}/ws?access_token=ann-7c1e")).await;
     let mut bob = Client::connect(format!("ws://{address}/ws?access_token=bob-93fa")).await;
+    // A token that is good for ever has no end to tell.
+    ann.send(json!({ "id": 0, "do": "auth", "token": "ann-7c1e" })).await;
+    let ok = &ann.hears(json!({ "id": 0 })).await["ok"];
+    assert_eq!((&ok["user"]["name"], ok.get("expires")), (&json!("Ann"), None));
     for client in [&mut ann, &mut bob] {
         client.send(json!({ "id": 1, "do": "join", "room": room })).await;
         assert!(client.hears(json!({ "id": 1 })).await.get("ok").is_some());

@@ -107,7 +107,9 @@ impl Engine {
         });
     }
 
-    /// Connects a user: a session to act with, and the events that it hears.
+    /// Connects a user: a session to act with, and the events that it hears. A reader that takes
+    /// nothing is told [`Event::Behind`] and never closed; a transport wants [`Inboxes::connect`],
+    /// which closes it after [`Limits::slow_close`](crate::Limits::slow_close).
     ///
     /// # Errors
     /// `stopping`.

@@ -6,6 +6,7 @@ use crate::model::{Cursor, Membership};
 /// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
 /// `cursor.seq` is the last message before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Change {
     /// Where the room stood with it.
     pub cursor: Cursor,
@@ -17,6 +18,11 @@ pub struct Change {
 
 /// The kinds of change.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 #[non_exhaustive]
 pub enum ChangeKind {
     /// A user became a member.

@@ -5,6 +5,11 @@ use crate::model::User;
 
 /// What a member may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum Role {
     /// Opened the room.
     Owner,
@@ -34,6 +39,7 @@ impl Role {
 
 /// That a user belongs to a room: durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Membership {
     /// Who.
     pub user: User,

@@ -1,4 +1,4 @@
-//! What is said, and the key that keeps it from being said twice.
+//! What is said.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::model::text::check_key;
-use crate::model::{Text, User};
+use crate::model::{ClientKey, Text, User};
 
 /// A message that the store has committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Message {
     /// Its number in the room: 1, 2, 3 … without a gap.
     pub seq: u64,
@@ -59,28 +59,7 @@ impl Draft {
     }
 }
 
-/// A name that a client gives a write, unique per user and room; compared byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClientKey(Arc<str>);
-
-impl ClientKey {
-    /// Takes a key of 1 to [`KEY_CHARS`](crate::limits::KEY_CHARS) characters.
-    ///
-    /// # Errors
-    /// `empty` or `too_long`.
-    pub fn new(key: impl Into<Arc<str>>) -> Result<Self> {
-        let key = key.into();
-        check_key(&key)?;
-        Ok(Self(key))
-    }
-
-    /// The key's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The first 16 bytes of a payload's SHA-256: tells a repeated write from another one with its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Fingerprint(pub [u8; 16]);

@@ -9,6 +9,11 @@ use crate::model::{Membership, Role, Title, User};
 
 /// Who may find and enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 #[non_exhaustive]
 pub enum Kind {
     /// Listed; anybody may join.
@@ -40,6 +45,7 @@ impl Kind {
 
 /// What is to be known of a room that does not change while it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoomInfo {
     /// Which room.
     pub id: RoomId,

@@ -8,12 +8,17 @@ use std::sync::Arc;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Checks a text's length in characters (Unicode scalar values) and that it is not blank.
+/// Checks that a text is not blank, and its length.
 fn check(what: &'static str, field: &'static str, text: &str, most: usize) -> Result<()> {
     if text.trim().is_empty() {
         let message = format!("the {what} has no characters, or only white space; write something");
         return Err(Error::new(Code::Empty, message).field(field));
     }
+    check_length(what, field, text, most)
+}
+
+/// Checks a text's length in characters (Unicode scalar values).
+fn check_length(what: &'static str, field: &'static str, text: &str, most: usize) -> Result<()> {
     // A text cannot have more characters than bytes, so most texts need no counting.
     let count = if text.len() <= most { text.len() } else { text.chars().count() };
     if count > most {
@@ -34,10 +39,20 @@ fn check_line(what: &'static str, field: &'static str, text: &str, most: usize) 
     Ok(())
 }
 
+/// Checks that a text that clients may leave out is not empty, and its length.
+fn check_key(what: &'static str, field: &'static str, text: &str, most: usize) -> Result<()> {
+    if text.is_empty() {
+        let message = format!("the {what} is empty; choose one, or leave it out");
+        return Err(Error::new(Code::Empty, message).field(field));
+    }
+    check_length(what, field, text, most)
+}
+
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $check:ident, $what:literal, $field:literal, $most:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -71,6 +86,14 @@ macro_rules! checked_text {
                 self.0.fmt(f)
             }
         }
+
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text: Arc<str> = serde::Deserialize::deserialize(from)?;
+                Self::new(text).map_err(serde::de::Error::custom)
+            }
+        }
     };
 }
 
@@ -87,22 +110,18 @@ checked_text! {
     Name, check_line, "nickname", "nickname", limits::NAME_CHARS
 }
 
-/// Checks a client key: 1 to [`limits::KEY_CHARS`] characters of any kind.
-pub(super) fn check_key(text: &str) -> Result<()> {
-    if text.is_empty() {
-        return Err(
-            Error::new(Code::Empty, "the key is empty; choose one, or leave it out").field("key")
-        );
+checked_text! {
+    /// A name that a client gives a write, unique per user and room, compared byte for byte: 1 to
+    /// [`limits::KEY_CHARS`] characters of any kind.
+    ClientKey, check_key, "key", "key", limits::KEY_CHARS
+}
+
+impl ClientKey {
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
-    let count = text.chars().count();
-    if count > limits::KEY_CHARS {
-        let message =
-            format!("the key has {count} characters; at most {} are allowed", limits::KEY_CHARS);
-        return Err(Error::new(Code::TooLong, message)
-            .field("key")
-            .measured(limits::KEY_CHARS, count));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

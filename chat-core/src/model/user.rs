@@ -5,6 +5,7 @@ use crate::model::Name;
 
 /// A user, as the embedding program knows it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct User {
     /// Which user.
     pub id: UserId,

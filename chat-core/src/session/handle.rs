@@ -57,7 +57,8 @@ impl Session {
     }
 
     /// Submits a command whose answer comes through the inbox, with this tag, in its place among the
-    /// events: the way of transports.
+    /// events: the way of transports. An inbox of [`Engine::connect`](crate::Engine::connect)
+    /// carries no replies: use [`ask`](Self::ask) there.
     ///
     /// # Errors
     /// `busy` if [`Limits::session_commands`](crate::Limits::session_commands) are under way,

@@ -19,6 +19,9 @@ use crate::store::{
 
 /// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be stopped
 /// and another started on the same contents.
+///
+/// It is deterministic: the same calls in the same order give the same answers, and rooms the same
+/// keys, so that a store of one's own may keep the calls and build on it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,

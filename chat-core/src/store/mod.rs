@@ -21,6 +21,7 @@ use crate::model::{
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct RoomKey(pub i64);
 
 /// Keeps rooms, memberships, messages and changes.
@@ -98,6 +99,7 @@ pub struct LoadedRoom {
 
 /// Consecutive writes to one room.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Batch {
     /// Which room.
     pub room: RoomKey,
@@ -109,6 +111,11 @@ pub struct Batch {
 
 /// One write.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum Write {
     /// A message: takes the next `seq`.
     Message {

@@ -16,8 +16,8 @@ use crate::protocol::Problem;
 pub struct Identity {
     /// Who it is.
     pub user: User,
-    /// Until when the token is good.
-    pub expires: Timestamp,
+    /// Until when the token is good. `None`: for ever.
+    pub expires: Option<Timestamp>,
 }
 
 /// Says whose token it is. A program that mounts the transports in its own server brings its own.
@@ -54,7 +54,7 @@ impl Admit for Gate {
 fn identity(claims: &Claims) -> Option<Identity> {
     let name = Name::new(claims.name.as_str()).ok()?;
     let user = User::new(UserId::from(claims.sub), name);
-    Some(Identity { user, expires: claims.expires()? })
+    Some(Identity { user, expires: Some(claims.expires()?) })
 }
 
 /// The token of a request's `Authorization: Bearer` header, if it has one.

@@ -36,10 +36,10 @@ impl Wire for JsonWire {
     }
 }
 
-/// The answer to `auth`.
+/// The answer to `auth`: who it is, and until when unless it is for ever.
 #[must_use]
-pub fn reply_auth(id: u64, user: &User, expires: Timestamp) -> ByteString {
-    let ok = AuthView { user: user.into(), expires: Time(expires) };
+pub fn reply_auth(id: u64, user: &User, expires: Option<Timestamp>) -> ByteString {
+    let ok = AuthView { user: user.into(), expires: expires.map(Time) };
     encode(&Answer { id, ok })
 }
 
@@ -71,7 +71,8 @@ struct Refusal {
 #[derive(Serialize)]
 struct AuthView<'a> {
     user: UserView<'a>,
-    expires: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Time>,
 }
 
 #[derive(Serialize)]

@@ -11,24 +11,33 @@ use std::time::Duration;
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
-use chat_core::{Clock, Inboxes};
+use chat_core::{Clock, Engine, Inboxes};
 
 pub use portable::route;
 
 use crate::auth::Admit;
 use crate::protocol::JsonWire;
 
-/// What the sockets of a server share. Cheap to clone.
+/// What the sockets of a server share: to be made once. Cheap to clone.
 #[derive(Clone)]
 pub struct Sockets {
     /// Who may connect.
-    pub gate: Arc<dyn Admit>,
+    gate: Arc<dyn Admit>,
     /// The engine's end.
-    pub inboxes: Inboxes<JsonWire>,
+    inboxes: Inboxes<JsonWire>,
     /// The engine's clock.
-    pub clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     /// What a connection may do.
     pub limits: SocketLimits,
+}
+
+impl Sockets {
+    /// Sockets of this engine, for those whom the gate admits, with the default limits.
+    #[must_use]
+    pub fn new(engine: &Engine, gate: Arc<dyn Admit>) -> Self {
+        let (inboxes, clock) = (engine.inboxes(&JsonWire), engine.clock());
+        Self { gate, inboxes, clock, limits: SocketLimits::default() }
+    }
 }
 
 /// What a connection may do.

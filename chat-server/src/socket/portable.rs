@@ -114,7 +114,7 @@ impl Connection {
     /// Begins the session of somebody who has shown a good token.
     fn begin(&mut self, identity: &Identity, ctx: &mut Socket) -> Result<(), Problem> {
         let (session, inbox) = self.sockets.inboxes.connect(identity.user.clone())?;
-        session.renew(Some(identity.expires));
+        session.renew(identity.expires);
         ctx.add_stream(Frames(inbox));
         self.watch(session.clone(), ctx);
         self.session = Some(session);
@@ -165,7 +165,7 @@ impl Connection {
                 let message = "this token is another user's; open another connection for it";
                 return ctx.text(error(Some(id), Problem::unauthorized(message).at("token")));
             }
-            Some(session) => session.renew(Some(identity.expires)),
+            Some(session) => session.renew(identity.expires),
             None => {
                 if let Err(problem) = self.begin(&identity, ctx) {
                     return ctx.text(error(Some(id), problem));

@@ -1,0 +1,151 @@
+//! What programs keep goes through JSON unchanged, and what the rules forbid does not come back.
+#![cfg(feature = "serde")]
+
+use std::fmt::Debug;
+
+use chat_core::{
+    Batch, Change, ChangeKind, ClientKey, Cursor, Draft, Fingerprint, Kind, Membership, Message,
+    Name, Role, RoomId, RoomInfo, RoomKey, Sent, Text, Timestamp, Title, User, UserId, Write,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+const TEXTS: [&str; 6] =
+    [" padded ", "e\u{301}", "\u{202e}עברית", "한글 👨‍👩‍👧‍👦", "\"\\/\u{2028}", "\u{feff}\u{10ffff}"];
+
+/// Sends a value through JSON. Comparing the debug forms too shows what `==` may pass over.
+fn through<T: Serialize + DeserializeOwned + Debug>(value: &T) -> T {
+    let json = serde_json::to_string(value).expect("JSON");
+    let back = serde_json::from_str(&json).expect("the same value");
+    assert_eq!(format!("{back:?}"), format!("{value:?}"), "{json}");
+    assert_eq!(serde_json::to_string(&back).expect("JSON"), json);
+    back
+}
+
+/// The value is this in JSON, and comes back equal.
+fn is<T: Serialize + DeserializeOwned + Debug + PartialEq>(value: &T, json: &Value) {
+    assert_eq!(serde_json::to_value(value).expect("JSON"), *json);
+    assert_eq!(through(value), *value);
+}
+
+/// None of these values is taken; the error says why.
+fn refused<T: DeserializeOwned + Debug>(values: &[Value], why: &str) {
+    for value in values {
+        let error =
+            serde_json::from_value::<T>(value.clone()).expect_err("no such value").to_string();
+        assert!(error.contains(why), "{value}: {error}");
+    }
+}
+
+fn user(name: &str) -> User {
+    User::new(UserId::new(), Name::new(name).expect("a name"))
+}
+
+fn moment() -> Timestamp {
+    "2026-02-28T23:59:59.123Z".parse().expect("a time")
+}
+
+#[test]
+fn names_and_numbers_are_text_where_they_have_a_text_form() {
+    let (room, user) = (RoomId::new(), UserId::new());
+    is(&room, &json!(room.to_string()));
+    is(&user, &json!(user.to_string()));
+    is(&Cursor::new(57, 9), &json!("57.9"));
+    is(&Cursor::new(i64::MAX as u64, 0), &json!("9223372036854775807.0"));
+    is(&RoomKey(i64::MIN), &json!(i64::MIN));
+    is(&Fingerprint([255; 16]), &json!(vec![255; 16]));
+    is(&Sent { seq: u64::MAX, at: moment() }, &json!({ "seq": u64::MAX, "at": moment() }));
+    for kind in [Kind::Open, Kind::Private, Kind::Direct] {
+        is(&kind, &json!(kind.as_str()));
+    }
+    for role in [Role::Owner, Role::Moderator, Role::Member] {
+        is(&role, &json!(role.as_str()));
+    }
+}
+
+#[test]
+fn every_byte_of_a_text_comes_back() {
+    for text in TEXTS {
+        is(&Name::new(text).unwrap(), &json!(text));
+        is(&Title::new(text).unwrap(), &json!(text));
+    }
+    for text in TEXTS.into_iter().chain(["a\0b", "\0", "\r\n.", "\u{1}\u{7f}\u{85}"]) {
+        is(&Text::new(text).unwrap(), &json!(text));
+        is(&ClientKey::new(text).unwrap(), &json!(text));
+    }
+    is(&ClientKey::new(" ").unwrap(), &json!(" "));
+    is(&Text::new("👩".repeat(4_000)).unwrap(), &json!("👩".repeat(4_000)));
+}
+
+#[test]
+fn records_come_back() {
+    for name in TEXTS {
+        let member = Membership { user: user(name), role: Role::Moderator };
+        let json = json!({ "user": { "id": member.user.id, "name": name }, "role": "moderator" });
+        is(&member.user, &json["user"]);
+        is(&member, &json);
+
+        let text = Text::new(format!("{name}\0\n")).unwrap();
+        let (from, at) = (member.user.clone(), moment());
+        through(&Message { seq: 1, from: from.clone(), text: text.clone(), at });
+
+        let kinds: [fn(Membership) -> ChangeKind; 3] =
+            [ChangeKind::Joined, ChangeKind::Left, ChangeKind::Invited];
+        let kinds = kinds.map(|kind| kind(member.clone()));
+        for kind in kinds.clone() {
+            is(&kind, &json!({ kind.as_str(): json }));
+            through(&Change { cursor: Cursor::new(0, 1), kind, at });
+        }
+
+        let draft = Draft::text("it").unwrap().key(format!("{name}\0")).unwrap();
+        let print = draft.fingerprint();
+        let message = |key| Write::Message { from: from.clone(), text: text.clone(), at, key };
+        let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
+        writes.extend(kinds.map(|kind| Write::Change { kind, at }));
+        through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), writes });
+    }
+    for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {
+        let kind = if title.is_some() { Kind::Private } else { Kind::Direct };
+        let (id, created) = (RoomId::new(), moment());
+        through(&RoomInfo { id, title, kind, ephemeral: true, created });
+    }
+}
+
+#[test]
+fn times_come_back_whatever_their_precision() {
+    for at in ["1969-12-31T23:59:59.999999999Z", "2016-12-31T23:59:60Z", "-0001-01-01T00:00:00Z"] {
+        through(&Sent { seq: 1, at: at.parse().unwrap() });
+    }
+}
+
+#[test]
+fn what_the_rules_forbid_is_refused() {
+    let blank = [json!(""), json!(" "), json!("\u{3000}\n")];
+    refused::<Text>(&blank, "empty: ");
+    refused::<Title>(&blank, "empty: ");
+    refused::<Name>(&blank, "empty: ");
+    refused::<ClientKey>(&[json!("")], "empty: ");
+    refused::<Text>(&[json!("x".repeat(4_001))], "too_long: ");
+    refused::<Name>(&[json!("가".repeat(33))], "too_long: ");
+    refused::<ClientKey>(&[json!("👩".repeat(65))], "too_long: ");
+    refused::<Title>(&[json!("a\nb"), json!("a\0")], "bad_text: ");
+    refused::<Name>(&[json!("a\tb"), json!("a\0")], "bad_text: ");
+    let cursors = ["", "5", "5.", "-1.0", "1.x", "1.2.3", "9223372036854775808.0"];
+    refused::<Cursor>(&cursors.map(|cursor| json!(cursor)), "not a cursor");
+    refused::<Kind>(&[json!("Open"), json!("secret")], "unknown variant");
+    refused::<Role>(&[json!("OWNER"), json!("king")], "unknown variant");
+    refused::<RoomId>(&[json!(""), json!("7")], "UUID");
+    refused::<Fingerprint>(&[json!([1, 2, 3])], "length");
+    for wrong in [json!(1), json!(null), json!(["a"])] {
+        refused::<Text>(std::slice::from_ref(&wrong), "invalid type");
+        refused::<Cursor>(&[wrong], "invalid type");
+    }
+
+    // Inside others too.
+    let id = UserId::new();
+    refused::<User>(&[json!({ "id": id, "name": "x".repeat(33) })], "too_long: ");
+    refused::<User>(&[json!({ "id": id })], "missing field");
+    let batch = json!({ "room": 1, "after": "1", "writes": [] });
+    refused::<Batch>(&[batch], "not a cursor");
+}
