@@ -14,12 +14,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::rt::net::TcpStream as ServerStream;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use chat_core::testkit::{FakeClock, Heard, Peer, Transport};
-use chat_core::{Clock, Command, Engine, Kind, Name, RoomCommand, Timestamp, User};
+use chat_core::testkit::{Heard, Peer, Transport};
+use chat_core::{Command, Engine, Kind, Name, RoomCommand, User};
 use chat_server::auth::{Admit, Identity};
-use chat_server::protocol::{JsonWire, Problem};
-use chat_server::socket::{self, SocketLimits, Sockets, route};
-use chrono::TimeDelta;
+use chat_server::protocol::Problem;
+use chat_server::socket::{self, Sockets, route};
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -40,12 +39,10 @@ pub struct SocketTransport {
 }
 
 impl SocketTransport {
-    pub fn new(engine: &Engine, clock: FakeClock) -> Self {
-        let gate = Gate { expires: clock.now() + TimeDelta::days(1) };
+    pub fn new(engine: &Engine) -> Self {
+        let mut sockets = Sockets::new(engine, Arc::new(Gate));
         // Pings have tests of their own; here they would only take time to be answered.
-        let limits = SocketLimits { ping_every: Duration::from_secs(86_400), ..Default::default() };
-        let inboxes = engine.inboxes(&JsonWire);
-        let sockets = Sockets { gate: Arc::new(gate), inboxes, clock: Arc::new(clock), limits };
+        sockets.limits.ping_every = Duration::from_secs(86_400);
         let tuned = socket::on_connect(Duration::from_secs(60));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -166,9 +163,7 @@ impl Peer for SocketPeer {
 }
 
 /// Takes everybody for whom they say they are.
-struct Gate {
-    expires: Timestamp,
-}
+struct Gate;
 
 /// An id, and a name in hexadecimal digits.
 fn token(user: &User) -> String {
@@ -183,6 +178,6 @@ impl Admit for Gate {
         let name = pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal digits"));
         let name = String::from_utf8(name.collect()).expect("UTF-8");
         let user = User::new(id.parse().expect("an id"), Name::new(name).expect("a name"));
-        Ok(Identity { user, expires: Some(self.expires) })
+        Ok(Identity { user, expires: None })
     }
 }
