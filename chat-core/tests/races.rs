@@ -296,3 +296,34 @@ async fn all_rooms_together_have_only_so_many_writes_waiting() {
     }
     assert_eq!(sent, 4, "what was taken was written");
 }
+
+#[tokio::test]
+async fn a_room_whose_only_member_may_have_joined_is_not_deleted() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room_of("Ann", tea()).await;
+    let bob = bench.connect("Bob");
+    // Ann's leaving is stored, and its answer lost; while the room looks, Bob asks to join.
+    faults.lose_answers(2);
+    faults.hold_reads(true);
+    ann.session.leave(room).await.expect_err("nobody knows");
+    until("the room looks", async || faults.held_reads() == 1).await;
+    let session = bob.session.clone();
+    let joining = tokio::spawn(async move { session.join(room, After::Nothing).await });
+    until("he waits", async || bench.engine.stats().waiting_writes == 1).await;
+    faults.hold_commits(true);
+    faults.hold_reads(false);
+    until("his joining is being written", async || faults.held_commits() == 1).await;
+    // It is stored too, and its answer lost too, and now the store cannot be read.
+    faults.hold_reads(true);
+    faults.hold_commits(false);
+    joining.await.expect("no panic").expect_err("nobody knows");
+    until("the room looks again", async || faults.held_reads() == 1).await;
+    faults.fail_all(true);
+    faults.hold_reads(false);
+    let second = Duration::from_secs(1);
+    until("it will look once more", async || bench.clock.sleepers(second) == 1).await;
+    faults.fail_all(false);
+    bench.clock.advance(second);
+    let alone = Counts { members: 1, online: 0 };
+    until("he is its member", async || counts(&bench, room).await == Ok(alone)).await;
+}

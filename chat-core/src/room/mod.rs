@@ -134,7 +134,9 @@ impl RoomActor {
     /// An ephemeral room without members goes, with all that belongs to it.
     fn end_if_empty(&mut self, ctx: &mut Context<Self>) {
         let State::Hosted(hosted) = &mut self.state else { return };
-        if hosted.info.ephemeral && hosted.roster.counts().members == 0 && hosted.writes.is_idle() {
+        // While nobody knows what has been written, somebody may have joined.
+        let settled = hosted.writes.is_idle() && hosted.writes.unsure.is_none();
+        if hosted.info.ephemeral && hosted.roster.counts().members == 0 && settled {
             let key = hosted.key;
             self.close();
             self.delete(key, ctx);
