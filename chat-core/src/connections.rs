@@ -50,7 +50,7 @@ impl Connections {
         let connected = self.connected();
         let of_user = (user, ConnectionId::FIRST)..=(user, ConnectionId::LAST);
         for (&(_, connection), Connected { fanout, .. }) in connected.range(of_user) {
-            fanout.deliver(at, vec![Parcel::One { connection, event: event.clone() }]);
+            fanout.deliver(at, vec![Parcel::One { connection, hears: None, event: event.clone() }]);
         }
     }
 

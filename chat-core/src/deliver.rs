@@ -40,6 +40,8 @@ pub enum Parcel {
     One {
         /// Which connection.
         connection: ConnectionId,
+        /// Only if the connection hears this room.
+        hears: Option<RoomId>,
         /// What happened.
         event: Event,
     },
@@ -209,7 +211,7 @@ impl ReplyTo {
                 let result = result.and(Err(other));
                 let connection = line.connection;
                 let event = Event::Resumed { room, result };
-                line.fanout.deliver(at, vec![Parcel::One { connection, event }]);
+                line.fanout.deliver(at, vec![Parcel::One { connection, hears: None, event }]);
                 // Sent behind the delivery, so that the session's own answer comes behind it too.
                 session.do_send(RoomAnswered { batch, resumed: false });
             }
@@ -291,9 +293,9 @@ impl Audience {
         }
     }
 
-    /// Tells an event to one connection that hears the room.
-    pub(crate) fn tell_one(&mut self, line: &Line, event: Event) {
-        let parcel = Parcel::One { connection: line.connection, event };
+    /// Tells an event to one connection, if it hears the room.
+    pub(crate) fn tell_one(&mut self, line: &Line, room: RoomId, event: Event) {
+        let parcel = Parcel::One { connection: line.connection, hears: Some(room), event };
         self.stand(&line.fanout).parcels.push(parcel);
     }
 

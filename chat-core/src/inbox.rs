@@ -173,9 +173,11 @@ impl<W: Wire> FanoutActor<W> {
     fn handle_parcel(&mut self, parcel: Parcel, now: Duration, ctx: &mut Context<Self>) {
         match parcel {
             Parcel::Room { room, event } => self.tell_room(room, &event, now, ctx),
-            Parcel::One { connection, event } => {
-                let frame = self.wire.event(&Arc::new(event));
-                self.push_one(connection, frame, now);
+            Parcel::One { connection, hears, event } => {
+                if hears.is_none_or(|room| self.hears(connection, room)) {
+                    let frame = self.wire.event(&Arc::new(event));
+                    self.push_one(connection, frame, now);
+                }
             }
             Parcel::Reply { connection, tag, result, permit } => {
                 self.push_reply(connection, tag, &result, now);
@@ -325,6 +327,10 @@ impl<W: Wire> FanoutActor<W> {
         let size = self.wire.size(&frame);
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         connection.push(frame, size, Weight::Answer, now) == Pushed::Done
+    }
+
+    fn hears(&self, id: ConnectionId, room: RoomId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.place(room).is_ok())
     }
 
     fn enter(&mut self, id: ConnectionId, room: RoomId) {

@@ -28,16 +28,54 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open { client: usize, kind: u8, with: usize },
-    Join { client: usize, room: Index, afresh: bool },
-    Leave { client: usize, room: Index },
-    Send { client: usize, room: Index, keyed: bool },
-    Burst { client: usize, room: Index, count: u8 },
-    Invite { client: usize, room: Index, guest: usize },
-    Typing { client: usize, room: Index },
-    Away { client: usize, away: bool },
-    Read { client: usize },
-    Disconnect { client: usize },
+    Open {
+        client: usize,
+        kind: u8,
+        with: usize,
+    },
+    Join {
+        client: usize,
+        room: Index,
+        afresh: bool,
+    },
+    Leave {
+        client: usize,
+        room: Index,
+    },
+    Send {
+        client: usize,
+        room: Index,
+        keyed: bool,
+    },
+    Burst {
+        client: usize,
+        room: Index,
+        count: u8,
+    },
+    Invite {
+        client: usize,
+        room: Index,
+        guest: usize,
+    },
+    Typing {
+        client: usize,
+        room: Index,
+    },
+    Away {
+        client: usize,
+        away: bool,
+    },
+    Read {
+        client: usize,
+    },
+    Disconnect {
+        client: usize,
+    },
+    /// Reads of the store, and commits, wait until everything rests.
+    Hold {
+        reads: bool,
+        commits: bool,
+    },
     FailCommits(usize),
     LoseAnswers(usize),
     Pass(u64),
@@ -54,10 +92,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(client, kind, with)| Step::Open { client, kind, with }),
         6 => (client(), room(), any::<bool>())
             .prop_map(|(client, room, afresh)| Step::Join { client, room, afresh }),
-        1 => (client(), room()).prop_map(|(client, room)| Step::Leave { client, room }),
+        2 => (client(), room()).prop_map(|(client, room)| Step::Leave { client, room }),
         8 => (client(), room(), any::<bool>())
             .prop_map(|(client, room, keyed)| Step::Send { client, room, keyed }),
-        1 => (client(), room(), 1u8..40)
+        2 => (client(), room(), 1u8..40)
             .prop_map(|(client, room, count)| Step::Burst { client, room, count }),
         2 => (client(), room(), 0..USERS)
             .prop_map(|(client, room, guest)| Step::Invite { client, room, guest }),
@@ -65,6 +103,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (client(), any::<bool>()).prop_map(|(client, away)| Step::Away { client, away }),
         5 => client().prop_map(|client| Step::Read { client }),
         2 => client().prop_map(|client| Step::Disconnect { client }),
+        3 => any::<(bool, bool)>().prop_map(|(reads, commits)| Step::Hold { reads, commits }),
         1 => (1usize..3).prop_map(Step::FailCommits),
         1 => (1usize..3).prop_map(Step::LoseAnswers),
         1 => (1u64..40).prop_map(Step::Pass),
@@ -72,7 +111,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
     ];
-    prop::collection::vec(step, 10..80)
+    prop::collection::vec(step, 20..120)
 }
 
 /// Everything that reaches a client, in one stream and in order.
@@ -381,8 +420,14 @@ impl World {
         Ok(())
     }
 
+    fn release(&self) {
+        self.faults.hold_reads(false);
+        self.faults.hold_commits(false);
+    }
+
     /// Lets everything that is under way happen.
     async fn rest(&mut self) -> Result<(), Broken> {
+        self.release();
         for client in 0..CLIENTS {
             loop {
                 self.read(client)?;
@@ -396,6 +441,7 @@ impl World {
     }
 
     async fn restart(&mut self, crash: bool) -> Result<(), Broken> {
+        self.release();
         if !crash {
             self.engine.stop().await;
             for client in 0..CLIENTS {
@@ -459,6 +505,10 @@ impl World {
             }
             Step::Read { client } => _ = self.read(client)?,
             Step::Disconnect { client } => self.disconnect(client),
+            Step::Hold { reads, commits } => {
+                self.faults.hold_reads(reads);
+                self.faults.hold_commits(commits);
+            }
             Step::FailCommits(count) => self.faults.fail_commits(count),
             Step::LoseAnswers(count) => self.faults.lose_answers(count),
             Step::Pass(seconds) => self.clock.advance(Duration::from_secs(seconds)),
@@ -471,6 +521,7 @@ impl World {
 
     /// The store works again, everybody is connected and reads, and what nobody was sure of is sent again.
     async fn settle(&mut self) -> Result<(), Broken> {
+        self.release();
         self.faults.fail_commits(0);
         self.faults.lose_answers(0);
         (0..CLIENTS).for_each(|client| self.connect(client));
@@ -561,13 +612,13 @@ async fn run(steps: Vec<Step>, limits: Limits) -> Result<(), Broken> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_clients_rebuild_is_what_the_store_says(
         steps in steps(),
         outbox_bytes in prop::sample::select(vec![1_500, 1 << 20]),
-        kept_bytes in prop::sample::select(vec![40, 1 << 20]),
+        kept_bytes in prop::sample::select(vec![15, 1 << 20]),
         big_room in prop::sample::select(vec![2, 200]),
     ) {
         let limits = Limits { outbox_bytes, kept_bytes, big_room, ..Limits::default() };

@@ -332,7 +332,7 @@ impl Hosted {
         if self.is_big() {
             self.summary.1 = true;
             for (_, seat) in &seats {
-                self.audience.tell_one(&seat.line, event.clone());
+                self.audience.tell_one(&seat.line, self.id, event.clone());
             }
         } else {
             self.audience.tell(self.id, event);

@@ -160,7 +160,7 @@ impl SessionActor {
         let mut parcels = Vec::new();
         if matches!(end.reason, CloseReason::Draining | CloseReason::Expired) {
             let event = Event::Closing { reason: end.reason, retry_after: end.retry_after };
-            parcels.push(Parcel::One { connection, event });
+            parcels.push(Parcel::One { connection, hears: None, event });
         }
         parcels.push(Parcel::End { connection, reason: end.reason });
         self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), parcels);
