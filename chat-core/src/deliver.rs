@@ -151,8 +151,9 @@ pub(crate) struct Line {
 
 /// Where the answer to a command goes.
 pub(crate) enum ReplyTo {
-    /// To a caller in this process, who waits for it.
-    Caller(oneshot::Sender<Result<Reply>>),
+    /// To a caller in this process, who waits for it; the permit, if it is a session's, is given back by
+    /// dropping.
+    Caller(oneshot::Sender<Result<Reply>>, Option<Permit>),
     /// To a connection, under the tag that its transport gave; `permit` is given back by dropping.
     Tag { line: Line, tag: u64, permit: Permit },
     /// To a connection as an event, and then to its session, which counts the rooms that it resumes.
@@ -200,7 +201,7 @@ impl ReplyTo {
     pub(crate) fn answer(self, at: Duration, result: Result<Reply>) {
         match self {
             // A caller that no longer waits has dropped its end.
-            Self::Caller(caller) => drop(caller.send(result)),
+            Self::Caller(caller, _permit) => drop(caller.send(result)),
             Self::Tag { line, tag, permit } => {
                 let connection = line.connection;
                 line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result, permit }]);
@@ -263,7 +264,7 @@ impl Audience {
             ReplyTo::Resume { session, batch, .. } => {
                 (Some(AdmitAs::Resumed(joined)), Some((session, batch)))
             }
-            caller @ ReplyTo::Caller(_) => {
+            caller @ ReplyTo::Caller(..) => {
                 caller.answer(at, Ok(Reply::Joined(joined)));
                 (None, None)
             }

@@ -36,7 +36,7 @@ pub enum Code {
     Unavailable,
     /// The engine is stopping, or has stopped.
     Stopping,
-    /// The session has ended: its inbox was dropped, or it was told to.
+    /// The session has ended: its inbox was dropped or not read, or it was told to.
     SessionEnded,
     /// A fault of the engine, or a panic in the embedding program's [`Policy`](crate::Policy); the log has its cause.
     Internal,
@@ -188,7 +188,7 @@ impl Error {
     }
 
     pub(crate) fn session_ended() -> Self {
-        let message = "this session has ended, as it does when its inbox is dropped; connect again";
+        let message = "this session has ended, as it does when its inbox is dropped or not read; connect again";
         Self::new(Code::SessionEnded, message)
     }
 }

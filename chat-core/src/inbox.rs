@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::WeakRecipient;
-use actix::prelude::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture,
-};
+use actix::prelude::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
 use actix_rt::ArbiterHandle;
 
 use crate::capacity::{shrink_map, shrink_vec};
 use crate::clock::Clock;
-use crate::command::Reply;
+use crate::command::{Joined, Reply};
 use crate::deliver::{AdmitAs, Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
+use crate::model::{Change, MemberView, Message};
 use crate::outbox::{Outbox, Pushed, Pusher, Stuck, Weight};
 
 /// How events and replies look to a reader.
@@ -52,11 +51,19 @@ impl Wire for InProcess {
     }
 
     fn size(&self, event: &Arc<Event>) -> usize {
-        let text = match &**event {
+        let message = |message: &Arc<Message>| size_of::<Message>() + message.text.len();
+        let more = match &**event {
             Event::Message { message, .. } => message.text.len(),
+            Event::Resumed { result: Ok(joined), .. } => {
+                let Joined { messages, changes, first, .. } = &**joined;
+                messages.iter().map(message).sum::<usize>()
+                    + changes.len() * size_of::<Change>()
+                    + first.len() * size_of::<MemberView>()
+            }
+            Event::Summary { some, .. } => size_of_val(&**some),
             _ => 0,
         };
-        size_of::<Event>() + text
+        size_of::<Event>() + more
     }
 }
 
@@ -127,7 +134,7 @@ struct Connection<F> {
     ending: bool,
 }
 
-#[derive(Message)]
+#[derive(actix::Message)]
 #[rtype(result = "()")]
 struct Attach<F> {
     connection: ConnectionId,
@@ -175,8 +182,14 @@ impl<W: Wire> FanoutActor<W> {
             Parcel::Room { room, event } => self.tell_room(room, &event, now, ctx),
             Parcel::One { connection, hears, event } => {
                 if hears.is_none_or(|room| self.hears(connection, room)) {
+                    let hint = matches!(event, Event::Invited { .. });
                     let frame = self.wire.event(&Arc::new(event));
-                    self.push_one(connection, frame, now);
+                    if hint {
+                        // Not for somebody who does not read: others may send as many as they like.
+                        self.push_if_room(connection, frame, now);
+                    } else {
+                        self.push_one(connection, frame, now);
+                    }
                 }
             }
             Parcel::Reply { connection, tag, result, permit } => {

@@ -75,6 +75,12 @@ impl Lag {
         (self.close_after < FOR_EVER).then(|| Duration::from_nanos(self.close_after))
     }
 
+    /// Half of what may wait: as much again may be added in words about it, and a reader that has come
+    /// down to this is doing well.
+    pub(crate) fn half(&self) -> usize {
+        self.bytes / 2
+    }
+
     /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is what
     /// must not be lost without a word: messages, changes, replies.
     pub fn advise(&mut self, waiting: usize, durable: bool, now: Duration) -> Advice {

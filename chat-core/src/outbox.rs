@@ -37,6 +37,8 @@ struct Queue<F> {
     /// Only while the reader lags.
     hints: Option<Box<Hints>>,
     closed: Option<CloseReason>,
+    /// Bytes of what was queued though much waited already, since the reader last did well.
+    urgent: u32,
     /// Nobody reads any more, or nobody waits for the reader any more: nothing more is queued.
     abandoned: bool,
 }
@@ -61,7 +63,7 @@ pub(crate) enum Weight {
     Answer,
     /// A hint about this.
     Transient(Topic),
-    /// Goes out whatever waits: there are only a few of its kind.
+    /// Goes out though much waits, as a word about that. Who has not even read those is given up.
     Urgent,
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn outbox<F>(patience: Patience, now: Duration) -> (Outbox<F>, Inbox<
         waker: None,
         hints: None,
         closed: None,
+        urgent: 0,
         abandoned: false,
     }));
     (Outbox { pusher: Pusher { shared: Arc::clone(&shared) } }, Inbox { shared, on_drop: None })
@@ -116,6 +119,13 @@ impl<F> Pusher<F> {
         }
         let waiting = queue.bytes;
         let durable = !matches!(weight, Weight::Transient(_));
+        if matches!(weight, Weight::Urgent) {
+            queue.urgent = queue.urgent.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
+            if queue.urgent as usize > queue.lag.half() && waiting > queue.lag.half() {
+                queue.abandoned = true;
+                return Pushed::NotReading;
+            }
+        }
         match (queue.lag.advise(waiting, durable, now), weight) {
             (Advice::Close, _) => {
                 queue.abandoned = true;
@@ -209,6 +219,9 @@ impl<F> Queue<F> {
         let (frame, size) = self.frames.pop_front()?;
         self.bytes -= size;
         self.lag.took();
+        if self.bytes <= self.lag.half() {
+            self.urgent = 0;
+        }
         if let Some(hints) = &mut self.hints {
             hints.taken += 1;
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use actix::prelude::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::command::Command;
@@ -81,6 +82,20 @@ impl Shared {
     /// From here on nothing new is taken.
     pub(crate) fn stop_taking(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Does something on a thread of the engine, and to the end, even if whoever waits for it gives up. So
+    /// stores and policies find the runtime that they need, whatever calls the engine.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (done, wait) = oneshot::channel();
+        self.thread(self.next_thread()).spawn(async move {
+            // Whoever gave up has dropped its end.
+            done.send(work.await).ok();
+        });
+        wait.await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
     /// Whether the policy allows the command. One that panics does not.

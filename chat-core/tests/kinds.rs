@@ -160,6 +160,7 @@ async fn two_people_have_one_direct_room() {
     let rooms = join_all(opens).await;
     assert!(rooms.iter().all(|room| *room == rooms[0]), "{rooms:?}");
     let room = rooms[0];
+    let mut eve_hears = bench.connect_as(eve.clone());
     let mut here = Probe::join(&bench.engine, bob.clone(), room).await.expect("in it");
     let handle = bench.engine.room(room);
     handle.send(&ann, draft("hi")).await.expect("sent, without having joined");
@@ -172,6 +173,7 @@ async fn two_people_have_one_direct_room() {
     // Another pair, another room; the same pair after a restart, the same room.
     let other = bench.engine.open_room(&ann, NewRoom::direct(eve.clone())).await.expect("a room");
     assert_ne!(other.id(), room);
+    assert_eq!(invitation(&mut eve_hears).await, other.id(), "whoever is there hears of it");
     bench.engine.stop().await;
     let bench = engine_with(store, Limits::default());
     let again = bench.engine.open_room(&bob, NewRoom::direct(ann.clone())).await.expect("a room");

@@ -327,3 +327,86 @@ async fn a_room_whose_only_member_may_have_joined_is_not_deleted() {
     let alone = Counts { members: 1, online: 0 };
     until("he is its member", async || counts(&bench, room).await == Ok(alone)).await;
 }
+
+#[tokio::test]
+async fn what_turns_out_to_be_committed_is_shown_in_its_order() {
+    let (bench, faults) = faulty();
+    let (room, mut ann) = bench.room("Ann").await;
+    let cyd = bench.connect("Cyd");
+    faults.hold_commits(true);
+    let session = ann.session.clone();
+    let first = tokio::spawn(async move { session.send(room, draft("one")).await });
+    until("it is being written", async || faults.held_commits() == 1).await;
+    // Cyd joins and then writes, in one commit.
+    let (joins, sends) = (cyd.session.clone(), ann.session.clone());
+    let joining = tokio::spawn(async move { joins.join(room, After::Nothing).await });
+    until("the joining waits", async || bench.engine.stats().waiting_writes == 2).await;
+    let second = tokio::spawn(async move { sends.send(room, draft("two")).await });
+    until("so does the next", async || bench.engine.stats().waiting_writes == 3).await;
+    faults.lose_answers(2);
+    faults.hold_commits(false);
+    first.await.expect("no panic").expect_err("nobody knows");
+    joining.await.expect("no panic").expect_err("nobody knows");
+    second.await.expect("no panic").expect_err("nobody knows");
+    let mut cursors = Vec::new();
+    while cursors.last() != Some(&"2.2".to_owned()) {
+        match &*ann.event().await {
+            Event::Message { cursor, .. } => cursors.push(cursor.to_string()),
+            Event::Change { change, .. } => cursors.push(change.cursor.to_string()),
+            _ => {}
+        }
+    }
+    assert_eq!(cursors, ["0.1", "1.1", "1.2", "2.2"][4 - cursors.len()..]);
+}
+
+#[tokio::test]
+async fn who_left_while_coming_in_does_not_hold_the_room() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, Limits { kept_bytes: 10, ..Limits::default() });
+    let (room, ann) = bench.room("Ann").await;
+    let phone = bench.connect("Bob");
+    let laptop = bench.connect_as(phone.session.user().clone());
+    laptop.session.join(room, After::Nothing).await.expect("in it");
+    for _ in 0..5 {
+        ann.session.send(room, draft("longer than what is kept")).await.expect("sent");
+    }
+    faults.hold_reads(true);
+    let session = phone.session.clone();
+    let joining =
+        tokio::spawn(
+            async move { session.ask(Command::Room(room, join(Cursor::new(0, 1)))).await },
+        );
+    until("the store is being read", async || faults.held_reads() == 1).await;
+    laptop.session.leave(room).await.expect("left");
+    faults.hold_reads(false);
+    let error = joining.await.expect("no panic").expect_err("he has left");
+    assert_eq!(error.code(), Code::NotAMember);
+    drop((ann, laptop));
+    let idle = Limits::default().idle;
+    until("nobody is there", async || bench.clock.sleepers(idle) == 1).await;
+    bench.clock.advance(idle);
+    until("the room has left memory", async || bench.engine.stats().rooms == 0).await;
+    drop(phone);
+}
+
+#[tokio::test]
+async fn an_invitation_is_used_once_also_by_two_processes() {
+    let store = MemoryStore::default();
+    let (faulty, faults) = FaultyStore::new(store.clone());
+    let here = engine_with(faulty, Limits::default());
+    let plans = NewRoom::private("plans").expect("a good title");
+    let (room, ann) = here.room_of("Ann", plans).await;
+    let phone = here.connect("Bob");
+    ann.session.invite(room, phone.session.user().clone()).await.expect("invited");
+    faults.hold_commits(true);
+    let session = phone.session.clone();
+    let joining = tokio::spawn(async move { session.join(room, After::Nothing).await });
+    until("he is joining", async || faults.held_commits() == 1).await;
+    let there = engine_with(store, Limits::default());
+    let laptop = there.connect_as(phone.session.user().clone());
+    laptop.session.join(room, After::Nothing).await.expect("invited");
+    laptop.session.leave(room).await.expect("left");
+    faults.hold_commits(false);
+    let again = joining.await.expect("no panic").expect_err("it has been used");
+    assert_eq!(again.code(), Code::NoSuchRoom);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_core::{
     After, Behind, ChangeKind, CloseReason, Command, Cursor, Event, HistoryAt, HistoryQuery,
-    InProcess, Joined, Limits, MemoryStore, Presence, Reply,
+    InProcess, Joined, Limits, MemoryStore, NewRoom, Presence, Reply,
 };
 use support::{draft, engine, engine_with, until};
 
@@ -219,4 +219,34 @@ async fn a_peer_that_takes_nothing_is_closed_and_the_others_notice_nothing() {
         }
     }
     assert_eq!(bench.engine.stats().sessions, 1);
+}
+
+/// Whoever reads nothing is given up when even the words about it are too many: nothing fills an inbox
+/// without end.
+#[tokio::test]
+async fn nothing_fills_an_unread_inbox() {
+    let limits = Limits { outbox_bytes: 10_000, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (ann, bob) = (bench.connect("Ann"), bench.connect("Bob"));
+    // What others cause: it is left out.
+    for _ in 0..500 {
+        let new = NewRoom::private("plans").expect("a good title");
+        let room = bench.engine.open_room(ann.session.user(), new).await.expect("a room");
+        let guest = bob.session.user().clone();
+        room.invite(ann.session.user(), guest).await.expect("invited");
+    }
+    bob.session.ask(Command::Ping).await.expect("he goes on");
+    assert!(bob.inbox.waiting() < 15_000, "{} bytes wait", bob.inbox.waiting());
+    // What it causes itself: it is ended.
+    let mut rooms = 0;
+    let ended = loop {
+        let unknown = (0..100).map(|_| (chat_core::RoomId::new(), Cursor::default())).collect();
+        match bob.session.ask(Command::Resume(unknown)).await {
+            Ok(_) => rooms += 100,
+            Err(error) => break error,
+        }
+        assert!(rooms < 10_000 && bob.inbox.waiting() < 40_000, "{}", bob.inbox.waiting());
+    };
+    assert_eq!(ended.code(), chat_core::Code::SessionEnded);
+    until("it is closed", async || bob.inbox.closed() == Some(CloseReason::NotReading)).await;
 }

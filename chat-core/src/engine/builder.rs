@@ -51,7 +51,9 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Where rooms and messages are kept.
+    /// Where rooms and messages are kept. Several engines may share a store, but each takes the ephemeral
+    /// rooms that it finds at its start for those of a process that has died, and ends those into
+    /// which nobody comes through it: let one engine alone have ephemeral rooms.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Arc::new(store);
@@ -101,11 +103,16 @@ impl EngineBuilder {
         if self.limits.kept_messages < limits::PAGE {
             return Err(StartError::Limit("a room must keep at least a page of messages"));
         }
+        let Limits { session_commands, room_mailbox, fanout_in_flight, outbox_bytes, .. } =
+            self.limits;
+        if [session_commands, room_mailbox, fanout_in_flight, outbox_bytes].contains(&0) {
+            return Err(StartError::Limit("the limits of queues must be greater than 0"));
+        }
         if self.limits.batch == 0 || self.limits.room_writes == 0 || self.limits.queued_writes == 0
         {
             return Err(StartError::Limit("the limits of writes must be greater than 0"));
         }
-        let threads = Threads::start(self.threads + 1)?;
+        let threads = Threads::start(self.threads.saturating_add(1))?;
         let in_flight = self.limits.fanout_in_flight;
         let arbiters = threads.arbiters();
         let shared = Shared::new(self.store, self.policy, self.clock, self.limits, arbiters);

@@ -17,7 +17,7 @@ use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
 use crate::model::{NewRoom, RoomView, User};
 use crate::outbox::Inbox;
-use crate::room::Room;
+use crate::room::{Opened, Room};
 use crate::session::{Session, Sessions};
 use crate::shared::{Shared, unavailable};
 use crate::store::{Listed, RoomQuery, Store, StoreCalls};
@@ -155,9 +155,16 @@ impl Engine {
     /// `bad_request` for a direct room with oneself or an ephemeral one; `unavailable`, `stopping`, or
     /// what the policy says.
     pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<Room> {
-        let command = Command::Open(room.clone());
-        self.shared().may(user, &command).await?;
-        self.running.sessions.rooms.open(user, &room).await.map(|id| self.room(id))
+        self.shared().running()?;
+        let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
+        let opened = self.shared().run(async move {
+            rooms.shared.may(&user, &Command::Open(room.clone())).await?;
+            rooms.open(user, room).await
+        });
+        Ok(self.room(match opened.await? {
+            Opened::New(view) => view.info.id,
+            Opened::Before(id) => id,
+        }))
     }
 
     /// The room with this id, whether or not there is one: who asks it something is told.
@@ -172,7 +179,9 @@ impl Engine {
     /// `unavailable`, `stopping`.
     pub async fn rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>> {
         self.shared().running()?;
-        self.shared().store.list_rooms(query).await.map_err(unavailable("list rooms"))
+        let (store, query) = (Arc::clone(&self.shared().store), query.clone());
+        let list = async move { store.list_rooms(&query).await.map_err(unavailable("list rooms")) };
+        self.shared().run(list).await
     }
 
     /// Listed rooms as they are now: those that are live with the counts of this moment.

@@ -112,8 +112,13 @@ impl Hosted {
     /// Somebody does not come in.
     pub(super) fn refuse(&mut self, entering: Entering, error: Error) {
         self.arrived(&entering.asker);
-        self.answer(entering.reply, Err(error));
-        let Some(seat) = entering.asker.seat else { return };
+        self.turn_away(entering.asker, entering.reply, error);
+    }
+
+    /// Somebody who is no longer on the way in does not come in.
+    fn turn_away(&mut self, asker: Asker, reply: ReplyTo, error: Error) {
+        self.answer(reply, Err(error));
+        let Some(seat) = asker.seat else { return };
         let connection = seat.line.connection;
         if !self.roster.is_seated(connection) && !self.entering.contains_key(&connection) {
             self.away.remove(&connection);
@@ -237,7 +242,8 @@ impl Hosted {
         }
         let Entering { asker, reply, .. } = entering;
         let Some(me) = self.roster.membership(asker.user.id).cloned() else {
-            return self.answer(reply, Err(self.not_a_member(asker.user.id)));
+            let error = self.not_a_member(asker.user.id);
+            return self.turn_away(asker, reply, error);
         };
         let mut seen = None;
         if let Some(seat) = &asker.seat {

@@ -40,12 +40,19 @@ impl Room {
     /// # Errors
     /// Whatever the command is refused with; `no_such_room` if there is none with this id.
     pub async fn ask(&self, user: &User, command: RoomCommand) -> Result<Reply> {
-        let whole = Command::Room(self.id, command.clone());
-        self.rooms.shared.may(user, &whole).await?;
+        self.rooms.shared.running()?;
         let (caller, answer) = oneshot::channel();
+        let (rooms, id) = (Arc::clone(&self.rooms), self.id);
         let asker = Asker { user: user.clone(), seat: None, away: false };
-        let reply = ReplyTo::Caller(caller);
-        self.rooms.get(self.id).ask(&self.rooms.shared, asker, command, reply);
+        // On the room's own thread, so that a policy finds the runtime that it may need.
+        self.rooms.thread(id).spawn(async move {
+            let whole = Command::Room(id, command.clone());
+            let reply = ReplyTo::Caller(caller, None);
+            match rooms.shared.may(&asker.user, &whole).await {
+                Ok(()) => _ = rooms.get(id).ask(&rooms.shared, asker, command, reply),
+                Err(error) => reply.answer(rooms.shared.clock.elapsed(), Err(error)),
+            }
+        });
         answer.await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 

@@ -24,7 +24,7 @@ use actix::prelude::{
 pub use handle::Room;
 pub(crate) use messages::{Ask, Asker, Depart, Look, Seat, SetAway, Unseated};
 use registry::Live;
-pub(crate) use registry::{Queued, RoomRef, Rooms};
+pub(crate) use registry::{Opened, Queued, RoomRef, Rooms};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, RoomCommand};

@@ -73,7 +73,7 @@ impl Hosted {
             return self.answer(reply, Err(Error::busy()));
         }
         let user = membership.user.clone();
-        let until = self.now() + self.shared.limits.typing;
+        let until = self.now().saturating_add(self.shared.limits.typing);
         self.answer(reply, Ok(Reply::Done));
         let changed = if on { self.typing.start(&user, until) } else { self.typing.stop(user.id) };
         if changed {

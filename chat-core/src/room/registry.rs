@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::{Actor, Addr, Handler, Message};
+use actix_rt::ArbiterHandle;
 
 use crate::capacity::shrink_map;
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::ids::RoomId;
-use crate::model::{Counts, NewRoom, RoomInfo, User};
+use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User};
 use crate::room::{Ask, Asker, Look, RoomActor};
 use crate::shared::{Shared, unavailable};
 use crate::store::Store;
@@ -85,6 +87,11 @@ impl RoomRef {
         true
     }
 
+    /// Whether the room still takes commands.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.address.connected()
+    }
+
     /// Tells the room something that needs no answer.
     pub(crate) fn tell<M>(&self, message: M)
     where
@@ -95,6 +102,14 @@ impl RoomRef {
     {
         self.0.address.do_send(message);
     }
+}
+
+/// A room that somebody has opened.
+pub(crate) enum Opened {
+    /// Just now.
+    New(RoomView),
+    /// Before: the direct room of its two members.
+    Before(RoomId),
 }
 
 /// The live rooms of an engine.
@@ -116,16 +131,24 @@ impl Rooms {
     /// A room, loaded if it is not live. Rooms spread over the threads by id.
     pub(crate) fn get(self: &Arc<Self>, id: RoomId) -> RoomRef {
         let mut live = self.live();
+        // Only a fault of ours ends a room that is on the map.
+        if live.get(&id).is_some_and(|room| !room.is_alive()) {
+            live.remove(&id);
+        }
         let room = live.entry(id).or_insert_with(|| {
-            let mut hasher = DefaultHasher::new();
-            id.hash(&mut hasher);
-            let thread = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
             let live = Arc::<Live>::default();
             let room = RoomActor::new(Arc::clone(self), id, Arc::clone(&live));
-            let address = RoomActor::start_in_arbiter(self.shared.thread(thread), |_| room);
+            let address = RoomActor::start_in_arbiter(self.thread(id), |_| room);
             RoomRef(Arc::new(Entry { address, live }))
         });
         room.clone()
+    }
+
+    /// The thread of a room.
+    pub(crate) fn thread(&self, id: RoomId) -> &ArbiterHandle {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        self.shared.thread(usize::try_from(hasher.finish() >> 33).unwrap_or_default())
     }
 
     /// Loads a room, and waits until it is.
@@ -134,19 +157,34 @@ impl Rooms {
         room.0.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Opens a room, or finds the direct room that is there already. An ephemeral one is loaded, so that it
-    /// begins to wait for its first member.
-    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<RoomId> {
+    /// Opens a room, or finds the direct room that is there already. Goes on to the end even if nobody waits
+    /// for it any more, so that no room is left behind of which nobody knows.
+    pub(crate) async fn open(self: &Arc<Self>, user: User, new: NewRoom) -> Result<Opened> {
+        let rooms = Arc::clone(self);
+        self.shared.run(async move { rooms.open_here(&user, &new).await }).await
+    }
+
+    async fn open_here(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<Opened> {
         let members = new.members(user)?;
-        let NewRoom { title, kind, ephemeral, .. } = new.clone();
+        let NewRoom { title, kind, ephemeral, with } = new.clone();
         let (id, created) = (RoomId::new(), self.shared.clock.now());
         let info = RoomInfo { id, title, kind, ephemeral, created };
         let opened = self.shared.store.create_room(&info, &members).await;
-        let id = opened.map_err(unavailable("open a room"))?;
         if ephemeral {
+            // Loaded, so that it begins to wait for its first member; also if nobody knows whether it is
+            // there.
             self.get(id);
         }
-        Ok(id)
+        let there = opened.map_err(unavailable("open a room"))?;
+        if there != id {
+            return Ok(Opened::Before(there));
+        }
+        if let Some(with) = with {
+            let event = Event::Invited { room: info.clone() };
+            self.shared.connections.tell(with.id, &event, self.shared.clock.elapsed());
+        }
+        let counts = Counts { members: members.len(), online: 0 };
+        Ok(Opened::New(RoomView { info, counts }))
     }
 
     /// Takes a room, which calls this itself, off the map if nobody but the map holds it. Everybody else

@@ -15,10 +15,10 @@ impl Hosted {
         let limits = &self.shared.limits;
         let (grace, idle) = (limits.grace, limits.idle);
         let gone = if self.info.ephemeral { self.roster.first_gone() } else { None };
-        let summary = self.summary.1.then_some(self.summary.0 + limits.summary_every);
-        let quiet = self.is_quiet().then_some(self.quiet_since + idle);
+        let summary = self.summary.1.then_some(self.summary.0.saturating_add(limits.summary_every));
+        let quiet = self.is_quiet().then_some(self.quiet_since.saturating_add(idle));
         let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
-        let gone = gone.map(|since| since + grace);
+        let gone = gone.map(|since| since.saturating_add(grace));
         let deadlines = [gone, self.typing.next_end(), summary, quiet, unsure];
         deadlines.into_iter().flatten().min()
     }
@@ -29,6 +29,7 @@ impl Hosted {
             && self.entering.is_empty()
             && self.reads == 0
             && self.writes.is_idle()
+            && self.writes.unsure.is_none()
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }
 
@@ -52,7 +53,8 @@ impl Hosted {
         for user in self.typing.take_ended(now) {
             self.tell_typing(user, false);
         }
-        if self.summary.1 && now >= self.summary.0 + self.shared.limits.summary_every {
+        if self.summary.1 && now >= self.summary.0.saturating_add(self.shared.limits.summary_every)
+        {
             self.summarise();
         }
         if self.info.ephemeral && now >= self.shared.limits.grace {
@@ -78,7 +80,9 @@ impl RoomActor {
         });
         let State::Hosted(hosted) = &mut self.state else { return };
         let now = hosted.now();
-        if hosted.is_quiet() && now >= hosted.quiet_since + self.rooms.shared.limits.idle {
+        if hosted.is_quiet()
+            && now >= hosted.quiet_since.saturating_add(self.rooms.shared.limits.idle)
+        {
             if self.rooms.retire(self.id) {
                 return ctx.stop();
             }

@@ -366,16 +366,7 @@ impl Hosted {
         self.writes.under_way = UnderWay::Nothing;
         match read {
             Ok((messages, changes)) => {
-                let full = messages.len().max(changes.len()) >= limits::PAGE;
-                for message in messages {
-                    self.last_at = self.last_at.max(message.at);
-                    self.show(Arc::new(message));
-                }
-                for change in changes {
-                    let change = Arc::new(change);
-                    self.apply_change(&change);
-                    self.tell_change(&change);
-                }
+                let full = self.catch_up_with_store(messages, changes);
                 self.writes.unsure = full.then(|| self.now());
                 self.look_again(ctx);
             }
@@ -385,6 +376,37 @@ impl Hosted {
                 self.refuse_waiting(&Error::unavailable());
             }
         }
+    }
+
+    /// Shows what the store had and the room did not, in the order in which it happened. Answers whether
+    /// there may be more.
+    fn catch_up_with_store(&mut self, messages: Vec<Message>, changes: Vec<Change>) -> bool {
+        let mut full = messages.len() >= limits::PAGE || changes.len() >= limits::PAGE;
+        // What stands behind a change that has not been read waits for that.
+        let last = changes.last().filter(|_| changes.len() >= limits::PAGE);
+        let readable = last.map_or(u64::MAX, |change| change.cursor.seq);
+        let mut messages =
+            messages.into_iter().filter(|message| message.seq <= readable).peekable();
+        for change in changes {
+            while let Some(message) = messages.next_if(|next| next.seq <= change.cursor.seq) {
+                self.show_stored(message);
+            }
+            if change.cursor.seq > self.timeline.end().seq {
+                // Messages before it have been written since they were read.
+                full = true;
+                break;
+            }
+            let change = Arc::new(change);
+            self.apply_change(&change);
+            self.tell_change(&change);
+        }
+        messages.for_each(|message| self.show_stored(message));
+        full
+    }
+
+    fn show_stored(&mut self, message: Message) {
+        self.last_at = self.last_at.max(message.at);
+        self.show(Arc::new(message));
     }
 
     /// Looks at what waits again, because memberships may have changed in the store: what has come about
@@ -401,6 +423,9 @@ impl Hosted {
                 What::Join { entering, .. } if member => {
                     self.catch_up(*entering, None, ctx);
                     self.go_on(user, ctx);
+                }
+                What::Join { .. } if !self.may_join(user) => {
+                    self.fail(pending.what, &Error::no_such_room());
                 }
                 What::Leave { reply, .. } if !member => {
                     if let Some(reply) = reply {

@@ -76,9 +76,9 @@ impl Session {
     /// Whatever the command is refused with, `busy` as [`submit`](Self::submit), `session_ended` once the
     /// session has ended, and `stopping` once the engine has stopped.
     pub async fn ask(&self, command: Command) -> Result<Reply> {
-        let _permit = self.permit()?;
+        let permit = self.permit()?;
         let (caller, answer) = oneshot::channel();
-        self.request(command, ReplyTo::Caller(caller));
+        self.request(command, ReplyTo::Caller(caller, Some(permit)));
         // An answer that never comes belonged to an engine or a session that has ended.
         answer.await.unwrap_or_else(|_| Err(self.ended()))
     }

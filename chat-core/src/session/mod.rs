@@ -6,7 +6,7 @@ mod held;
 mod messages;
 mod sessions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix::prelude::{
@@ -26,7 +26,7 @@ use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
 use crate::limits;
 use crate::model::{Cursor, Presence, User};
-use crate::room::{Asker, Depart, Seat, SetAway, Unseated};
+use crate::room::{Asker, Depart, Opened, Seat, SetAway, Unseated};
 use crate::session::held::HeldRooms;
 
 /// The actor behind a [`Session`]. There are many, and most are idle: what is rarely needed is boxed.
@@ -42,6 +42,8 @@ pub(crate) struct SessionActor {
 #[derive(Default)]
 struct Rare {
     away: bool,
+    /// Commands that wait while the policy is asked about an earlier one.
+    waiting: Option<VecDeque<Request>>,
     resuming: HashMap<u64, Resuming>,
     batches: u64,
     expiry: Option<SpawnHandle>,
@@ -70,10 +72,13 @@ impl SessionActor {
             }
             Command::Open(room) => {
                 let (rooms, user) = (Arc::clone(&self.sessions.rooms), self.user.clone());
-                let open = async move { rooms.open(&user, &room).await };
+                let open = async move { rooms.open(user, room).await };
                 let done =
                     open.into_actor(self).map(|opened, session: &mut Self, ctx| match opened {
-                        Ok(room) => session.ask(room, RoomCommand::View, reply, ctx),
+                        Ok(Opened::New(view)) => session.answer(reply, Ok(Reply::Room(view))),
+                        Ok(Opened::Before(room)) => {
+                            session.ask(room, RoomCommand::View, reply, ctx);
+                        }
                         Err(error) => session.answer(reply, Err(error)),
                     });
                 ctx.spawn(done);
@@ -87,7 +92,7 @@ impl SessionActor {
 
     /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
     fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let held = self.rooms.get(id).cloned();
+        let held = self.rooms.get(id).filter(|room| room.is_alive()).cloned();
         let room = held.unwrap_or_else(|| self.sessions.rooms.get(id));
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
         let session = ctx.address().downgrade().recipient();
@@ -190,23 +195,55 @@ impl Actor for SessionActor {
 impl Handler<Request> for SessionActor {
     type Result = ();
 
+    /// A command whose policy takes its time makes this session's later ones wait, so that they stay in
+    /// order; its end waits for nothing.
     fn handle(&mut self, request: Request, ctx: &mut Self::Context) {
+        match self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
+            Some(waiting) => waiting.push_back(request),
+            None => self.ask_policy(request, ctx),
+        }
+    }
+}
+
+impl SessionActor {
+    fn ask_policy(&mut self, request: Request, ctx: &mut Context<Self>) {
         let Request { command, reply } = request;
         let (sessions, user) = (Arc::clone(&self.sessions), self.user.clone());
         let may = async move { (sessions.shared().may(&user, &command).await, command) };
         let mut asked = may.boxed();
-        let go_on = |session: &mut Self, (allowed, command), reply, ctx: &mut Context<Self>| {
-            match allowed {
-                Ok(()) => session.carry_out(command, reply, ctx),
-                Err(error) => session.answer(reply, Err(error)),
+        if let Some((allowed, command)) = (&mut asked).now_or_never() {
+            return self.allowed(allowed, command, reply, ctx);
+        }
+        self.rare.get_or_insert_default().waiting.get_or_insert_default();
+        ctx.spawn(asked.into_actor(self).map(move |(allowed, command), session, ctx| {
+            session.allowed(allowed, command, reply, ctx);
+            session.go_on(ctx);
+        }));
+    }
+
+    fn allowed(
+        &mut self,
+        allowed: Result<()>,
+        command: Command,
+        reply: ReplyTo,
+        ctx: &mut Context<Self>,
+    ) {
+        match allowed {
+            Ok(()) => self.carry_out(command, reply, ctx),
+            Err(error) => self.answer(reply, Err(error)),
+        }
+    }
+
+    /// The commands that have waited, up to one that makes the others wait again.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        let rare = self.rare.get_or_insert_default();
+        let mut waiting = rare.waiting.take().unwrap_or_default();
+        while let Some(request) = waiting.pop_front() {
+            self.ask_policy(request, ctx);
+            if let Some(later) = self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
+                later.extend(waiting);
+                return;
             }
-        };
-        match (&mut asked).now_or_never() {
-            Some(answer) => go_on(self, answer, reply, ctx),
-            // This session's later commands wait too, so that they stay in order.
-            None => ctx.wait(asked.into_actor(self).map(move |answer, session, ctx| {
-                go_on(session, answer, reply, ctx);
-            })),
         }
     }
 }

@@ -167,6 +167,10 @@ impl View {
             }
             Event::Change { room, change, .. } if *room == self.room => {
                 self.hearing("a change")?;
+                if !self.big {
+                    let seq = self.cursor.unwrap_or_default().seq;
+                    same("the last message before a change", change.cursor.seq, seq)?;
+                }
                 self.change(change)?;
                 let me_left = matches!(&change.kind, ChangeKind::Left(m) if m.user.id == self.me);
                 self.hears &= !me_left;
