@@ -1,6 +1,6 @@
 //! `cargo bench -p benches --bench members` — what it costs to know who is in a room: one question of the
 //! room's actor against one SQL query on SQLite, each asked 64 at a time, which is how a busy
-//! server asks; and what joining and leaving cost as a room grows to 10,000 members.
+//! server asks, and one at a time; and what joining and leaving cost as a room grows to 10,000 members.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -87,7 +87,13 @@ fn question(criterion: &mut Criterion) {
         let scene = runtime.block_on(scene(folder.path(), members));
         let scene = &scene;
         group.throughput(Throughput::Elements(1));
-        for (name, of_the_room) in [("room actor", true), ("SQL query", false)] {
+        let questions = [
+            ("room actor", true, ASKERS),
+            ("SQL query", false, ASKERS),
+            ("room actor, one at a time", true, 1),
+            ("SQL query, one at a time", false, 1),
+        ];
+        for (name, of_the_room, askers) in questions {
             group.bench_function(BenchmarkId::new(name, members), |bencher| {
                 bencher.iter_custom(|rounds| {
                     runtime.block_on(async {
@@ -98,7 +104,7 @@ fn question(criterion: &mut Criterion) {
                                 false => scene.ask_the_database().await,
                             }
                         };
-                        let asked = stream::iter(0..rounds).map(ask).buffer_unordered(ASKERS);
+                        let asked = stream::iter(0..rounds).map(ask).buffer_unordered(askers);
                         asked.for_each(|()| async {}).await;
                         began.elapsed()
                     })

@@ -1,6 +1,6 @@
 //! Memory that is given back: what grew with a crowd does not stay that large when the crowd has gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 /// Below this many entries nothing is gained.
@@ -26,6 +26,13 @@ pub(crate) fn shrink_vec<T>(vec: &mut Vec<T>) {
     }
 }
 
+/// As [`shrink_map`].
+pub(crate) fn shrink_queue<T>(queue: &mut VecDeque<T>) {
+    if let Some(capacity) = shrunk(queue.len(), queue.capacity()) {
+        queue.shrink_to(capacity);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +41,7 @@ mod tests {
     fn what_has_emptied_gives_its_memory_back() {
         let mut map: HashMap<_, _> = (0..10_000).map(|n| (n, n)).collect();
         let mut vec: Vec<_> = (0..10_000).collect();
+        let mut queue: VecDeque<_> = (0..10_000).collect();
         for n in (10..10_000).rev() {
             map.remove(&n);
             shrink_map(&mut map);
@@ -41,7 +49,10 @@ mod tests {
             vec.pop();
             shrink_vec(&mut vec);
             assert!(vec.capacity() <= 5 * vec.len().max(SMALL));
+            queue.pop_front();
+            shrink_queue(&mut queue);
+            assert!(queue.capacity() <= 5 * queue.len().max(SMALL));
         }
-        assert_eq!((map.len(), vec.len()), (10, 10));
+        assert_eq!((map.len(), vec.len(), queue.len()), (10, 10, 10));
     }
 }

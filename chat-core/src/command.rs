@@ -240,8 +240,8 @@ pub struct History {
 pub struct MemberPage {
     /// Of the whole room.
     pub counts: Counts,
-    /// In the order of their ids.
-    pub members: Vec<MemberView>,
+    /// In the order of their ids. Shared by all who ask for the same page while nobody comes or goes.
+    pub members: Arc<[MemberView]>,
     /// Where the next page begins, if there is one.
     pub next: Option<UserId>,
 }

@@ -2,6 +2,7 @@
 //! members from memory. A plain data structure; what a session is, it leaves to its type parameter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, btree_map};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capacity::shrink_map;
@@ -20,6 +21,15 @@ pub(crate) struct Roster<S> {
     sessions: HashMap<ConnectionId, Seat<S>>,
     /// Who has gone away, oldest first. An entry counts only while the member is still away since then.
     gone: VecDeque<(Duration, UserId)>,
+    /// The page that was asked for last, until a member is seen differently.
+    asked: Option<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    query: MemberQuery,
+    members: Arc<[MemberView]>,
+    next: Option<UserId>,
 }
 
 #[derive(Debug)]
@@ -65,6 +75,7 @@ impl<S> Roster<S> {
             invited: invited.into_iter().map(|user| user.id).collect(),
             sessions: HashMap::new(),
             gone: VecDeque::new(),
+            asked: None,
         };
         for membership in members {
             roster.add(membership, now);
@@ -87,6 +98,7 @@ impl<S> Roster<S> {
         let id = membership.user.id;
         self.invited.remove(&id);
         if let btree_map::Entry::Vacant(vacant) = self.members.entry(id) {
+            self.asked = None;
             let (sessions, gone_since) = (Vec::new(), Some(now));
             vacant.insert(Entry { membership, sessions, away: 0, gone_since });
             self.note_gone(id, now);
@@ -96,6 +108,7 @@ impl<S> Roster<S> {
     /// Removes a member with all its sessions, which it gives back.
     pub(crate) fn remove(&mut self, user: UserId) -> Vec<(ConnectionId, S)> {
         let Some(entry) = self.members.remove(&user) else { return Vec::new() };
+        self.asked = None;
         self.present.remove(&user);
         let seats = entry.sessions.into_iter();
         let seats = seats.filter_map(|id| Some((id, self.sessions.remove(&id)?.session))).collect();
@@ -118,6 +131,7 @@ impl<S> Roster<S> {
             seat.session = session;
             return None;
         }
+        self.asked = None;
         self.sessions.insert(id, Seat { user, away, session });
         if entry.sessions.is_empty() {
             // Most have one device.
@@ -133,6 +147,7 @@ impl<S> Roster<S> {
     /// Takes a session from its seat. Answers the session, and how its member is seen now.
     pub(crate) fn depart(&mut self, id: ConnectionId, now: Duration) -> Option<(S, MemberView)> {
         let seat = self.sessions.remove(&id)?;
+        self.asked = None;
         shrink_map(&mut self.sessions);
         let entry = self.members.get_mut(&seat.user)?;
         entry.sessions.retain(|other| *other != id);
@@ -166,6 +181,7 @@ impl<S> Roster<S> {
     pub(crate) fn set_away(&mut self, id: ConnectionId, away: bool) -> Option<MemberView> {
         let seat = self.sessions.get_mut(&id)?;
         let entry = self.members.get_mut(&seat.user)?;
+        self.asked = None;
         let before = entry.presence();
         entry.away = entry.away - usize::from(seat.away) + usize::from(away);
         seat.away = away;
@@ -208,21 +224,42 @@ impl<S> Roster<S> {
         members.map(|entry| entry.membership.user.clone()).collect()
     }
 
-    /// A page of members.
-    pub(crate) fn page(&self, query: &MemberQuery) -> MemberPage {
+    /// The first members of a page, one more than it holds if there are more.
+    fn views(&self, query: &MemberQuery) -> Vec<MemberView> {
         use std::ops::Bound::{Excluded, Unbounded};
         let range = (query.after.map_or(Unbounded, Excluded), Unbounded);
         let wanted = query.limit + 1;
-        let mut members: Vec<MemberView> = if query.online {
+        let all = if query.online { self.present.len() } else { self.members.len() };
+        let mut members = Vec::with_capacity(wanted.min(all));
+        if query.online {
             let ids = self.present.range(range).take(wanted);
-            ids.filter_map(|id| self.member(*id)).collect()
+            members.extend(ids.filter_map(|id| self.member(*id)));
         } else {
-            self.members.range(range).take(wanted).map(|(_, entry)| entry.view()).collect()
-        };
+            members.extend(self.members.range(range).take(wanted).map(|(_, entry)| entry.view()));
+        }
+        members
+    }
+
+    /// The first of those present, as they are seen now.
+    pub(crate) fn first_present(&self, limit: usize) -> Vec<MemberView> {
+        let ids = self.present.iter().take(limit);
+        ids.filter_map(|id| self.member(*id)).collect()
+    }
+
+    /// A page of members.
+    pub(crate) fn page(&mut self, query: &MemberQuery) -> MemberPage {
+        let counts = self.counts();
+        if let Some(Asked { members, next, .. }) = self.asked.as_ref().filter(|a| a.query == *query)
+        {
+            return MemberPage { counts, members: Arc::clone(members), next: *next };
+        }
+        let mut members = self.views(query);
         let more = members.len() > query.limit;
         members.truncate(query.limit);
         let next = if more { members.last().map(MemberView::id) } else { None };
-        MemberPage { counts: self.counts(), members, next }
+        let members = Arc::<[MemberView]>::from(members);
+        self.asked = Some(Asked { query: *query, members: Arc::clone(&members), next });
+        MemberPage { counts, members, next }
     }
 
     /// When the member that has been gone for longest went.
@@ -517,6 +554,8 @@ mod tests {
                 let online = (0..4).filter(|u| model.seen(*u).is_some_and(|s| s.1 > 0)).count();
                 let counts = Counts { members: model.members.len(), online };
                 prop_assert_eq!((roster.counts(), roster.sessions()), (counts, model.sessions.len()));
+                // The page that was asked for last is kept from step to step, and is never out of date.
+                prop_assert_eq!(&*roster.page(&all()).members, roster.views(&all()));
                 for (n, user) in users.iter().enumerate() {
                     let id = user.user.id;
                     prop_assert_eq!(roster.member(id).map(seen), model.seen(n));

@@ -16,6 +16,7 @@ use actix::prelude::{
 pub(crate) use backlog::{Backlog, Slot};
 pub(crate) use messages::{Commit, Committed};
 
+use crate::capacity::shrink_queue;
 use crate::store::{Batch, BatchOutcome, Store, StoreError};
 
 /// Its queue holds one batch per room at most; what the rooms may gather is bounded by
@@ -66,6 +67,7 @@ impl Journal {
             batches.push(commit.batch);
             rooms.push(commit.room);
         }
+        shrink_queue(&mut self.queue);
         (batches, rooms)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
-use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined, MemberQuery};
+use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined};
 use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::limits;
@@ -251,11 +251,10 @@ impl Hosted {
             let away = self.away.remove(&connection).unwrap_or(asker.away);
             seen = self.roster.enter(asker.user.id, connection, seat.clone(), away);
         }
-        let first = MemberQuery { after: None, limit: limits::DEFAULT_PAGE, online: true };
         let answer = Joined {
             room: self.view(),
             me,
-            first: self.roster.page(&first).members,
+            first: self.roster.first_present(limits::DEFAULT_PAGE),
             cursor: missed.end,
             messages,
             changes,

@@ -9,6 +9,9 @@ use actix::prelude::{ActorContext, ActorFutureExt, AsyncContext, Context};
 
 use crate::room::{Hosted, RoomActor, State};
 
+/// How much too early a timer may ring.
+const EARLY: Duration = Duration::from_secs(1);
+
 impl Hosted {
     /// When something is to be done next.
     fn next_deadline(&mut self) -> Option<Duration> {
@@ -33,10 +36,15 @@ impl Hosted {
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }
 
-    /// Sets the timer to the next deadline.
+    /// Sets the timer to the next deadline. One that is a little early stays: it does nothing then but set
+    /// itself anew, and a room that is asked without pause does not set one for each question.
     pub(super) fn arm(&mut self, ctx: &mut Context<RoomActor>) {
         let next = self.next_deadline();
-        if next == self.timer.map(|(deadline, _)| deadline) {
+        let keep = match (self.timer, next) {
+            (Some((armed, _)), Some(next)) => armed <= next && next - armed < EARLY,
+            (armed, next) => armed.is_none() && next.is_none(),
+        };
+        if keep {
             return;
         }
         if let Some((_, timer)) = self.timer.take() {

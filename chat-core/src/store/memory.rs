@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
 use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
@@ -59,9 +60,13 @@ impl Room {
         match &kind {
             ChangeKind::Joined(membership) => {
                 self.invited.remove(&user.id);
+                shrink_map(&mut self.invited);
                 self.members.insert(user.id, membership.clone());
             }
-            ChangeKind::Left(_) => _ = self.members.remove(&user.id),
+            ChangeKind::Left(_) => {
+                self.members.remove(&user.id);
+                shrink_map(&mut self.members);
+            }
             ChangeKind::Invited(_) => _ = self.invited.insert(user.id, user.clone()),
         }
         self.changes.push(Change { cursor, kind, at });
@@ -206,9 +211,11 @@ impl Store for MemoryStore {
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         let mut tables = self.tables();
         if let Some(room) = tables.rooms.remove(&room) {
+            shrink_map(&mut tables.rooms);
             tables.keys.remove(&room.info.id);
             if let Some(pair) = room.pair {
                 tables.pairs.remove(&pair);
+                shrink_map(&mut tables.pairs);
             }
         }
         Ok(())

@@ -76,7 +76,12 @@ impl Clock for FakeClock {
             return futures_util::future::ready(()).boxed();
         }
         let (sleeper, woken) = oneshot::channel();
-        state.sleepers.retain(|(_, sleeper)| !sleeper.is_closed());
+        if state.sleepers.len() == state.sleepers.capacity() {
+            // Whoever waits no longer is dropped now and then, so that many may wait.
+            state.sleepers.retain(|(_, sleeper)| !sleeper.is_closed());
+            let waiting = state.sleepers.len();
+            state.sleepers.reserve(waiting.max(16));
+        }
         state.sleepers.push((until, sleeper));
         woken.map(|_| ()).boxed()
     }

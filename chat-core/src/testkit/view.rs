@@ -272,7 +272,7 @@ impl View {
 
     /// The room has answered with that page of members.
     pub fn members(&mut self, page: &MemberPage) {
-        for member in &page.members {
+        for member in page.members.iter() {
             self.members.insert(member.id(), member.membership.clone());
         }
         self.page = page.next.map(Some);

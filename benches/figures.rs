@@ -1,0 +1,37 @@
+//! Where the benchmarks without Criterion leave what they have measured, and where the report finds it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+/// Figures by name.
+pub type Figures = BTreeMap<String, f64>;
+
+/// Cargo's target folder: the one above this program that Cargo has marked as such.
+///
+/// # Errors
+/// If there is none.
+pub fn target() -> io::Result<PathBuf> {
+    let program = env::current_exe()?;
+    let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    marked.map(PathBuf::from).ok_or_else(|| io::Error::other("not in Cargo's target folder"))
+}
+
+/// Leaves the figures of a benchmark.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(bench: &str, figures: &Figures) -> io::Result<()> {
+    let folder = target()?.join("figures");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(format!("{bench}.json")), serde_json::to_string_pretty(figures)?)
+}
+
+/// The figures of a benchmark.
+///
+/// # Errors
+/// If it has not left any.
+pub fn read(bench: &str) -> io::Result<Figures> {
+    let text = fs::read_to_string(target()?.join("figures").join(format!("{bench}.json")))?;
+    Ok(serde_json::from_str(&text)?)
+}
