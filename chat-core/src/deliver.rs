@@ -200,8 +200,12 @@ impl ReplyTo {
     /// Answers at once. A room answers through its [`Audience`] instead, to keep the order.
     pub(crate) fn answer(self, at: Duration, result: Result<Reply>) {
         match self {
-            // A caller that no longer waits has dropped its end.
-            Self::Caller(caller, _permit) => drop(caller.send(result)),
+            Self::Caller(caller, permit) => {
+                // First, so that whoever has its answer may ask again.
+                drop(permit);
+                // A caller that no longer waits has dropped its end.
+                caller.send(result).ok();
+            }
             Self::Tag { line, tag, permit } => {
                 let connection = line.connection;
                 line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result, permit }]);
