@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin echo_bot` — a bot that repeats whatever begins with `!echo `: once, even if
-//! it is started again, and everything, even if it was too slow.
+//! `cargo run -p examples --bin echo_bot` — a bot that repeats whatever begins with `!echo `: once,
+//! even if it is started again, and everything, even if it was too slow.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -68,8 +68,8 @@ impl Bot {
         Ok(())
     }
 
-    /// Answers a message that asks for it. The key belongs to that message: its answer is written once,
-    /// however often the bot comes across it.
+    /// Answers a message that asks for it. The key belongs to that message: its answer is written
+    /// once, however often the bot comes across it.
     async fn answer(&self, message: &Message) -> Result<()> {
         let Some(text) = message.text.strip_prefix("!echo ") else { return Ok(()) };
         // Otherwise `!echo !echo hello` would make it talk to itself.
@@ -94,8 +94,8 @@ async fn hear(inbox: &mut Inbox<Arc<Event>>, name: &str, text: &str) {
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    // An inbox so small that the bot is soon behind, and one thread, so that it is so every time: only to
-    // show it.
+    // An inbox so small that the bot is soon behind, and one thread, so that it is so every time:
+    // only to show it.
     let limits = Limits { outbox_bytes: 2_000, ..Limits::default() };
     let chat = Engine::builder().threads(1).limits(limits).start()?;
     let ann = User::new(UserId::new(), Name::new("Ann")?);

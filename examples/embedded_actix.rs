@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin embedded_actix [ADDRESS]` — the engine and its WebSocket protocol inside an
-//! actix-web server that has pages and users of its own.
+//! `cargo run -p examples --bin embedded_actix [ADDRESS]` — the engine and its WebSocket protocol
+//! inside an actix-web server that has pages and users of its own.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -88,7 +88,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = rt::spawn(server);
 
     rt::signal::ctrl_c().await?;
-    // In this order: connections end when their sessions do, and the server stops when they have ended.
+    // In this order: connections end when their sessions do, and the server stops when they have
+    // ended.
     chat.drain(Duration::from_secs(5));
     handle.stop(true).await;
     chat.stop().await;

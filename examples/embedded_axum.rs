@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin embedded_axum [ADDRESS]` — the engine behind axum's own WebSocket, with a
-//! small protocol of the app's own: connect to `/chat/YOUR_NAME`, send and get JSON.
+//! `cargo run -p examples --bin embedded_axum [ADDRESS]` — the engine behind axum's own WebSocket,
+//! with a small protocol of the app's own: connect to `/chat/YOUR_NAME`, send and get JSON.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -55,7 +55,8 @@ async fn connect(
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
     upgrade.max_message_size(65_536).on_upgrade(async move |mut socket| {
-        // An error means that the client has gone, or the engine is stopping: there is nothing to do.
+        // An error means that the client has gone, or the engine is stopping: there is nothing to
+        // do.
         serve(&mut socket, &chat, user).await.ok();
         // Whoever drops a connection with something unread takes back what it has sent.
         let farewell = async {

@@ -21,9 +21,9 @@ use tokio::task::spawn_blocking;
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 type Kept<T> = Result<T, StoreError>;
 
-/// The file has a line for every call that writes, and the contents are what a [`MemoryStore`] makes
-/// of these calls: the same in every process, since a call that was refused is refused again, and a
-/// room gets the same number. The file only grows, also when a room is deleted.
+/// The file has a line for every call that writes, and the contents are what a [`MemoryStore`]
+/// makes of these calls: the same in every process, since a call that was refused is refused again,
+/// and a room gets the same number. The file only grows, also when a room is deleted.
 pub(crate) struct LogStore(Arc<Mutex<Log>>);
 
 struct Log {

@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin own_users` — a company's own people and rules: the engine asks a [`Policy`]
-//! before it carries out a command.
+//! `cargo run -p examples --bin own_users` — a company's own people and rules: the engine asks a
+//! [`Policy`] before it carries out a command.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -38,8 +38,8 @@ struct Tables {
     rules: HashMap<RoomId, Rule>,
 }
 
-/// The company's tables; in earnest, its database. Clones share them: one is the engine's policy, another
-/// stays with whoever changes them. A change counts from the next command on.
+/// The company's tables; in earnest, its database. Clones share them: one is the engine's policy,
+/// another stays with whoever changes them. A change counts from the next command on.
 #[derive(Clone, Default)]
 struct Company(Arc<RwLock<Tables>>);
 
@@ -136,7 +136,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tables.staff.entry(id).and_modify(|employee| employee.suspended = true);
     });
     show("Ivy writes, suspended", ivy.send(sales.id(), Draft::text("Why?")?).await);
-    // The policy is asked about commands. Whoever is to hear no more either, has to be disconnected.
+    // The policy is asked about commands. Whoever is to hear no more either, has to be
+    // disconnected.
     ivy.end(CloseReason::Left);
     show("Mia writes", sales.send(&mia, Draft::text("Back to work.")?).await);
     chat.stop().await;

@@ -1,5 +1,5 @@
-//! `cargo run -p examples --bin two_friends` — the engine inside a program of your own: two people in
-//! a room, without a server and without a database.
+//! `cargo run -p examples --bin two_friends` — the engine inside a program of your own: two people
+//! in a room, without a server and without a database.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Memory that is given back: what grew with a crowd does not stay that large when the crowd has gone.
+//! Memory that is given back: what grew with a crowd does not stay that large when the crowd has
+//! gone.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -6,8 +7,8 @@ use std::hash::Hash;
 /// Below this many entries nothing is gained.
 const SMALL: usize = 16;
 
-/// Whether a collection is to shrink, and to what. Twice its length, so that it neither grows again at
-/// once nor shrinks at every removal.
+/// Whether a collection is to shrink, and to what. Twice its length, so that it neither grows again
+/// at once nor shrinks at every removal.
 fn shrunk(len: usize, capacity: usize) -> Option<usize> {
     (capacity > SMALL && len < capacity / 4).then_some(len * 2)
 }

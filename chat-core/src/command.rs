@@ -46,8 +46,8 @@ pub enum RoomCommand {
     },
     /// Be a member no longer. Answered by [`Reply::Done`].
     Leave,
-    /// Invite a user, who may then join. Answered by [`Reply::Done`], also if the user is a member or
-    /// invited already.
+    /// Invite a user, who may then join. Answered by [`Reply::Done`], also if the user is a member
+    /// or invited already.
     Invite(User),
     /// Write a message. Answered by [`Reply::Sent`] once the store has committed it.
     Send(Draft),
@@ -57,8 +57,8 @@ pub enum RoomCommand {
     Members(MemberQuery),
     /// Say that the asker is writing, or has stopped. Answered by [`Reply::Done`].
     Typing(bool),
-    /// Read the room's title and counts; anybody may, of an open room, members and invited users of a
-    /// private one. Answered by [`Reply::Room`].
+    /// Read the room's title and counts; anybody may, of an open room, members and invited users of
+    /// a private one. Answered by [`Reply::Room`].
     View,
 }
 
@@ -208,8 +208,8 @@ pub struct Joined {
     pub changes: Vec<Arc<Change>>,
     /// More was missed than one answer carries: these messages, which are in the history.
     pub behind: Option<Behind>,
-    /// The cursor was not one of this room's, or too much has changed since: forget what is known of
-    /// the room and begin with this answer.
+    /// The cursor was not one of this room's, or too much has changed since: forget what is known
+    /// of the room and begin with this answer.
     pub reset: bool,
 }
 
@@ -240,7 +240,8 @@ pub struct History {
 pub struct MemberPage {
     /// Of the whole room.
     pub counts: Counts,
-    /// In the order of their ids. Shared by all who ask for the same page while nobody comes or goes.
+    /// In the order of their ids. Shared by all who ask for the same page while nobody comes or
+    /// goes.
     pub members: Arc<[MemberView]>,
     /// Where the next page begins, if there is one.
     pub next: Option<UserId>,

@@ -1,5 +1,5 @@
-//! Who is connected: every session of an engine, by its user, so that all of a user's sessions can be told
-//! something, and all sessions of the engine when it stops.
+//! Who is connected: every session of an engine, by its user, so that all of a user's sessions can
+//! be told something, and all sessions of the engine when it stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

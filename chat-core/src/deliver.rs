@@ -1,6 +1,7 @@
-//! The port between the engine and whatever carries frames to people. A transport registers a [`Fanout`] for
-//! each of its threads; a room sends each fan-out one [`Deliver`] for all its connections there, never one
-//! per member. Replies take the same way, so that they stand in order among the events.
+//! The port between the engine and whatever carries frames to people. A transport registers a
+//! [`Fanout`] for each of its threads; a room sends each fan-out one [`Deliver`] for all its
+//! connections there, never one per member. Replies take the same way, so that they stand in order
+//! among the events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,9 +57,9 @@ pub enum Parcel {
         /// Says, by being dropped, that the command is no longer under way.
         permit: Permit,
     },
-    /// Answer a connection that joins a room or comes back to it; it hears the room from here on. If the answer
-    /// finds no place, the connection is told `busy` in its stead and does not begin to hear the
-    /// room, so that there is no gap between the two.
+    /// Answer a connection that joins a room or comes back to it; it hears the room from here on.
+    /// If the answer finds no place, the connection is told `busy` in its stead and does not begin
+    /// to hear the room, so that there is no gap between the two.
     Admit {
         /// Which connection.
         connection: ConnectionId,
@@ -151,12 +152,13 @@ pub(crate) struct Line {
 
 /// Where the answer to a command goes.
 pub(crate) enum ReplyTo {
-    /// To a caller in this process, who waits for it; the permit, if it is a session's, is given back by
-    /// dropping.
+    /// To a caller in this process, who waits for it; the permit, if it is a session's, is given
+    /// back by dropping.
     Caller(oneshot::Sender<Result<Reply>>, Option<Permit>),
     /// To a connection, under the tag that its transport gave; `permit` is given back by dropping.
     Tag { line: Line, tag: u64, permit: Permit },
-    /// To a connection as an event, and then to its session, which counts the rooms that it resumes.
+    /// To a connection as an event, and then to its session, which counts the rooms that it
+    /// resumes.
     Resume { line: Line, room: RoomId, session: Recipient<RoomAnswered>, batch: u64 },
 }
 
@@ -168,8 +170,8 @@ pub(crate) struct RoomAnswered {
     pub(crate) resumed: bool,
 }
 
-/// Told to a session: leave all rooms and end. Its owner says it, a fan-out whose reader has gone, and the
-/// engine when it stops.
+/// Told to a session: leave all rooms and end. Its owner says it, a fan-out whose reader has gone,
+/// and the engine when it stops.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct End {
@@ -247,8 +249,8 @@ impl Audience {
         &mut self.stands[index]
     }
 
-    /// Answers somebody who joins or comes back. If it has a connection, that hears the room from here on;
-    /// `new` says that it was not counted before.
+    /// Answers somebody who joins or comes back. If it has a connection, that hears the room from
+    /// here on; `new` says that it was not counted before.
     pub(crate) fn admit(
         &mut self,
         line: Option<&Line>,

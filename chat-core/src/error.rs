@@ -1,6 +1,7 @@
 //! What a caller is told when a command is not carried out. Every error has a code that stays the
 //! same for ever, a message for people, and says whether the same command may succeed later. Causes
-//! that are nobody else's business (a database's words) are logged where they happen, never carried.
+//! that are nobody else's business (a database's words) are logged where they happen, never
+//! carried.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,7 +39,8 @@ pub enum Code {
     Stopping,
     /// The session has ended: its inbox was dropped or not read, or it was told to.
     SessionEnded,
-    /// A fault of the engine, or a panic in the embedding program's [`Policy`](crate::Policy); the log has its cause.
+    /// A fault of the engine, or a panic in the embedding program's [`Policy`](crate::Policy); the
+    /// log has its cause.
     Internal,
 }
 

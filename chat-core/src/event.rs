@@ -97,7 +97,8 @@ pub enum Event {
     },
 }
 
-/// What a transient event is about. A later event about the same thing makes an earlier one worthless.
+/// What a transient event is about. A later event about the same thing makes an earlier one
+/// worthless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Whether this user is present in this room.

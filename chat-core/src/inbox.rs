@@ -1,6 +1,6 @@
-//! The in-process fan-out: one actor per engine thread and wire format, which encodes each event once and
-//! puts it into the outboxes of its connections. A program that embeds the engine reads events as they are; a
-//! transport that brings a [`Wire`] reads them as its frames.
+//! The in-process fan-out: one actor per engine thread and wire format, which encodes each event
+//! once and puts it into the outboxes of its connections. A program that embeds the engine reads
+//! events as they are; a transport that brings a [`Wire`] reads them as its frames.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ pub trait Wire: Clone + Send + Unpin + 'static {
     /// An event; called once for all readers of a fan-out.
     fn event(&self, event: &Arc<Event>) -> Self::Frame;
 
-    /// The reply to the command that was submitted with this tag; `None` if this wire has no replies.
+    /// The reply to the command that was submitted with this tag; `None` if this wire has no
+    /// replies.
     fn reply(&self, tag: u64, result: &Result<Reply>) -> Option<Self::Frame>;
 
     /// How many bytes the frame counts for in its reader's outbox.
@@ -237,8 +238,8 @@ impl<W: Wire> FanoutActor<W> {
         }
     }
 
-    /// Tells these connections that they are behind. They hear no more of the room until they enter it
-    /// again, which they do with the cursor that they are told here.
+    /// Tells these connections that they are behind. They hear no more of the room until they enter
+    /// it again, which they do with the cursor that they are told here.
     fn tell_behind(
         &mut self,
         room: RoomId,
@@ -256,8 +257,8 @@ impl<W: Wire> FanoutActor<W> {
         }
     }
 
-    /// Looks from time to time whether a reader that has fallen behind takes anything, because nothing more
-    /// is queued for it that would show it.
+    /// Looks from time to time whether a reader that has fallen behind takes anything, because
+    /// nothing more is queued for it that would show it.
     fn watch(&mut self, id: ConnectionId, ctx: &mut Context<Self>) {
         let now = self.clock.elapsed();
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -289,9 +290,9 @@ impl<W: Wire> FanoutActor<W> {
         }
     }
 
-    /// Queues a reply, or a short `busy` in place of one that finds the outbox full, so that somebody who
-    /// asks for page after page and reads none costs no more than its outbox. Answers whether the reply
-    /// itself was queued.
+    /// Queues a reply, or a short `busy` in place of one that finds the outbox full, so that
+    /// somebody who asks for page after page and reads none costs no more than its outbox. Answers
+    /// whether the reply itself was queued.
     fn push_reply(
         &mut self,
         id: ConnectionId,

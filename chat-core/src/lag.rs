@@ -1,5 +1,5 @@
-//! What to do with a reader that does not keep up: one small state machine for every transport, which
-//! only reports what waits and what was taken, and does what it is told.
+//! What to do with a reader that does not keep up: one small state machine for every transport,
+//! which only reports what waits and what was taken, and does what it is told.
 
 use std::time::Duration;
 
@@ -75,14 +75,14 @@ impl Lag {
         (self.close_after < FOR_EVER).then(|| Duration::from_nanos(self.close_after))
     }
 
-    /// Half of what may wait: as much again may be added in words about it, and a reader that has come
-    /// down to this is doing well.
+    /// Half of what may wait: as much again may be added in words about it, and a reader that has
+    /// come down to this is doing well.
     pub(crate) fn half(&self) -> usize {
         self.bytes / 2
     }
 
-    /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is what
-    /// must not be lost without a word: messages, changes, replies.
+    /// What to do with something that is to be queued behind `waiting` bytes at `now`. `durable` is
+    /// what must not be lost without a word: messages, changes, replies.
     pub fn advise(&mut self, waiting: usize, durable: bool, now: Duration) -> Advice {
         if self.is_stuck(waiting, now) {
             return Advice::Close;

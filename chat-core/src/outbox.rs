@@ -1,5 +1,5 @@
-//! The bounded queue between a fan-out and one reader. The fan-out pushes, the reader takes; what happens
-//! when the reader is slow, [`Lag`] says.
+//! The bounded queue between a fan-out and one reader. The fan-out pushes, the reader takes; what
+//! happens when the reader is slow, [`Lag`] says.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -161,8 +161,8 @@ impl<F> Outbox<F> {
     }
 
     /// When to look again whether a reader that has fallen behind takes anything, as time from now:
-    /// `None` if it has caught up, or may take as long as it likes. An error if it has taken nothing for
-    /// too long.
+    /// `None` if it has caught up, or may take as long as it likes. An error if it has taken
+    /// nothing for too long.
     pub(crate) fn look(&self, now: Duration) -> Result<Option<Duration>, Stuck> {
         let mut queue = lock(&self.pusher.shared);
         let waiting = queue.bytes;
@@ -186,7 +186,8 @@ impl<F> Outbox<F> {
 }
 
 impl<F> Drop for Outbox<F> {
-    /// Nothing will be pushed any more, because the fan-out has let go of the connection, or is no more.
+    /// Nothing will be pushed any more, because the fan-out has let go of the connection, or is no
+    /// more.
     fn drop(&mut self) {
         self.close(CloseReason::Draining);
     }

@@ -1,5 +1,6 @@
-//! Who may do what, as the embedding program sees it. The engine asks before it carries out a command;
-//! what follows from membership (only members write) is the room's own rule and is not asked here.
+//! Who may do what, as the embedding program sees it. The engine asks before it carries out a
+//! command; what follows from membership (only members write) is the room's own rule and is not
+//! asked here.
 
 use async_trait::async_trait;
 
@@ -7,8 +8,8 @@ use crate::command::Command;
 use crate::error::Result;
 use crate::model::User;
 
-/// Decides whether a user may do something. Asked outside the room, so it may take its time: only the
-/// session that asks waits for it.
+/// Decides whether a user may do something. Asked outside the room, so it may take its time: only
+/// the session that asks waits for it.
 ///
 /// It is asked about commands only. A member whose commands are all refused still hears the rooms
 /// that its sessions have joined, until these end. Of a room it sees no more than the id, and of a

@@ -1,5 +1,6 @@
-//! Who belongs to a room and who of them is there: the member cache that answers every question about
-//! members from memory. A plain data structure; what a session is, it leaves to its type parameter.
+//! Who belongs to a room and who of them is there: the member cache that answers every question
+//! about members from memory. A plain data structure; what a session is, it leaves to its type
+//! parameter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, btree_map};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ pub(crate) struct Roster<S> {
     /// Who may become a member of a room that not everybody may enter.
     invited: HashSet<UserId>,
     sessions: HashMap<ConnectionId, Seat<S>>,
-    /// Who has gone away, oldest first. An entry counts only while the member is still away since then.
+    /// Who has gone away, oldest first. An entry counts only while the member is still away since
+    /// then.
     gone: VecDeque<(Duration, UserId)>,
     /// The page that was asked for last, until a member is seen differently.
     asked: Option<Asked>,
@@ -116,8 +118,8 @@ impl<S> Roster<S> {
         seats
     }
 
-    /// Seats a member's session. Answers how the member is seen now if that has changed. A session that is
-    /// seated already stays where it is; a user who is no member is not seated.
+    /// Seats a member's session. Answers how the member is seen now if that has changed. A session
+    /// that is seated already stays where it is; a user who is no member is not seated.
     pub(crate) fn enter(
         &mut self,
         user: UserId,
@@ -163,7 +165,8 @@ impl<S> Roster<S> {
         Some((seat.session, view))
     }
 
-    /// Notes when a member went away. What no longer counts is dropped once it is most of what is noted.
+    /// Notes when a member went away. What no longer counts is dropped once it is most of what is
+    /// noted.
     fn note_gone(&mut self, user: UserId, now: Duration) {
         self.gone.push_back((now, user));
         let absent = self.members.len() - self.present.len();
@@ -176,8 +179,8 @@ impl<S> Roster<S> {
         }
     }
 
-    /// Notes whether somebody is at a session's keyboard. Answers how the member is seen now if that
-    /// has changed.
+    /// Notes whether somebody is at a session's keyboard. Answers how the member is seen now if
+    /// that has changed.
     pub(crate) fn set_away(&mut self, id: ConnectionId, away: bool) -> Option<MemberView> {
         let seat = self.sessions.get_mut(&id)?;
         let entry = self.members.get_mut(&seat.user)?;
@@ -554,7 +557,8 @@ mod tests {
                 let online = (0..4).filter(|u| model.seen(*u).is_some_and(|s| s.1 > 0)).count();
                 let counts = Counts { members: model.members.len(), online };
                 prop_assert_eq!((roster.counts(), roster.sessions()), (counts, model.sessions.len()));
-                // The page that was asked for last is kept from step to step, and is never out of date.
+                // The page that was asked for last is kept from step to step, and is never out of
+                // date.
                 prop_assert_eq!(&*roster.page(&all()).members, roster.views(&all()));
                 for (n, user) in users.iter().enumerate() {
                     let id = user.user.id;

@@ -84,8 +84,8 @@ impl Shared {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Does something on a thread of the engine, and to the end, even if whoever waits for it gives up. So
-    /// stores and policies find the runtime that they need, whatever calls the engine.
+    /// Does something on a thread of the engine, and to the end, even if whoever waits for it gives
+    /// up. So stores and policies find the runtime that they need, whatever calls the engine.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,

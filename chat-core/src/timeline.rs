@@ -1,5 +1,5 @@
-//! The end of a room's past, kept in memory: its last messages and changes, each without a gap up to
-//! where the room stands. What most people ask for is here; what is not, the store has.
+//! The end of a room's past, kept in memory: its last messages and changes, each without a gap up
+//! to where the room stands. What most people ask for is here; what is not, the store has.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -116,8 +116,8 @@ fn size(message: &Message) -> usize {
     message.text.len()
 }
 
-/// The part of a list with consecutive numbers, the last of which is `end`; `None` if it begins before
-/// the list does.
+/// The part of a list with consecutive numbers, the last of which is `end`; `None` if it begins
+/// before the list does.
 fn slice<T>(list: &VecDeque<Arc<T>>, end: u64, span: Span) -> Option<Vec<Arc<T>>> {
     if span.after >= span.until {
         return Some(Vec::new());
@@ -171,8 +171,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain list: every question is about the messages that the list would give, and is
-        /// answered from memory exactly when the last `most` messages hold them all.
+        /// Against a plain list: every question is about the messages that the list would give, and
+        /// is answered from memory exactly when the last `most` messages hold them all.
         #[test]
         fn spans_and_slices_match_a_plain_list(
             count in 0u64..40, most in 1usize..50, kind in 0..4, at in 0u64..60, limit in 0usize..20,
@@ -204,8 +204,8 @@ mod tests {
             }
         }
 
-        /// Against two plain lists: what is answered of messages and changes is their end, and nothing is
-        /// answered that does not reach back far enough.
+        /// Against two plain lists: what is answered of messages and changes is their end, and
+        /// nothing is answered that does not reach back far enough.
         #[test]
         fn both_lists_keep_their_ends(kinds in prop::collection::vec(any::<bool>(), 0..60), most in 1usize..20) {
             let mut timeline = Timeline::new(Cursor::default(), vec![], vec![], most, usize::MAX);

@@ -1,5 +1,5 @@
-//! The engine as somebody else's dependency: started from anywhere, called from anywhere, and by programs that
-//! make mistakes.
+//! The engine as somebody else's dependency: started from anywhere, called from anywhere, and by
+//! programs that make mistakes.
 
 mod support;
 
@@ -83,7 +83,8 @@ fn engines_of_one_process_do_not_know_of_each_other() {
         for engine in &engines[1..] {
             assert_eq!(engine.stats().rooms, 2);
         }
-        // A program that is done with one simply drops it, or stops it from within a runtime's task.
+        // A program that is done with one simply drops it, or stops it from within a runtime's
+        // task.
         join_all(engines[1..].iter().map(Engine::stop)).await;
     });
 }
@@ -190,7 +191,8 @@ async fn an_engine_that_is_dropped_ends_its_sessions() {
     let (room, mut ann) = bench.room("Ann").await;
     ann.session.send(room, draft("hi")).await.expect("sent");
     drop(bench);
-    // The session's own handles keep nothing alive that could answer; it is told so, and so is the reader.
+    // The session's own handles keep nothing alive that could answer; it is told so, and so is the
+    // reader.
     until("calls end", async || {
         let sent = ann.session.send(room, draft("anybody?")).await;
         sent.is_err_and(|error| error.code() == Code::Stopping)
@@ -274,8 +276,8 @@ async fn a_caller_that_gives_up_costs_nothing() {
     let (bench, faults) = support::faulty();
     let (room, mut ann) = bench.room("Ann").await;
     faults.hold_commits(true);
-    // Calls that are dropped while they wait, more of them than may be under way: those are under way all
-    // the same.
+    // Calls that are dropped while they wait, more of them than may be under way: those are under
+    // way all the same.
     let mut taken = 0;
     for n in 0..200 {
         let send = ann.session.send(room, draft(&n.to_string()));
@@ -526,8 +528,8 @@ async fn limits_may_be_for_ever_but_not_nothing() {
     }
 }
 
-/// Needs a tokio runtime with time, as a database's driver does. Opens rooms, and answers when it is let;
-/// cannot load rooms while that is switched off.
+/// Needs a tokio runtime with time, as a database's driver does. Opens rooms, and answers when it
+/// is let; cannot load rooms while that is switched off.
 #[derive(Clone)]
 struct Driver {
     store: MemoryStore,

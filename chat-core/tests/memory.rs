@@ -1,5 +1,6 @@
-//! What has gone leaves nothing behind: after a great many rooms and sessions have come and gone, the
-//! engine takes no more memory than before. Alone in its program, because it counts the whole heap.
+//! What has gone leaves nothing behind: after a great many rooms and sessions have come and gone,
+//! the engine takes no more memory than before. Alone in its program, because it counts the whole
+//! heap.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

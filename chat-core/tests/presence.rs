@@ -1,4 +1,5 @@
-//! G5 true presence, G9 no lookups, and the life of rooms: who is there is known from memory and is true.
+//! G5 true presence, G9 no lookups, and the life of rooms: who is there is known from memory and is
+//! true.
 
 mod support;
 

@@ -1,6 +1,7 @@
-//! A whole engine against a plain model: random commands, sessions that come and go, readers that do not
-//! read, a store that fails and loses answers, restarts and crashes. In the end what every client has
-//! rebuilt from what it heard is what the store says, and what was acknowledged is there, once.
+//! A whole engine against a plain model: random commands, sessions that come and go, readers that
+//! do not read, a store that fails and loses answers, restarts and crashes. In the end what every
+//! client has rebuilt from what it heard is what the store says, and what was acknowledged is
+//! there, once.
 
 mod support;
 
@@ -519,7 +520,8 @@ impl World {
         Ok(())
     }
 
-    /// The store works again, everybody is connected and reads, and what nobody was sure of is sent again.
+    /// The store works again, everybody is connected and reads, and what nobody was sure of is sent
+    /// again.
     async fn settle(&mut self) -> Result<(), Broken> {
         self.release();
         self.faults.fail_commits(0);

@@ -1,5 +1,6 @@
-//! What happens when things cross: a session that leaves and joins in one breath, a room that ends while the
-//! store is being read for somebody, a reader that asks and does not read. Every one was a fault once.
+//! What happens when things cross: a session that leaves and joins in one breath, a room that ends
+//! while the store is being read for somebody, a reader that asks and does not read. Every one was
+//! a fault once.
 
 mod support;
 

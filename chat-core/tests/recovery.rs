@@ -1,4 +1,5 @@
-//! G4 recovery and G7 slow readers: who comes back gets exactly what it missed, or is told what to do.
+//! G4 recovery and G7 slow readers: who comes back gets exactly what it missed, or is told what to
+//! do.
 
 mod support;
 
@@ -72,7 +73,8 @@ async fn what_memory_has_forgotten_comes_from_the_store() {
     assert_eq!(seqs(&back), (451..=500).collect::<Vec<_>>());
 }
 
-/// Readers join while messages pour in: what the answer holds and what is heard afterwards meet exactly.
+/// Readers join while messages pour in: what the answer holds and what is heard afterwards meet
+/// exactly.
 #[tokio::test]
 async fn the_answer_and_what_follows_meet_without_gap_or_double() {
     for kept_bytes in [usize::MAX, 30] {
@@ -221,8 +223,8 @@ async fn a_peer_that_takes_nothing_is_closed_and_the_others_notice_nothing() {
     assert_eq!(bench.engine.stats().sessions, 1);
 }
 
-/// Whoever reads nothing is given up when even the words about it are too many: nothing fills an inbox
-/// without end.
+/// Whoever reads nothing is given up when even the words about it are too many: nothing fills an
+/// inbox without end.
 #[tokio::test]
 async fn nothing_fills_an_unread_inbox() {
     let limits = Limits { outbox_bytes: 10_000, ..Limits::default() };

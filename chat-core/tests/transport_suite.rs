@@ -1,5 +1,5 @@
-//! The transport suite, on the transport that it brings along, and on broken ones, each of which it must
-//! find out.
+//! The transport suite, on the transport that it brings along, and on broken ones, each of which it
+//! must find out.
 
 mod broken_transports;
 

@@ -1,5 +1,5 @@
-//! The one place that wires: settings in, a running server out. Which store, which clock, which transport
-//! is decided here and nowhere else.
+//! The one place that wires: settings in, a running server out. Which store, which clock, which
+//! transport is decided here and nowhere else.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -136,8 +136,8 @@ impl Server {
         &self.engine
     }
 
-    /// Stops: takes nothing new, tells every client when to come back, waits until connections have ended
-    /// and every write that was taken has been answered.
+    /// Stops: takes nothing new, tells every client when to come back, waits until connections have
+    /// ended and every write that was taken has been answered.
     ///
     /// # Errors
     /// If the HTTP server failed.

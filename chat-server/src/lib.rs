@@ -1,6 +1,6 @@
-//! The chat engine behind HTTP and WebSocket, with SQL persistence and a web page. [`app::build`] makes a
-//! whole server of [`config::Settings`]; [`socket::route`] mounts the protocol in another program's
-//! actix-web `App`.
+//! The chat engine behind HTTP and WebSocket, with SQL persistence and a web page. [`app::build`]
+//! makes a whole server of [`config::Settings`]; [`socket::route`] mounts the protocol in another
+//! program's actix-web `App`.
 
 pub mod app;
 pub mod auth;

@@ -1,5 +1,5 @@
-//! Commands that are wrong in every way there is: each gets the error that `docs/protocol.md` promises, the
-//! connection stays, and nobody else notices.
+//! Commands that are wrong in every way there is: each gets the error that `docs/protocol.md`
+//! promises, the connection stays, and nobody else notices.
 
 mod support;
 

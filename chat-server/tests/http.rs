@@ -1,5 +1,5 @@
-//! The HTTP calls and the sockets are two doors to one house: what comes in through one is seen through the
-//! other, at once and the same.
+//! The HTTP calls and the sockets are two doors to one house: what comes in through one is seen
+//! through the other, at once and the same.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! The program itself: how it starts, what it refuses, how it stops, and what is left when it is killed.
+//! The program itself: how it starts, what it refuses, how it stops, and what is left when it is
+//! killed.
 
 mod support;
 
@@ -350,8 +351,8 @@ async fn connect_again(address: &str, person: &Person) -> Client {
     client.expect("a connection")
 }
 
-/// Sends these texts, several at a time, each with itself as its key, and again after every loss of the
-/// connection until it is acknowledged.
+/// Sends these texts, several at a time, each with itself as its key, and again after every loss of
+/// the connection until it is acknowledged.
 async fn send_all(
     address: &str,
     person: &Person,
@@ -396,7 +397,8 @@ impl Reader {
         self.heard.push((seq, text(&message["text"])));
     }
 
-    /// Comes back with the last cursor; `None` if the connection is lost before everything is there.
+    /// Comes back with the last cursor; `None` if the connection is lost before everything is
+    /// there.
     async fn come_back(&mut self, client: &mut Client, room: &str, resume: bool) -> Option<()> {
         let answer = if resume {
             let rooms = json!([{"room":room,"after":self.cursor}]);
@@ -443,8 +445,8 @@ impl Reader {
     }
 }
 
-/// A port that the system gives to nobody who does not ask for it by its number. It may be used again at
-/// once, whereas a client that knocks at one of the others could get it itself.
+/// A port that the system gives to nobody who does not ask for it by its number. It may be used
+/// again at once, whereas a client that knocks at one of the others could get it itself.
 fn fixed_port() -> u16 {
     let start = 20_000 + (RandomState::new().build_hasher().finish() % 10_000) as u16;
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();

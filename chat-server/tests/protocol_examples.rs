@@ -1,6 +1,8 @@
-//! `docs/protocol.md` is true: every example in it is sent to a real server, and every answer is compared.
+//! `docs/protocol.md` is true: every example in it is sent to a real server, and every answer is
+//! compared.
 //!
-//! `"…"` matches any value. `$name` matches any text where it first appears, and that text from then on.
+//! `"…"` matches any value. `$name` matches any text where it first appears, and that text from
+//! then on.
 
 mod support;
 
@@ -55,7 +57,8 @@ struct Conversation {
 impl Conversation {
     async fn client(&mut self, name: &str) -> &mut Client {
         if !self.clients.contains_key(name) {
-            // Alice shows her token with `auth`; a stranger has none; the others send it in a header.
+            // Alice shows her token with `auth`; a stranger has none; the others send it in a
+            // header.
             let token = match name {
                 "" => {
                     let alice = self.server.guest("Alice").await;
@@ -129,8 +132,8 @@ impl Conversation {
             }
             _ => {
                 if self.alone {
-                    // Reading is what answers pings, and a peer that answers one in the last moment is not
-                    // silent.
+                    // Reading is what answers pings, and a peer that answers one in the last moment
+                    // is not silent.
                     let engine = self.server.server().engine();
                     until("its session has ended", async || engine.stats().sessions == 0).await;
                 }

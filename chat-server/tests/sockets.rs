@@ -1,5 +1,5 @@
-//! Connections that stay silent, and go: who is there must be true at every moment. What every transport
-//! must do is looked at in `transport_conformance.rs`.
+//! Connections that stay silent, and go: who is there must be true at every moment. What every
+//! transport must do is looked at in `transport_conformance.rs`.
 
 mod support;
 
@@ -27,8 +27,8 @@ async fn a_frozen_client_is_gone_within_ping_and_timeout() {
     bob.ok(json!({"do":"ping"})).await;
     until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
     server.clock.advance(PING_TIMEOUT);
-    // Bob's program hangs: its socket is open, and it reads and answers nothing from here on. He was last
-    // heard 10 seconds ago, and the next ping is 25 seconds after the last one.
+    // Bob's program hangs: its socket is open, and it reads and answers nothing from here on. He
+    // was last heard 10 seconds ago, and the next ping is 25 seconds after the last one.
     let rest = PING_EVERY - PING_TIMEOUT;
     until("both wait for their ping", async || server.clock.sleepers(rest) == 2).await;
     server.clock.advance(rest);
@@ -119,8 +119,8 @@ async fn an_ephemeral_room_lives_as_long_as_its_members() {
     .await;
 }
 
-/// The HTTP server stops running a connection's actor when its peer stops reading. Its session must end all
-/// the same.
+/// The HTTP server stops running a connection's actor when its peer stops reading. Its session must
+/// end all the same.
 #[actix_web::test]
 async fn a_peer_that_stops_reading_is_gone_too() {
     let server = TestServer::with_store(MemoryStore::default()).await;

@@ -230,7 +230,8 @@ async fn another_program_that_holds_the_file_is_waited_for() {
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let waiting = append(&store, room.key, (0, 1), vec![message(&ann, "patience")]);
     let other = async {
-        // Readers need not wait. While they are answered again and again, the writer's turn has long come.
+        // Readers need not wait. While they are answered again and again, the writer's turn has
+        // long come.
         for _ in 0..100 {
             assert_eq!(load(&store, room.info.id).await.end, Cursor::new(0, 1));
         }

@@ -1,4 +1,5 @@
-//! The portable WebSocket route carries what every transport must: chat-core's suite, over real sockets.
+//! The portable WebSocket route carries what every transport must: chat-core's suite, over real
+//! sockets.
 
 mod conformance;
 

@@ -17,8 +17,8 @@ use crate::session::Sessions;
 use crate::shared::Shared;
 use crate::store::{MemoryStore, Store};
 
-/// Puts an engine together. Every part has a default: [`MemoryStore`], [`AllowAll`], [`SystemClock`],
-/// [`Limits::default`], one thread per core.
+/// Puts an engine together. Every part has a default: [`MemoryStore`], [`AllowAll`],
+/// [`SystemClock`], [`Limits::default`], one thread per core.
 pub struct EngineBuilder {
     store: Arc<dyn Store>,
     policy: Arc<dyn Policy>,
@@ -51,9 +51,9 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Where rooms and messages are kept. Several engines may share a store, but each takes the ephemeral
-    /// rooms that it finds at its start for those of a process that has died, and ends those into
-    /// which nobody comes through it: let one engine alone have ephemeral rooms.
+    /// Where rooms and messages are kept. Several engines may share a store, but each takes the
+    /// ephemeral rooms that it finds at its start for those of a process that has died, and ends
+    /// those into which nobody comes through it: let one engine alone have ephemeral rooms.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Arc::new(store);

@@ -40,7 +40,8 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Sessions that outlive the engine are told why nobody answers. The threads end with their handle.
+        // Sessions that outlive the engine are told why nobody answers. The threads end with their
+        // handle.
         self.sessions.shared().stop_taking();
     }
 }
@@ -85,8 +86,8 @@ impl Engine {
         self.running.sessions.shared()
     }
 
-    /// Loads the ephemeral rooms that an earlier process left, so that they end if nobody comes back
-    /// within the grace period. Goes on in the background.
+    /// Loads the ephemeral rooms that an earlier process left, so that they end if nobody comes
+    /// back within the grace period. Goes on in the background.
     pub(crate) fn sweep(&self) {
         let rooms = Arc::clone(&self.running.sessions.rooms);
         self.shared().thread(0).spawn(async move {
@@ -131,10 +132,11 @@ impl Engine {
         }
     }
 
-    /// Connects a user through a transport's own fan-out, which must know the connection by then: what
-    /// the session hears is delivered under this id from here on, and [`Parcel::End`](crate::Parcel::End)
-    /// comes last. Whoever carries frames to people in large numbers needs this; all others have
-    /// [`connect`](Self::connect) and [`inboxes`](Self::inboxes).
+    /// Connects a user through a transport's own fan-out, which must know the connection by then:
+    /// what the session hears is delivered under this id from here on, and
+    /// [`Parcel::End`](crate::Parcel::End) comes last. Whoever carries frames to people in large
+    /// numbers needs this; all others have [`connect`](Self::connect) and
+    /// [`inboxes`](Self::inboxes).
     ///
     /// The transport says by [`Session::end`], or by dropping the session, that its peer has gone.
     ///
@@ -152,8 +154,8 @@ impl Engine {
     /// Opens a room with the user as its owner, or the direct room of two users.
     ///
     /// # Errors
-    /// `bad_request` for a direct room with oneself or an ephemeral one; `unavailable`, `stopping`, or
-    /// what the policy says.
+    /// `bad_request` for a direct room with oneself or an ephemeral one; `unavailable`, `stopping`,
+    /// or what the policy says.
     pub async fn open_room(&self, user: &User, room: NewRoom) -> Result<Room> {
         self.shared().running()?;
         let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
@@ -173,7 +175,8 @@ impl Engine {
         Room::new(Arc::clone(&self.running.sessions.rooms), id)
     }
 
-    /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who is there.
+    /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who
+    /// is there.
     ///
     /// # Errors
     /// `unavailable`, `stopping`.
@@ -213,8 +216,9 @@ impl Engine {
         Arc::clone(&self.shared().clock)
     }
 
-    /// Takes nothing more and ends every session with [`CloseReason::Draining`]; each is told when to come
-    /// back, at random within `spread`, so that not all come at once. What was taken is still written.
+    /// Takes nothing more and ends every session with [`CloseReason::Draining`]; each is told when
+    /// to come back, at random within `spread`, so that not all come at once. What was taken is
+    /// still written.
     pub fn drain(&self, spread: Duration) {
         self.shared().stop_taking();
         for session in self.shared().connections.sessions() {

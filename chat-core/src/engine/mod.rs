@@ -1,4 +1,5 @@
-//! The engine as its owner knows it: how it is put together, the threads it runs on, and the handle.
+//! The engine as its owner knows it: how it is put together, the threads it runs on, and the
+//! handle.
 
 mod builder;
 mod handle;

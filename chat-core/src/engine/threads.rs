@@ -1,5 +1,5 @@
-//! The engine's own threads: an actix System of its own, so that the engine embeds in plain tokio as
-//! well as in a program that runs an actix System already, and several engines fit one process.
+//! The engine's own threads: an actix System of its own, so that the engine embeds in plain tokio
+//! as well as in a program that runs an actix System already, and several engines fit one process.
 
 use std::io;
 use std::sync::mpsc;

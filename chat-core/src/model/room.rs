@@ -20,8 +20,8 @@ pub enum Kind {
     Open,
     /// Not listed; whoever has been invited may join, and nobody else is told that it exists.
     Private,
-    /// Not listed; of exactly two users, and the only one they have. Both are members from its opening on,
-    /// nobody joins and nobody leaves.
+    /// Not listed; of exactly two users, and the only one they have. Both are members from its
+    /// opening on, nobody joins and nobody leaves.
     Direct,
 }
 
@@ -53,16 +53,16 @@ pub struct RoomInfo {
     pub title: Option<Title>,
     /// Who may find and enter it.
     pub kind: Kind,
-    /// Whether membership lasts only as long as presence (and a grace period), and the room as long as
-    /// it has members.
+    /// Whether membership lasts only as long as presence (and a grace period), and the room as long
+    /// as it has members.
     pub ephemeral: bool,
     /// When it was opened.
     pub created: Timestamp,
 }
 
 impl RoomInfo {
-    /// What of a direct room must be unique: its two members, in the order of their ids. `None` of any
-    /// other room.
+    /// What of a direct room must be unique: its two members, in the order of their ids. `None` of
+    /// any other room.
     #[must_use]
     pub fn pair(&self, members: &[Membership]) -> Option<[UserId; 2]> {
         let [one, other] = members else { return None };
@@ -117,8 +117,8 @@ impl NewRoom {
         Self::titled(Kind::Private, title)
     }
 
-    /// The one room that whoever opens it has with this user. Opening it again gives the same room, also
-    /// when both open it at once.
+    /// The one room that whoever opens it has with this user. Opening it again gives the same room,
+    /// also when both open it at once.
     #[must_use]
     pub fn direct(with: User) -> Self {
         Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(with) }
@@ -128,8 +128,8 @@ impl NewRoom {
         Ok(Self { title: Some(Title::new(title)?), kind, ephemeral: false, with: None })
     }
 
-    /// The same room, gone when its last member is. A direct room cannot be ephemeral: opening it is
-    /// refused.
+    /// The same room, gone when its last member is. A direct room cannot be ephemeral: opening it
+    /// is refused.
     #[must_use]
     pub fn ephemeral(mut self) -> Self {
         self.ephemeral = true;

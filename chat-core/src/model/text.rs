@@ -1,5 +1,5 @@
-//! Text that has been checked at the door. Each type holds what its rules allow and nothing else, byte for
-//! byte as it came: nothing is trimmed, folded or normalised.
+//! Text that has been checked at the door. Each type holds what its rules allow and nothing else,
+//! byte for byte as it came: nothing is trimmed, folded or normalised.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,6 +1,6 @@
-//! How somebody comes to hear a room: what it missed is gathered, from memory or from the store, and
-//! then, in one step, it is answered and begins to hear what happens next. Between the two nothing is
-//! lost and nothing comes twice.
+//! How somebody comes to hear a room: what it missed is gathered, from memory or from the store,
+//! and then, in one step, it is answered and begins to hear what happens next. Between the two
+//! nothing is lost and nothing comes twice.
 
 use std::sync::Arc;
 
@@ -97,7 +97,8 @@ impl Hosted {
         Entering { asker, after, limit, reply, attempts: 0 }
     }
 
-    /// Takes note that somebody is no longer on the way in. Answers whether its session is still there.
+    /// Takes note that somebody is no longer on the way in. Answers whether its session is still
+    /// there.
     fn arrived(&mut self, asker: &Asker) -> bool {
         let Some(seat) = &asker.seat else { return true };
         let entry = self.entering.get_mut(&seat.line.connection);
@@ -126,8 +127,8 @@ impl Hosted {
         }
     }
 
-    /// Gathers what a member has missed, and lets it in. `joined` is its own membership if that has just
-    /// begun: told after the answer, which stands before it.
+    /// Gathers what a member has missed, and lets it in. `joined` is its own membership if that has
+    /// just begun: told after the answer, which stands before it.
     pub(super) fn catch_up(
         &mut self,
         mut entering: Entering,
@@ -192,8 +193,8 @@ impl Hosted {
         Missed { end, messages, changes: Some(known.change), behind, reset: false }
     }
 
-    /// The store has answered what memory did not reach. The room may have gone on meanwhile; what has
-    /// happened since is in memory.
+    /// The store has answered what memory did not reach. The room may have gone on meanwhile; what
+    /// has happened since is in memory.
     fn caught_up(
         &mut self,
         entering: Entering,

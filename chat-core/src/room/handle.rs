@@ -14,8 +14,9 @@ use crate::ids::RoomId;
 use crate::model::{Draft, RoomView, User};
 use crate::room::{Asker, Rooms};
 
-/// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP API, for
-/// the program itself. Cheap to clone. Holding it neither loads the room nor keeps it loaded.
+/// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP
+/// API, for the program itself. Cheap to clone. Holding it neither loads the room nor keeps it
+/// loaded.
 ///
 /// A user who joins this way is a member, but not present.
 #[derive(Clone)]

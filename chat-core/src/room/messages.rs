@@ -47,8 +47,8 @@ impl Seat {
     }
 }
 
-/// What a room says to a session: it is no longer seated here, and need not hold the room, unless it has asked
-/// to enter again since.
+/// What a room says to a session: it is no longer seated here, and need not hold the room, unless
+/// it has asked to enter again since.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Unseated {

@@ -1,6 +1,6 @@
-//! One live room. It owns everything about itself in memory: who its members are and who is there, where
-//! it stands, what was said last, who is typing. It never waits for a store or a socket: what waits, waits
-//! outside and comes back as a message.
+//! One live room. It owns everything about itself in memory: who its members are and who is there,
+//! where it stands, what was said last, who is typing. It never waits for a store or a socket: what
+//! waits, waits outside and comes back as a message.
 
 mod entering;
 mod handle;
@@ -76,11 +76,11 @@ struct Hosted {
     dedup: Dedup,
     typing: Typing,
     writes: Writes,
-    /// Sessions that are on their way in, whose they are, and how many times each. One that departs is taken out, so that
-    /// it is not seated afterwards.
+    /// Sessions that are on their way in, whose they are, and how many times each. One that departs
+    /// is taken out, so that it is not seated afterwards.
     entering: HashMap<ConnectionId, (UserId, usize)>,
-    /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed since it
-    /// asked.
+    /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed
+    /// since it asked.
     away: HashMap<ConnectionId, bool>,
     /// Questions for which the store is being read.
     reads: usize,
@@ -169,8 +169,8 @@ impl RoomActor {
         }));
     }
 
-    /// Goes on with something that has waited for the store. If the room has ended meanwhile, whoever waits is
-    /// told so.
+    /// Goes on with something that has waited for the store. If the room has ended meanwhile,
+    /// whoever waits is told so.
     fn go_on<T>(
         &mut self,
         waiting: T,
@@ -193,8 +193,8 @@ impl RoomActor {
         }
     }
 
-    /// Does something with the loaded room, sends what that has gathered, and looks whether the room is to
-    /// end. Does nothing if the room is not loaded.
+    /// Does something with the loaded room, sends what that has gathered, and looks whether the
+    /// room is to end. Does nothing if the room is not loaded.
     fn with_hosted(
         &mut self,
         ctx: &mut Context<Self>,
@@ -259,8 +259,8 @@ impl Hosted {
         }
     }
 
-    /// What somebody is told who asks for what only members may. Of a room that is not theirs to see,
-    /// strangers hear the same as of one that does not exist.
+    /// What somebody is told who asks for what only members may. Of a room that is not theirs to
+    /// see, strangers hear the same as of one that does not exist.
     fn not_a_member(&self, user: UserId) -> Error {
         if self.may_see(user) { Error::not_a_member() } else { Error::no_such_room() }
     }
@@ -270,8 +270,8 @@ impl Hosted {
         self.audience.answer(reply, now, result);
     }
 
-    /// Carries out a command, or sees to it that it is. A user whose joining or leaving is being written
-    /// waits for that, so that its commands stay in order.
+    /// Carries out a command, or sees to it that it is. A user whose joining or leaving is being
+    /// written waits for that, so that its commands stay in order.
     fn ask(&mut self, ask: Ask, ctx: &mut Context<RoomActor>) {
         self.quiet_since = self.now();
         let Some(ask) = self.writes.park(ask) else { return };

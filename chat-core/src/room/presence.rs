@@ -1,5 +1,6 @@
-//! Who is here, who is at the keyboard and who is writing: hints about this moment, never stored. In a big
-//! room they are summarised, because announcing everyone to everyone grows with the square.
+//! Who is here, who is at the keyboard and who is writing: hints about this moment, never stored.
+//! In a big room they are summarised, because announcing everyone to everyone grows with the
+//! square.
 
 use crate::command::Reply;
 use crate::deliver::ReplyTo;

@@ -1,5 +1,5 @@
-//! Which rooms are live. An exact map: however many ask at once, a room is loaded once and has one owner,
-//! and it may stop only while nobody holds it and nothing is on its way to it.
+//! Which rooms are live. An exact map: however many ask at once, a room is loaded once and has one
+//! owner, and it may stop only while nobody holds it and nothing is on its way to it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -64,8 +64,8 @@ impl Live {
 }
 
 impl RoomRef {
-    /// Sends the room a command, or answers it if the room's mailbox is full or the engine is stopping.
-    /// Answers whether it was sent.
+    /// Sends the room a command, or answers it if the room's mailbox is full or the engine is
+    /// stopping. Answers whether it was sent.
     pub(crate) fn ask(
         &self,
         shared: &Shared,
@@ -157,8 +157,8 @@ impl Rooms {
         room.0.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Opens a room, or finds the direct room that is there already. Goes on to the end even if nobody waits
-    /// for it any more, so that no room is left behind of which nobody knows.
+    /// Opens a room, or finds the direct room that is there already. Goes on to the end even if
+    /// nobody waits for it any more, so that no room is left behind of which nobody knows.
     pub(crate) async fn open(self: &Arc<Self>, user: User, new: NewRoom) -> Result<Opened> {
         let rooms = Arc::clone(self);
         self.shared.run(async move { rooms.open_here(&user, &new).await }).await
@@ -171,8 +171,8 @@ impl Rooms {
         let info = RoomInfo { id, title, kind, ephemeral, created };
         let opened = self.shared.store.create_room(&info, &members).await;
         if ephemeral {
-            // Loaded, so that it begins to wait for its first member; also if nobody knows whether it is
-            // there.
+            // Loaded, so that it begins to wait for its first member; also if nobody knows whether
+            // it is there.
             self.get(id);
         }
         let there = opened.map_err(unavailable("open a room"))?;
@@ -187,8 +187,8 @@ impl Rooms {
         Ok(Opened::New(RoomView { info, counts }))
     }
 
-    /// Takes a room, which calls this itself, off the map if nobody but the map holds it. Everybody else
-    /// gets hold of it under this lock, so nothing can be on its way to it afterwards.
+    /// Takes a room, which calls this itself, off the map if nobody but the map holds it. Everybody
+    /// else gets hold of it under this lock, so nothing can be on its way to it afterwards.
     pub(crate) fn retire(&self, id: RoomId) -> bool {
         let mut rooms = self.live();
         let unheld = rooms.get(&id).is_none_or(|RoomRef(entry)| Arc::strong_count(entry) == 1);

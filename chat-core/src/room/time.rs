@@ -1,6 +1,6 @@
-//! What a room does because time has passed: members of an ephemeral room that stayed away go, typing
-//! ends, presence is summarised, and a room that nobody needs stops. One timer for all of it, set to
-//! whatever comes first.
+//! What a room does because time has passed: members of an ephemeral room that stayed away go,
+//! typing ends, presence is summarised, and a room that nobody needs stops. One timer for all of
+//! it, set to whatever comes first.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ impl Hosted {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Whether the room could stop: nobody is here, nothing is being written, and no membership is to end.
+    /// Whether the room could stop: nobody is here, nothing is being written, and no membership is
+    /// to end.
     fn is_quiet(&self) -> bool {
         self.roster.sessions() == 0
             && self.entering.is_empty()
@@ -36,8 +37,9 @@ impl Hosted {
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }
 
-    /// Sets the timer to the next deadline. One that is a little early stays: it does nothing then but set
-    /// itself anew, and a room that is asked without pause does not set one for each question.
+    /// Sets the timer to the next deadline. One that is a little early stays: it does nothing then
+    /// but set itself anew, and a room that is asked without pause does not set one for each
+    /// question.
     pub(super) fn arm(&mut self, ctx: &mut Context<RoomActor>) {
         let next = self.next_deadline();
         let keep = match (self.timer, next) {

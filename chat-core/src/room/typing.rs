@@ -18,7 +18,8 @@ impl Typing {
     /// The user is typing until then. Answers whether it was not before. Ends come in order.
     pub(super) fn start(&mut self, user: &User, until: Duration) -> bool {
         self.ends.push_back((until, user.id));
-        // Forgotten ends are dropped here, so that somebody who says it again and again costs nothing.
+        // Forgotten ends are dropped here, so that somebody who says it again and again costs
+        // nothing.
         if self.ends.len() > 2 * self.until.len() + 8 {
             self.ends.retain(|(end, user)| {
                 self.until.get(user).is_some_and(|(_, until)| until == end) || *end == until

@@ -1,5 +1,5 @@
-//! The writes of one room that wait for the store, in order. One batch at a time is with the journal;
-//! what comes meanwhile gathers here and makes up the next one.
+//! The writes of one room that wait for the store, in order. One batch at a time is with the
+//! journal; what comes meanwhile gathers here and makes up the next one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub(super) struct Writes {
     /// With the journal.
     pub(super) in_flight: VecDeque<Pending>,
     pub(super) under_way: UnderWay,
-    /// The last commit failed, so that nobody knows whether it took effect: the store's end of the room is
-    /// read before anything else is written, and at this time at the latest, so that what did take effect
-    /// is shown.
+    /// The last commit failed, so that nobody knows whether it took effect: the store's end of the
+    /// room is read before anything else is written, and at this time at the latest, so that what
+    /// did take effect is shown.
     pub(super) unsure: Option<Duration>,
     /// How often in a row somebody else's write was in the way.
     pub(super) fenced: usize,
@@ -127,7 +127,8 @@ impl Writes {
         self.queue.push_back(pending);
     }
 
-    /// Keeps a command back if the membership of its user, or of the guest that it invites, is being written.
+    /// Keeps a command back if the membership of its user, or of the guest that it invites, is
+    /// being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
         let guest = match &ask.command {
             RoomCommand::Invite(guest) => Some(guest.id),

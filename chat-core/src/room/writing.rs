@@ -1,5 +1,5 @@
-//! How a room changes: commands become writes, writes go to the journal, and only what the store has
-//! committed is applied, answered and shown, in the order of its numbers.
+//! How a room changes: commands become writes, writes go to the journal, and only what the store
+//! has committed is applied, answered and shown, in the order of its numbers.
 
 use std::sync::Arc;
 
@@ -90,7 +90,8 @@ impl Hosted {
     pub(super) fn end_membership(&mut self, membership: Membership, reply: Option<ReplyTo>) {
         let user = membership.user.id;
         if reply.is_none() && self.writes.is_moving(user) {
-            // Whatever is being written decides; if it is not stored, the member is looked at again.
+            // Whatever is being written decides; if it is not stored, the member is looked at
+            // again.
             return self.roster.still_gone(user, self.now());
         }
         self.accept(What::Leave { membership, reply });
@@ -309,8 +310,8 @@ impl Hosted {
         }
     }
 
-    /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no more
-    /// after it; those who are invited hear so wherever they are connected.
+    /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no
+    /// more after it; those who are invited hear so wherever they are connected.
     pub(super) fn tell_change(&mut self, change: &Arc<Change>) {
         let mut seats = Vec::new();
         match &change.kind {
@@ -378,8 +379,8 @@ impl Hosted {
         }
     }
 
-    /// Shows what the store had and the room did not, in the order in which it happened. Answers whether
-    /// there may be more.
+    /// Shows what the store had and the room did not, in the order in which it happened. Answers
+    /// whether there may be more.
     fn catch_up_with_store(&mut self, messages: Vec<Message>, changes: Vec<Change>) -> bool {
         let mut full = messages.len() >= limits::PAGE || changes.len() >= limits::PAGE;
         // What stands behind a change that has not been read waits for that.
@@ -409,8 +410,8 @@ impl Hosted {
         self.show(Arc::new(message));
     }
 
-    /// Looks at what waits again, because memberships may have changed in the store: what has come about
-    /// already is not written a second time.
+    /// Looks at what waits again, because memberships may have changed in the store: what has come
+    /// about already is not written a second time.
     fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
         for pending in std::mem::take(&mut self.writes.queue) {
             let user = pending.what.user();

@@ -56,8 +56,8 @@ impl Session {
         &self.owner.user
     }
 
-    /// Submits a command whose answer comes through the inbox, with this tag, in its place among the
-    /// events: the way of transports. An inbox of [`Engine::connect`](crate::Engine::connect)
+    /// Submits a command whose answer comes through the inbox, with this tag, in its place among
+    /// the events: the way of transports. An inbox of [`Engine::connect`](crate::Engine::connect)
     /// carries no replies: use [`ask`](Self::ask) there.
     ///
     /// # Errors
@@ -73,8 +73,8 @@ impl Session {
     /// Carries out a command and waits for its answer.
     ///
     /// # Errors
-    /// Whatever the command is refused with, `busy` as [`submit`](Self::submit), `session_ended` once the
-    /// session has ended, and `stopping` once the engine has stopped.
+    /// Whatever the command is refused with, `busy` as [`submit`](Self::submit), `session_ended`
+    /// once the session has ended, and `stopping` once the engine has stopped.
     pub async fn ask(&self, command: Command) -> Result<Reply> {
         let permit = self.permit()?;
         let (caller, answer) = oneshot::channel();
@@ -103,11 +103,12 @@ impl Session {
         self.ask(Command::Room(room, command)).await
     }
 
-    /// Opens a room with the user as its owner, or as one of the two members of a direct room. Does not
-    /// join it: [`join`](Self::join) is how this session begins to hear it.
+    /// Opens a room with the user as its owner, or as one of the two members of a direct room. Does
+    /// not join it: [`join`](Self::join) is how this session begins to hear it.
     ///
     /// # Errors
-    /// `bad_request` for a direct room with oneself, `unavailable`, `busy`, or what the policy says.
+    /// `bad_request` for a direct room with oneself, `unavailable`, `busy`, or what the policy
+    /// says.
     pub async fn open(&self, room: NewRoom) -> Result<RoomView> {
         self.ask(Command::Open(room)).await?.room()
     }
@@ -115,8 +116,8 @@ impl Session {
     /// Joins a room, if the user is no member yet, and hears it from now on.
     ///
     /// # Errors
-    /// `no_such_room`, also for a private room without an invitation; `unavailable`, `busy`, or what the
-    /// policy says.
+    /// `no_such_room`, also for a private room without an invitation; `unavailable`, `busy`, or
+    /// what the policy says.
     pub async fn join(&self, room: RoomId, after: After) -> Result<Joined> {
         self.ask_room(room, RoomCommand::join(after)).await?.joined()
     }
@@ -178,8 +179,8 @@ impl Session {
         self.ask(Command::Presence(presence)).await.map(drop)
     }
 
-    /// What entitles the session lasts until then; it ends with [`CloseReason::Expired`]. `None`: for
-    /// ever.
+    /// What entitles the session lasts until then; it ends with [`CloseReason::Expired`]. `None`:
+    /// for ever.
     pub fn renew(&self, until: Option<Timestamp>) {
         self.owner.address.do_send(Renew { until });
     }

@@ -4,8 +4,8 @@ use crate::capacity::shrink_vec;
 use crate::ids::RoomId;
 use crate::room::RoomRef;
 
-/// The rooms that a session is seated in or has asked to be. Holding one keeps it loaded. A session that
-/// has never asked for one has none of this.
+/// The rooms that a session is seated in or has asked to be. Holding one keeps it loaded. A session
+/// that has never asked for one has none of this.
 #[derive(Default)]
 pub(super) struct HeldRooms(Option<Box<Inner>>);
 

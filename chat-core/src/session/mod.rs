@@ -1,5 +1,6 @@
-//! One connection of one user: who it is, which rooms it is in, and until when it may be here. Its end is
-//! the end of its presence everywhere. What its rooms send goes past it, from the room to the fan-out.
+//! One connection of one user: who it is, which rooms it is in, and until when it may be here. Its
+//! end is the end of its presence everywhere. What its rooms send goes past it, from the room to
+//! the fan-out.
 
 mod handle;
 mod held;
@@ -29,7 +30,8 @@ use crate::model::{Cursor, Presence, User};
 use crate::room::{Asker, Depart, Opened, Seat, SetAway, Unseated};
 use crate::session::held::HeldRooms;
 
-/// The actor behind a [`Session`]. There are many, and most are idle: what is rarely needed is boxed.
+/// The actor behind a [`Session`]. There are many, and most are idle: what is rarely needed is
+/// boxed.
 pub(crate) struct SessionActor {
     sessions: Arc<Sessions>,
     user: User,
@@ -90,7 +92,8 @@ impl SessionActor {
         reply.answer(self.sessions.shared().clock.elapsed(), result);
     }
 
-    /// Passes a command to its room. Rooms that the session is in are at hand; others are looked up.
+    /// Passes a command to its room. Rooms that the session is in are at hand; others are looked
+    /// up.
     fn ask(&mut self, id: RoomId, command: RoomCommand, reply: ReplyTo, ctx: &mut Context<Self>) {
         let held = self.rooms.get(id).filter(|room| room.is_alive()).cloned();
         let room = held.unwrap_or_else(|| self.sessions.rooms.get(id));
@@ -99,8 +102,8 @@ impl SessionActor {
         let asked = if enters { self.rooms.ask() } else { self.rooms.asked() };
         let seat = Seat { line: self.line.clone(), session, asked };
         let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.is_away() };
-        // Noted before the room answers, so that this session's end is told to every room that may have
-        // seated it by then.
+        // Noted before the room answers, so that this session's end is told to every room that may
+        // have seated it by then.
         if room.ask(self.sessions.shared(), asker, command, reply) && enters {
             self.rooms.hold(id, room, asked);
         }
@@ -195,8 +198,8 @@ impl Actor for SessionActor {
 impl Handler<Request> for SessionActor {
     type Result = ();
 
-    /// A command whose policy takes its time makes this session's later ones wait, so that they stay in
-    /// order; its end waits for nothing.
+    /// A command whose policy takes its time makes this session's later ones wait, so that they
+    /// stay in order; its end waits for nothing.
     fn handle(&mut self, request: Request, ctx: &mut Self::Context) {
         match self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
             Some(waiting) => waiting.push_back(request),

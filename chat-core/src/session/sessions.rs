@@ -85,7 +85,8 @@ impl Sessions {
     ) -> Result<Session> {
         let shared = self.shared();
         shared.connections.add(user.id, line.clone(), address.clone().recipient());
-        // The engine may have begun to stop in between, and then has not told this session. Dropping it does.
+        // The engine may have begun to stop in between, and then has not told this session.
+        // Dropping it does.
         let running = shared.running();
         let session = Session::new(Arc::clone(self), user, line, address);
         running.map(|()| session)

@@ -18,8 +18,8 @@ use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
 };
 
-/// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be stopped
-/// and another started on the same contents.
+/// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be
+/// stopped and another started on the same contents.
 ///
 /// It is deterministic: the same calls in the same order give the same answers, and rooms the same
 /// keys, so that a store of one's own may keep the calls and build on it.

@@ -1,6 +1,6 @@
-//! Stands between the engine and its store. Counts what is asked, so that "a live room costs the store its
-//! writes and nothing else" is something that a test can read; and makes an error of a panic, so
-//! that a fault in somebody's store costs the calls that met it and nothing else.
+//! Stands between the engine and its store. Counts what is asked, so that "a live room costs the
+//! store its writes and nothing else" is something that a test can read; and makes an error of a
+//! panic, so that a fault in somebody's store costs the calls that met it and nothing else.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ impl Metered {
     }
 }
 
-/// The call's answer, or an error if it panics. Whether a call that panics had an effect nobody knows, as with
-/// any call that fails; the engine finds out.
+/// The call's answer, or an error if it panics. Whether a call that panics had an effect nobody
+/// knows, as with any call that fails; the engine finds out.
 async fn caught<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let caught = AssertUnwindSafe(call).catch_unwind().await;
     caught.unwrap_or_else(|_| Err(StoreError::new("the store panicked")))

@@ -1,6 +1,6 @@
 //! What the engine asks of a database. The trait is small on purpose: the engine answers everything
-//! about live rooms from memory, so a store only commits writes, loads a room once, and reads ranges that
-//! memory no longer holds.
+//! about live rooms from memory, so a store only commits writes, loads a room once, and reads
+//! ranges that memory no longer holds.
 
 mod memory;
 mod metered;
@@ -30,13 +30,14 @@ pub struct RoomKey(pub i64);
 ///
 /// - What a method has answered with success survives the death of the process.
 /// - Text comes back byte for byte, and keys are compared byte for byte.
-/// - A call that fails has had no effect, or an effect as a whole; the engine finds out which by reading
+/// - A call that fails has had no effect, or an effect as a whole; the engine finds out which by
+/// reading
 ///   the room's end before it writes to the room again.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …; answers
-    /// its id. If it is a direct room and its two members have one already, keeps nothing and answers
-    /// that one's id, however many ask at once.
+    /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
+    /// answers its id. If it is a direct room and its two members have one already, keeps nothing
+    /// and answers that one's id, however many ask at once.
     async fn create_room(
         &self,
         info: &RoomInfo,
@@ -48,8 +49,8 @@ pub trait Store: Send + Sync + 'static {
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError>;
 
     /// Commits all batches in one transaction, each batch's writes in order, numbered on from
-    /// [`Batch::after`] without a gap. Answers one outcome per batch, in order. At most one batch of
-    /// a room is under way at a time in one engine; another process may write the same room.
+    /// [`Batch::after`] without a gap. Answers one outcome per batch, in order. At most one batch
+    /// of a room is under way at a time in one engine; another process may write the same room.
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError>;
 
     /// The room's messages above `after`, up to and including `until`; oldest first.
@@ -128,8 +129,8 @@ pub enum Write {
         /// The client's key, and what stands for the message's contents.
         key: Option<(ClientKey, Fingerprint)>,
     },
-    /// Something else happened, and the name of whom it is about is kept: takes the next change number.
-    /// [`ChangeKind`] says what it does to memberships and invitations.
+    /// Something else happened, and the name of whom it is about is kept: takes the next change
+    /// number. [`ChangeKind`] says what it does to memberships and invitations.
     Change {
         /// What.
         kind: ChangeKind,

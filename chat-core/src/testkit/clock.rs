@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock, Timestamp, to_millis};
 
-/// A [`Clock`] moved by hand. Clones show the same time. It starts at the machine's time of its making.
+/// A [`Clock`] moved by hand. Clones show the same time. It starts at the machine's time of its
+/// making.
 #[derive(Clone)]
 pub struct FakeClock {
     start: Timestamp,
@@ -50,7 +51,8 @@ impl FakeClock {
         }
     }
 
-    /// How many wait for exactly this much more time; to know that what is to be tested has begun to wait.
+    /// How many wait for exactly this much more time; to know that what is to be tested has begun
+    /// to wait.
     #[must_use]
     pub fn sleepers(&self, left: Duration) -> usize {
         let state = self.state();

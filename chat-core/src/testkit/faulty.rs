@@ -88,8 +88,8 @@ impl Faults {
         self.change(|failing| failing.appends = count);
     }
 
-    /// The next commits take effect and then say that they failed, as when a connection is lost while the
-    /// answer is on its way.
+    /// The next commits take effect and then say that they failed, as when a connection is lost
+    /// while the answer is on its way.
     pub fn lose_answers(&self, count: usize) {
         self.change(|failing| failing.silently = count);
     }

@@ -1,6 +1,7 @@
-//! What tests of an engine, or of a program that embeds one, need: a clock that is moved by hand, a store
-//! that fails and stalls on demand, a session that looks at what it hears, and a model of what a client
-//! knows. And what tests of its parts need: the cases that every store, and every transport, must pass.
+//! What tests of an engine, or of a program that embeds one, need: a clock that is moved by hand, a
+//! store that fails and stalls on demand, a session that looks at what it hears, and a model of
+//! what a client knows. And what tests of its parts need: the cases that every store, and every
+//! transport, must pass.
 
 mod clock;
 mod faulty;

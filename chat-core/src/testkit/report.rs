@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
-/// What came of every case of a suite. Prints as a list, failures with what was expected and what came.
+/// What came of every case of a suite. Prints as a list, failures with what was expected and what
+/// came.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a report that nobody reads passes every test"]
 pub struct Report {

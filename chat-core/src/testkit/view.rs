@@ -1,6 +1,6 @@
-//! What a client knows of a room, rebuilt from nothing but what it was answered and told: the model that a
-//! client's view is compared with. It finds every break of the contract between engine and client: a gap, a double,
-//! something out of order, something heard that should not be.
+//! What a client knows of a room, rebuilt from nothing but what it was answered and told: the model
+//! that a client's view is compared with. It finds every break of the contract between engine and
+//! client: a gap, a double, something out of order, something heard that should not be.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,8 +60,8 @@ impl View {
         }
     }
 
-    /// The same view of a room that may be big, where messages are told one by one, but memberships need
-    /// not be.
+    /// The same view of a room that may be big, where messages are told one by one, but memberships
+    /// need not be.
     #[must_use]
     pub fn big(mut self) -> Self {
         self.big = true;
@@ -91,8 +91,8 @@ impl View {
         self.hears = false;
     }
 
-    /// The room has answered a join or a resume, which asked for what is `after`. What has been heard between the
-    /// question and the answer is in the answer too.
+    /// The room has answered a join or a resume, which asked for what is `after`. What has been
+    /// heard between the question and the answer is in the answer too.
     ///
     /// # Errors
     /// If the answer is not exactly what is missing.
@@ -263,8 +263,8 @@ impl View {
         Ok(())
     }
 
-    /// Where the next page of members begins that a newcomer has not read: `Some(None)` for the first
-    /// page, `None` when it has read all.
+    /// Where the next page of members begins that a newcomer has not read: `Some(None)` for the
+    /// first page, `None` when it has read all.
     #[must_use]
     pub fn next_members(&self) -> Option<Option<UserId>> {
         self.page
@@ -278,8 +278,9 @@ impl View {
         self.page = page.next.map(Some);
     }
 
-    /// Whether the client has heard everything up to where the room stands. Of a big room that is the
-    /// messages: who comes and goes there is summarised, and who does not keep up gets no summary.
+    /// Whether the client has heard everything up to where the room stands. Of a big room that is
+    /// the messages: who comes and goes there is summarised, and who does not keep up gets no
+    /// summary.
     #[must_use]
     pub fn has_heard(&self, end: Cursor) -> bool {
         let heard = self.cursor.unwrap_or_default();

@@ -234,7 +234,8 @@ struct Pumped {
 }
 
 impl Pumped {
-    /// Without a line, as much as there is. With one, it holds the line while its reader is to take something.
+    /// Without a line, as much as there is. With one, it holds the line while its reader is to take
+    /// something.
     fn new(mut inner: Box<dyn Peer>, line: Option<Arc<AsyncMutex<()>>>) -> Self {
         let (commands, mut submitted) = mpsc::unbounded_channel();
         let (heard, inbox) = mpsc::channel(if line.is_some() { 30 } else { 1_000_000 });

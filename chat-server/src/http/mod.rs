@@ -1,5 +1,5 @@
-//! The HTTP interface: one file a resource, the data it takes and gives beside its handlers. Everything is
-//! asked of the engine; nothing here knows a store.
+//! The HTTP interface: one file a resource, the data it takes and gives beside its handlers.
+//! Everything is asked of the engine; nothing here knows a store.
 
 mod body;
 mod health;

@@ -1,5 +1,5 @@
-//! Errors as problem documents (RFC 9457): the same code, message and fields as on a socket, with the HTTP
-//! status that says the same.
+//! Errors as problem documents (RFC 9457): the same code, message and fields as on a socket, with
+//! the HTTP status that says the same.
 
 use std::fmt;
 

@@ -25,8 +25,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(resource("/rooms/{room}", "GET").route(web::get().to(look)));
 }
 
-/// Lists of rooms as they were less than a second ago, so that a thousand pages that show the same list ask
-/// the store once. Who is there is added for each of them anew. Cheap to clone.
+/// Lists of rooms as they were less than a second ago, so that a thousand pages that show the same
+/// list ask the store once. Who is there is added for each of them anew. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
     cache: Cache<(String, Option<RoomId>, usize), Arc<Vec<Listed>>>,

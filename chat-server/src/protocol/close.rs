@@ -1,5 +1,5 @@
-//! Why a connection ends, as WebSocket close codes. From 4400 on they are ours (RFC 6455, section 7.4.2, leaves
-//! 4000 to 4999 to applications).
+//! Why a connection ends, as WebSocket close codes. From 4400 on they are ours (RFC 6455, section
+//! 7.4.2, leaves 4000 to 4999 to applications).
 
 use chat_core::CloseReason;
 

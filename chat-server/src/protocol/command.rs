@@ -105,7 +105,8 @@ fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
 /// # Errors
 /// Whatever is wrong with them.
 pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
-    // Rooms by invitation and rooms of two need a way to name somebody else, which clients do not have yet.
+    // Rooms by invitation and rooms of two need a way to name somebody else, which clients do not
+    // have yet.
     if fields.text("kind")?.is_some_and(|kind| kind != Kind::Open.as_str()) {
         return Err(
             Problem::bad_request("the kind of room that can be opened is `open`").at("kind")

@@ -1,13 +1,13 @@
-//! An error as every wire shows it. Most come from the engine; the codes that belong to the wire itself (what
-//! is not JSON, what is no command, who is nobody) are made here.
+//! An error as every wire shows it. Most come from the engine; the codes that belong to the wire
+//! itself (what is not JSON, what is no command, who is nobody) are made here.
 
 use std::borrow::Cow;
 
 use chat_core::{Code, Error};
 use serde::Serialize;
 
-/// What a client is told when something is refused: a stable code, a message for people, whether the same
-/// may succeed later, and which field is at fault.
+/// What a client is told when something is refused: a stable code, a message for people, whether
+/// the same may succeed later, and which field is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Stable; listed in `docs/protocol.md`.

@@ -1,5 +1,6 @@
-//! The fields of a JSON object or a query string, taken one by one. Whatever is missing, of the wrong type or
-//! left over is an error that names the field, so that a typing mistake is found at once.
+//! The fields of a JSON object or a query string, taken one by one. Whatever is missing, of the
+//! wrong type or left over is an error that names the field, so that a typing mistake is found at
+//! once.
 
 use chat_core::{Cursor, Error, RoomId, limits};
 use serde_json::{Map, Value};

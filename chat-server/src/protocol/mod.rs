@@ -1,5 +1,5 @@
-//! What goes over every wire, whoever carries it: commands, replies and events as JSON, errors with their
-//! codes, close codes. Written once; `docs/protocol.md` is its contract.
+//! What goes over every wire, whoever carries it: commands, replies and events as JSON, errors with
+//! their codes, close codes. Written once; `docs/protocol.md` is its contract.
 
 mod close;
 mod command;

@@ -1,4 +1,5 @@
-//! Replies and events as JSON text frames: the [`Wire`] of every transport that speaks the protocol.
+//! Replies and events as JSON text frames: the [`Wire`] of every transport that speaks the
+//! protocol.
 
 use std::sync::Arc;
 
@@ -50,8 +51,8 @@ pub fn error(id: Option<u64>, error: Problem) -> ByteString {
 }
 
 fn encode(value: &impl Serialize) -> ByteString {
-    // Maps with text keys, text, numbers and lists of these are all that is ever given here, and writing
-    // to memory does not fail.
+    // Maps with text keys, text, numbers and lists of these are all that is ever given here, and
+    // writing to memory does not fail.
     serde_json::to_string(value).expect("protocol values are JSON").into()
 }
 

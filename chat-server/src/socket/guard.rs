@@ -1,6 +1,6 @@
-//! Reads along with the WebSocket codec and ends the stream at the header of a frame that announces more
-//! than is allowed. The codec itself looks only when the whole payload has come, so that a peer could
-//! make it buffer as much as it likes.
+//! Reads along with the WebSocket codec and ends the stream at the header of a frame that announces
+//! more than is allowed. The codec itself looks only when the whole payload has come, so that a
+//! peer could make it buffer as much as it likes.
 
 use std::cell::Cell;
 use std::pin::Pin;

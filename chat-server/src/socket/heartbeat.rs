@@ -1,5 +1,6 @@
-//! Whether a peer is still there: it is pinged, and must then be heard of. Runs beside the connection's actor,
-//! because an HTTP server whose peer has stopped reading does not run the actor any more.
+//! Whether a peer is still there: it is pinged, and must then be heard of. Runs beside the
+//! connection's actor, because an HTTP server whose peer has stopped reading does not run the actor
+//! any more.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,8 +28,8 @@ impl Heard {
         self.at.set(self.clock.elapsed());
     }
 
-    /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping: at the latest
-    /// `every` and `timeout` after the peer has fallen silent.
+    /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping:
+    /// at the latest `every` and `timeout` after the peer has fallen silent.
     pub(super) async fn silence(&self, every: Duration, timeout: Duration, ping: impl Fn()) {
         let mut next = self.began + every;
         loop {

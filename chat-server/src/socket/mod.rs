@@ -1,5 +1,5 @@
-//! WebSocket: carries the protocol between a socket and a session. Knows frames, pings and close codes; knows
-//! neither what a command means nor where anything is stored.
+//! WebSocket: carries the protocol between a socket and a session. Knows frames, pings and close
+//! codes; knows neither what a command means nor where anything is stored.
 
 mod guard;
 mod heartbeat;
@@ -64,13 +64,14 @@ impl Default for SocketLimits {
     }
 }
 
-/// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): what the kernel is to do for a
-/// connection. Needed wherever [`route`] is mounted.
+/// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): what the kernel is to do for
+/// a connection. Needed wherever [`route`] is mounted.
 ///
-/// It gives up a connection whose peer has acknowledged nothing, or has had no room for anything, for this
-/// long: when a peer stops reading, the HTTP server asks its connection nothing any more, so only the
-/// kernel can end it. And it sends every frame at once: else it keeps a frame back until the peer has
-/// acknowledged the one before it, which takes a peer that has nothing to say 40 ms.
+/// It gives up a connection whose peer has acknowledged nothing, or has had no room for anything,
+/// for this long: when a peer stops reading, the HTTP server asks its connection nothing any more,
+/// so only the kernel can end it. And it sends every frame at once: else it keeps a frame back
+/// until the peer has acknowledged the one before it, which takes a peer that has nothing to say 40
+/// ms.
 pub fn on_connect(
     timeout: Duration,
 ) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {

@@ -1,8 +1,8 @@
-//! The protocol as a WebSocket actor that mounts in any actix-web `App`, with that App's own TLS and
-//! middleware. All of what it needs from actix-web-actors, which its authors have deprecated, is in this
-//! file. It cannot send to a peer that has stopped reading, since the HTTP server then no longer runs it; its
-//! session ends all the same (see `heartbeat.rs`), and the kernel ends the connection (see
-//! [`on_connect`](super::on_connect)).
+//! The protocol as a WebSocket actor that mounts in any actix-web `App`, with that App's own TLS
+//! and middleware. All of what it needs from actix-web-actors, which its authors have deprecated,
+//! is in this file. It cannot send to a peer that has stopped reading, since the HTTP server then
+//! no longer runs it; its session ends all the same (see `heartbeat.rs`), and the kernel ends the
+//! connection (see [`on_connect`](super::on_connect)).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -41,8 +41,8 @@ pub fn route(path: &str, sockets: Sockets) -> Resource {
         }))
 }
 
-/// Answers a handshake. A token in the header or the address is looked at first, so that a bad one is an
-/// HTTP answer.
+/// Answers a handshake. A token in the header or the address is looked at first, so that a bad one
+/// is an HTTP answer.
 async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
@@ -175,8 +175,8 @@ impl Connection {
         ctx.text(reply_auth(id, &identity.user, identity.expires));
     }
 
-    /// Puts a fragmented message together. A control frame may come between its fragments; another message
-    /// may not, which the codec sees to.
+    /// Puts a fragmented message together. A control frame may come between its fragments; another
+    /// message may not, which the codec sees to.
     fn fragment(&mut self, item: Item, ctx: &mut Socket) {
         let (part, last) = match item {
             Item::FirstBinary(_) => return self.close(CloseCode::NOT_OURS, ctx),

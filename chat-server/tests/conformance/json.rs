@@ -72,8 +72,9 @@ fn encode_room(command: &RoomCommand) -> Value {
     }
 }
 
-/// A frame as it is heard. Answers are taken for what the command that they answer asks for. `None` of an
-/// error that answers no command: whoever connects to a server that stops is told so before it is closed.
+/// A frame as it is heard. Answers are taken for what the command that they answer asks for. `None`
+/// of an error that answers no command: whoever connects to a server that stops is told so before
+/// it is closed.
 pub fn decode(frame: &Value, open: &mut HashMap<u64, Command>) -> Option<Heard> {
     if frame.get("event").is_some() {
         return Some(Heard::Event(Arc::new(event(frame))));

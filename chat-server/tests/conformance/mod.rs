@@ -1,5 +1,5 @@
-//! The portable route as a transport that chat-core's suite can look at: a server on a free port, and
-//! clients that reach it over TCP.
+//! The portable route as a transport that chat-core's suite can look at: a server on a free port,
+//! and clients that reach it over TCP.
 
 #![allow(unreachable_pub, reason = "a part of a test")]
 

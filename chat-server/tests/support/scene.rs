@@ -1,5 +1,5 @@
-//! A room in which somebody sends bad input and somebody else must not notice, and what every refusal must look
-//! like.
+//! A room in which somebody sends bad input and somebody else must not notice, and what every
+//! refusal must look like.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -96,8 +96,8 @@ pub fn assert_error(error: &Value, code: &str, field: &str, cause: &str) {
     assert_eq!(unknown, None, "{cause}: {error}");
 }
 
-/// An HTTP answer is a problem document with this code and field, and what else the protocol says. Gives
-/// it back.
+/// An HTTP answer is a problem document with this code and field, and what else the protocol says.
+/// Gives it back.
 pub async fn assert_problem(
     request: RequestBuilder,
     code: &str,

@@ -61,8 +61,8 @@ async fn a_join_answers_what_was_missed(stage: &Stage<'_>) -> Outcome {
     bob.settle(room).await
 }
 
-/// Somebody writes while others come one after the other. `enter` connects one of them, and gives up to
-/// where its answer reached.
+/// Somebody writes while others come one after the other. `enter` connects one of them, and gives
+/// up to where its answer reached.
 async fn pour(
     stage: &Stage<'_>,
     enter: impl AsyncFn(&mut Guest, RoomId) -> Outcome<Joined>,

@@ -52,8 +52,8 @@ async fn what_waits_is_heard_before_the_end(stage: &Stage<'_>) -> Outcome {
     for n in 1..=LAST {
         ann.send(room, &format!("message {n}")).await?;
     }
-    // The answer comes behind all of them, and is on its way to him when the room has answered Ann, whom it
-    // has told before.
+    // The answer comes behind all of them, and is on its way to him when the room has answered Ann,
+    // whom it has told before.
     bob.submit_to(room, RoomCommand::Typing(true)).await;
     ann.find("that Bob is typing", |event| match event {
         Event::Typing { on: true, .. } => Some(()),

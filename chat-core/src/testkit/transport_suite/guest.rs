@@ -64,8 +64,8 @@ impl Guest {
         self.witness.open()
     }
 
-    /// The next thing to be heard that was not heard before. The case fails if nothing comes, or something
-    /// that must not.
+    /// The next thing to be heard that was not heard before. The case fails if nothing comes, or
+    /// something that must not.
     pub(super) async fn hear(&mut self, what: &str) -> Outcome<Heard> {
         let name = self.user.name.clone();
         let Ok(heard) = timeout(self.patience, self.peer.hear()).await else {
@@ -171,8 +171,8 @@ impl Guest {
         given(self.ok(Command::Room(room, RoomCommand::Members(query))).await?.members())
     }
 
-    /// Everything that the engine has said to this connection by now has been heard when this returns,
-    /// events are kept: the engine's own answer comes behind it.
+    /// Everything that the engine has said to this connection by now has been heard when this
+    /// returns, events are kept: the engine's own answer comes behind it.
     pub(super) async fn settle(&mut self, room: RoomId) -> Outcome {
         let query = MemberQuery { after: None, limit: 0, online: false };
         self.ask(Command::Room(room, RoomCommand::Members(query))).await.map(drop)

@@ -16,7 +16,8 @@ use crate::outbox::Inbox;
 use crate::session::Session;
 use crate::testkit::{Heard, Peer, Transport};
 
-/// The engine's own inboxes as a [`Transport`]: an example of one, and what others are compared with.
+/// The engine's own inboxes as a [`Transport`]: an example of one, and what others are compared
+/// with.
 pub struct InProcessTransport {
     inboxes: Inboxes<Whole>,
 }

@@ -1,8 +1,9 @@
-//! Says whether a transport carries what it must: commands from clients to sessions, replies and events
-//! back, each once and in order, and the truth about who is there.
+//! Says whether a transport carries what it must: commands from clients to sessions, replies and
+//! events back, each once and in order, and the truth about who is there.
 //!
-//! [`check_transport`] says how it is used. Each theme has a file of cases; [`stage`] is what they are played
-//! on, [`guest`] who plays them, and [`witness`] objects to what is never right, whatever a case is about.
+//! [`check_transport`] says how it is used. Each theme has a file of cases; [`stage`] is what they
+//! are played on, [`guest`] who plays them, and [`witness`] objects to what is never right,
+//! whatever a case is about.
 
 mod coming_back;
 mod ending;
@@ -56,19 +57,19 @@ pub enum Heard {
     Closed(Option<CloseReason>),
 }
 
-/// One connected client, at the far end of the transport. Dropping it is the client vanishing without a
-/// word: its connection is cut.
+/// One connected client, at the far end of the transport. Dropping it is the client vanishing
+/// without a word: its connection is cut.
 #[async_trait]
 pub trait Peer: Send {
-    /// Sends a command; its reply comes with this tag. Does not wait for the other end: a client may send much
-    /// before it reads anything.
+    /// Sends a command; its reply comes with this tag. Does not wait for the other end: a client
+    /// may send much before it reads anything.
     async fn submit(&mut self, tag: u64, command: Command);
 
-    /// The next thing that reaches the client. After [`Heard::Closed`] nothing comes: `Closed` again, or
-    /// no answer.
+    /// The next thing that reaches the client. After [`Heard::Closed`] nothing comes: `Closed`
+    /// again, or no answer.
     ///
-    /// Must not read ahead: what is not asked for stays unread in the transport, so that a client on
-    /// which this is not called is one that does not read.
+    /// Must not read ahead: what is not asked for stays unread in the transport, so that a client
+    /// on which this is not called is one that does not read.
     async fn hear(&mut self) -> Heard;
 }
 
@@ -84,8 +85,8 @@ pub trait Transport: Send + Sync {
         true
     }
 
-    /// How many bytes may be on their way to a client that does not read, besides those that the engine
-    /// keeps for it: what the buffers of sockets hold.
+    /// How many bytes may be on their way to a client that does not read, besides those that the
+    /// engine keeps for it: what the buffers of sockets hold.
     fn in_flight(&self) -> usize {
         0
     }
@@ -96,8 +97,8 @@ pub trait Transport: Send + Sync {
     }
 }
 
-/// Says whether a transport carries what it must: runs every case, each on a new engine with a transport that
-/// is made for it. Never panics. Call it within a tokio runtime.
+/// Says whether a transport carries what it must: runs every case, each on a new engine with a
+/// transport that is made for it. Never panics. Call it within a tokio runtime.
 ///
 /// Somebody with a transport of their own writes a [`Transport`] that connects clients over it, a
 /// [`Peer`] that is such a client, and one test:
@@ -113,12 +114,13 @@ pub trait Transport: Send + Sync {
 /// # }
 /// ```
 ///
-/// The engine's clock stands still unless a case moves it; timers of the transport's own (pings, deadlines)
-/// should follow the same clock, or be so long that they do not matter. Whatever a case is about, every client
-/// objects to a gap, a double, a reply without a question, an event of a room that it does not hear, and to
-/// anything that comes after the end.
+/// The engine's clock stands still unless a case moves it; timers of the transport's own (pings,
+/// deadlines) should follow the same clock, or be so long that they do not matter. Whatever a case
+/// is about, every client objects to a gap, a double, a reply without a question, an event of a
+/// room that it does not hear, and to anything that comes after the end.
 ///
-/// How sessions are authenticated, renewed and expire is each transport's own affair and not looked at.
+/// How sessions are authenticated, renewed and expire is each transport's own affair and not looked
+/// at.
 pub async fn check_transport<T: Transport>(
     new_transport: impl AsyncFn(Engine, FakeClock) -> T,
 ) -> Report {
@@ -129,8 +131,8 @@ pub async fn check_transport<T: Transport>(
     report
 }
 
-/// As [`check_transport`], but only the cases with these names, and with another time than 30 s after which
-/// a case has failed: to look into one that does.
+/// As [`check_transport`], but only the cases with these names, and with another time than 30 s
+/// after which a case has failed: to look into one that does.
 pub async fn check_transport_cases<T: Transport>(
     names: &[&'static str],
     limit: Duration,

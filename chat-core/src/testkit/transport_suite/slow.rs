@@ -34,7 +34,8 @@ fn enough(stage: &Stage<'_>) -> u64 {
     (bytes / text(stage, 0).len()) as u64 + 1
 }
 
-/// Ann writes more than can wait for anybody, and Fast hears every message before the next one is written.
+/// Ann writes more than can wait for anybody, and Fast hears every message before the next one is
+/// written.
 async fn flood(stage: &Stage<'_>, room: RoomId, ann: &mut Guest, fast: &mut Guest) -> Outcome<u64> {
     let last = enough(stage);
     for n in 1..=last {

@@ -1,4 +1,5 @@
-//! What a case is played on: an engine, a transport in front of it, and ways to say what went wrong.
+//! What a case is played on: an engine, a transport in front of it, and ways to say what went
+//! wrong.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -7,7 +7,8 @@ use crate::{RoomView, UserId, limits};
 
 super::cases![messages_arrive_byte_for_byte, names_titles_and_keys_arrive_byte_for_byte,];
 
-/// In one line, and short enough for a name: easily joined, composed, turned round, trimmed or escaped.
+/// In one line, and short enough for a name: easily joined, composed, turned round, trimmed or
+/// escaped.
 const LINES: [&str; 14] = [
     "👩‍👩‍👧‍👦 👋🏽 🇰🇷 ❤️ ❤",
     "안녕하세요",

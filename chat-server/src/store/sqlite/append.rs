@@ -59,8 +59,8 @@ impl SqliteStore {
         self.commit_plan(transaction, Plan::new(batches, ends, keys), known).await
     }
 
-    /// Opens a room, with its first members' joining as its first changes. Answers its id, or that of the
-    /// direct room which its members have already.
+    /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
+    /// of the direct room which its members have already.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
@@ -72,7 +72,8 @@ impl SqliteStore {
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
         let mut transaction = begin(connection).await?;
-        // Nobody else writes during this transaction, so what is not there now does not come in between.
+        // Nobody else writes during this transaction, so what is not there now does not come in
+        // between.
         if let Some(pair) = &pair {
             let same = sqlx::query_scalar(DIRECT).bind(pair);
             let same: Option<Vec<u8>> = same.fetch_optional(&mut *transaction).await?;
