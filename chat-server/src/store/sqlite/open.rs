@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_core::StoreError;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -31,6 +31,10 @@ const STATEMENTS: usize = 128;
 /// SQLite's result codes for a damaged file, and for one that is no database.
 const CORRUPT: i32 = 11;
 const NOT_A_DATABASE: i32 = 26;
+/// SQLite's result code for a file that another process holds.
+const LOCKED: i32 = 5;
+/// How long to wait before asking again for a file that another process holds.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The store could not be opened. What the file held is as it was.
 #[derive(Debug, Error)]
@@ -115,7 +119,7 @@ impl SqliteStore {
             .map_err(|source| OpenError::Create { path: path.into(), source })?;
         create(&path)?;
         let options = options(&path);
-        let connection = prepare(&options, &path).await?;
+        let connection = prepare_in_turn(&options, &path).await?;
         let readers: PoolOptions<_> = PoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(BUSY)
@@ -172,6 +176,32 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 /// Connects, and leaves the file with a write-ahead log and the tables of this version.
+/// As [`prepare`], as soon as no other process does the same. SQLite waits for most locks itself, but when two
+/// switch a new file to its log at once it tells one of them to come again.
+async fn prepare_in_turn(
+    options: &SqliteConnectOptions,
+    path: &Path,
+) -> Result<SqliteConnection, OpenError> {
+    let began = Instant::now();
+    loop {
+        match prepare(options, path).await {
+            Err(error) if error.is_locked() && began.elapsed() < BUSY => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            prepared => return prepared,
+        }
+    }
+}
+
+impl OpenError {
+    /// Whether another process holds the file.
+    fn is_locked(&self) -> bool {
+        let Self::Failed { source, .. } = self else { return false };
+        let error = source.downcast_ref::<sqlx::Error>();
+        error.and_then(result_code) == Some(LOCKED)
+    }
+}
+
 async fn prepare(
     options: &SqliteConnectOptions,
     path: &Path,
@@ -201,10 +231,15 @@ async fn prepare(
     Ok(connection)
 }
 
-fn refusal(path: &Path, error: sqlx::Error) -> OpenError {
+/// SQLite's result code.
+fn result_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    // The lowest byte of SQLite's code says which error it is, the others which variety.
-    match code.map(|code| code & 0xff) {
+    // The lowest byte says which error it is, the others which variety.
+    code.map(|code| code & 0xff)
+}
+
+fn refusal(path: &Path, error: sqlx::Error) -> OpenError {
+    match result_code(&error) {
         Some(NOT_A_DATABASE) => OpenError::NotADatabase(path.into()),
         Some(CORRUPT) => OpenError::Damaged { path: path.into(), source: error },
         _ => failed(path, error),
