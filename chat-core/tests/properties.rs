@@ -6,7 +6,7 @@
 mod support;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::testkit::{Broken, FakeClock, Faults, FaultyStore, View};
@@ -187,13 +187,18 @@ struct Client {
     tag: u64,
 }
 
+struct Running {
+    engine: Engine,
+    inboxes: Inboxes<Stream>,
+    faults: Faults,
+    own_store: Weak<MemoryStore>,
+}
+
 struct World {
     store: MemoryStore,
     limits: Limits,
     clock: FakeClock,
-    faults: Faults,
-    engine: Engine,
-    inboxes: Inboxes<Stream>,
+    running: Running,
     clients: Vec<Client>,
     rooms: Vec<RoomId>,
     sent: usize,
@@ -203,22 +208,23 @@ struct World {
     attempted: HashSet<String>,
 }
 
-fn start(
-    store: &MemoryStore,
-    limits: &Limits,
-    clock: &FakeClock,
-) -> (Engine, Inboxes<Stream>, Faults) {
-    let (store, faults) = FaultyStore::new(store.clone());
+/// Starts an engine that reads nothing yet. Its store can no longer be reached once it has ended.
+fn start(store: &MemoryStore, limits: &Limits, clock: &FakeClock) -> Running {
+    let store = Arc::new(store.clone());
+    let own_store = Arc::downgrade(&store);
+    let (store, faults) = FaultyStore::over(store);
+    faults.hold_reads(true);
     let engine = Engine::builder().store(store).limits(limits.clone()).threads(2);
     let engine = engine.clock(Arc::new(clock.clone())).start().expect("an engine");
     let inboxes = engine.inboxes(&Stream);
-    (engine, inboxes, faults)
+    Running { engine, inboxes, faults, own_store }
 }
 
 impl World {
     fn new(limits: Limits) -> Self {
         let (store, clock) = (MemoryStore::default(), FakeClock::default());
-        let (engine, inboxes, faults) = start(&store, &limits, &clock);
+        let running = start(&store, &limits, &clock);
+        running.faults.hold_reads(false);
         let users: Vec<User> = (0..USERS).map(|n| user(&format!("user {n}"))).collect();
         let client = |n: usize| Client {
             user: users[n % USERS].clone(),
@@ -233,9 +239,7 @@ impl World {
             store,
             limits,
             clock,
-            faults,
-            engine,
-            inboxes,
+            running,
             clients,
             rooms: Vec::new(),
             sent: 0,
@@ -251,7 +255,7 @@ impl World {
         if line.is_some() {
             return;
         }
-        *line = Some(self.inboxes.connect(user.clone()).expect("a session"));
+        *line = Some(self.running.inboxes.connect(user.clone()).expect("a session"));
         let known = views.iter().filter_map(|(room, view)| Some((*room, view.cursor()?)));
         let known: Vec<_> = known.collect();
         resuming.extend(known.iter().map(|(room, cursor)| (*room, After::Cursor(*cursor))));
@@ -422,8 +426,8 @@ impl World {
     }
 
     fn release(&self) {
-        self.faults.hold_reads(false);
-        self.faults.hold_commits(false);
+        self.running.faults.hold_reads(false);
+        self.running.faults.hold_commits(false);
     }
 
     /// Lets everything that is under way happen.
@@ -444,13 +448,19 @@ impl World {
     async fn restart(&mut self, crash: bool) -> Result<(), Broken> {
         self.release();
         if !crash {
-            self.engine.stop().await;
+            self.running.engine.stop().await;
             for client in 0..CLIENTS {
                 self.read(client)?;
             }
         }
-        (self.engine, self.inboxes, self.faults) = start(&self.store, &self.limits, &self.clock);
+        let next = start(&self.store, &self.limits, &self.clock);
+        let own_store = std::mem::replace(&mut self.running, next).own_store;
         (0..CLIENTS).for_each(|client| self.disconnect(client));
+        // What a dying process has sent to its store may still take effect; the next one is not there yet.
+        while own_store.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        self.release();
         Ok(())
     }
 
@@ -507,11 +517,11 @@ impl World {
             Step::Read { client } => _ = self.read(client)?,
             Step::Disconnect { client } => self.disconnect(client),
             Step::Hold { reads, commits } => {
-                self.faults.hold_reads(reads);
-                self.faults.hold_commits(commits);
+                self.running.faults.hold_reads(reads);
+                self.running.faults.hold_commits(commits);
             }
-            Step::FailCommits(count) => self.faults.fail_commits(count),
-            Step::LoseAnswers(count) => self.faults.lose_answers(count),
+            Step::FailCommits(count) => self.running.faults.fail_commits(count),
+            Step::LoseAnswers(count) => self.running.faults.lose_answers(count),
             Step::Pass(seconds) => self.clock.advance(Duration::from_secs(seconds)),
             Step::Rest => self.rest().await?,
             Step::Restart => self.restart(false).await?,
@@ -524,11 +534,11 @@ impl World {
     /// again.
     async fn settle(&mut self) -> Result<(), Broken> {
         self.release();
-        self.faults.fail_commits(0);
-        self.faults.lose_answers(0);
+        self.running.faults.fail_commits(0);
+        self.running.faults.lose_answers(0);
         (0..CLIENTS).for_each(|client| self.connect(client));
         for message in std::mem::take(&mut self.unsure) {
-            let room = self.engine.room(message.room);
+            let room = self.running.engine.room(message.room);
             match room.send(&message.user, message.draft()).await {
                 Ok(sent) => self.acknowledged.push((message, sent.seq)),
                 Err(error) if matches!(error.code(), Code::NotAMember | Code::NoSuchRoom) => {}
@@ -609,7 +619,7 @@ async fn run(steps: Vec<Step>, limits: Limits) -> Result<(), Broken> {
     }
     world.settle().await?;
     world.check().await?;
-    world.engine.stop().await;
+    world.running.engine.stop().await;
     Ok(())
 }
 
