@@ -190,8 +190,10 @@ impl Error {
     }
 
     pub(crate) fn session_ended() -> Self {
-        let message = "this session has ended, as it does when its inbox is dropped or not read; connect again";
-        Self::new(Code::SessionEnded, message)
+        Self::new(
+            Code::SessionEnded,
+            "this session has ended, as it does when its inbox is dropped or not read; connect again",
+        )
     }
 }
 

@@ -109,8 +109,9 @@ impl Engine {
     }
 
     /// Connects a user: a session to act with, and the events that it hears. A reader that takes
-    /// nothing is told [`Event::Behind`] and never closed; a transport wants [`Inboxes::connect`],
-    /// which closes it after [`Limits::slow_close`](crate::Limits::slow_close).
+    /// nothing is told [`Event::Behind`], and is ended only if it asks on and on; a transport wants
+    /// [`Inboxes::connect`], which closes it after
+    /// [`Limits::slow_close`](crate::Limits::slow_close).
     ///
     /// # Errors
     /// `stopping`.
@@ -161,7 +162,7 @@ impl Engine {
         let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
         let opened = self.shared().run(async move {
             rooms.shared.may(&user, &Command::Open(room.clone())).await?;
-            rooms.open(user, room).await
+            rooms.open(&user, &room).await
         });
         Ok(self.room(match opened.await? {
             Opened::New(view) => view.info.id,

@@ -157,14 +157,10 @@ impl Rooms {
         room.0.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Opens a room, or finds the direct room that is there already. Goes on to the end even if
-    /// nobody waits for it any more, so that no room is left behind of which nobody knows.
-    pub(crate) async fn open(self: &Arc<Self>, user: User, new: NewRoom) -> Result<Opened> {
-        let rooms = Arc::clone(self);
-        self.shared.run(async move { rooms.open_here(&user, &new).await }).await
-    }
-
-    async fn open_here(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<Opened> {
+    /// Opens a room, or finds the direct room that is there already. To be called by
+    /// [`Shared::run`], which goes on to the end even if nobody waits for it any more, so that no
+    /// room is left behind of which nobody knows.
+    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<Opened> {
         let members = new.members(user)?;
         let NewRoom { title, kind, ephemeral, with } = new.clone();
         let (id, created) = (RoomId::new(), self.shared.clock.now());

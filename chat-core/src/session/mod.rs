@@ -74,7 +74,10 @@ impl SessionActor {
             }
             Command::Open(room) => {
                 let (rooms, user) = (Arc::clone(&self.sessions.rooms), self.user.clone());
-                let open = async move { rooms.open(user, room).await };
+                let open = async move {
+                    let shared = Arc::clone(&rooms.shared);
+                    shared.run(async move { rooms.open(&user, &room).await }).await
+                };
                 let done =
                     open.into_actor(self).map(|opened, session: &mut Self, ctx| match opened {
                         Ok(Opened::New(view)) => session.answer(reply, Ok(Reply::Room(view))),
