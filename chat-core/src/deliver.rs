@@ -23,9 +23,9 @@ pub struct Deliver {
     pub at: Duration,
     /// What to do.
     pub parcels: Vec<Parcel>,
-    /// Counted until the fan-out has handled it, because an actor's mailbox does not bound what is
-    /// sent to it.
-    _under_way: UnderWay,
+    /// Counted until it is dropped, because an actor's mailbox does not bound what is sent to it. A
+    /// fan-out that does what it is told later on keeps it until then.
+    pub under_way: UnderWay,
 }
 
 /// One thing for a fan-out to do.
@@ -111,7 +111,8 @@ struct FanoutInner {
     most: usize,
 }
 
-struct UnderWay(Arc<AtomicUsize>);
+/// Counts a delivery against its fan-out's budget until it is dropped.
+pub struct UnderWay(Arc<AtomicUsize>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -139,7 +140,7 @@ impl Fanout {
     pub(crate) fn deliver(&self, at: Duration, parcels: Vec<Parcel>) {
         self.inner.under_way.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay(Arc::clone(&self.inner.under_way));
-        self.inner.recipient.do_send(Deliver { at, parcels, _under_way: under_way });
+        self.inner.recipient.do_send(Deliver { at, parcels, under_way });
     }
 }
 
