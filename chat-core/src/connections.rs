@@ -66,7 +66,11 @@ impl Connections {
     pub(crate) fn tell(&self, user: UserId, event: &Event, at: Duration) {
         let connected = self.connected();
         for (&(_, connection), Connected { fanout, .. }) in connected.range(of_user(user)) {
-            fanout.deliver(at, vec![Parcel::One { connection, hears: None, event: event.clone() }]);
+            fanout.deliver(
+                at,
+                None,
+                vec![Parcel::One { connection, hears: None, event: event.clone() }],
+            );
         }
     }
 
