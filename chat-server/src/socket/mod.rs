@@ -1,6 +1,9 @@
 //! WebSocket: carries the protocol between a socket and a session. Knows frames, pings and close
 //! codes; knows neither what a command means nor where anything is stored.
 
+// Nothing of it is used before the direct transport is there.
+#[allow(dead_code, unused_imports)]
+mod frame;
 mod guard;
 mod heartbeat;
 mod portable;
