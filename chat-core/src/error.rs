@@ -185,7 +185,9 @@ impl Error {
         .field("key")
     }
 
-    pub(crate) fn busy() -> Self {
+    /// A queue is full. For transports that have queues of their own.
+    #[must_use]
+    pub fn busy() -> Self {
         Self::new(Code::Busy, "too much is waiting already; send the same again in a moment")
     }
 
