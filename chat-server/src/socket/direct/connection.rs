@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::web::Bytes;
 use chat_core::{CloseReason, ConnectionId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -76,8 +75,9 @@ impl<C: Conversation> Connection<C> {
         }
     }
 
-    /// Says the first words, reads what the client has sent behind its handshake, then serves the
-    /// connection to its end.
+    /// Begins the conversation, so that whoever sees the handshake answered can be sure that it has
+    /// begun; reads what the client has sent behind its handshake; then serves the connection to
+    /// its end.
     pub(super) async fn run(mut self, mut first: Vec<u8>) {
         let line = self.line();
         if let ControlFlow::Break(close) = self.conversation.begin(&line) {
@@ -168,7 +168,8 @@ impl<C: Conversation> Connection<C> {
                 ready!(stream.poll_read_ready(context))?;
                 let mut taken = None;
                 let read = stream.try_io(Interest::READABLE, || {
-                    let count = rustix::io::retry_on_intr(|| rustix::io::read(&**stream, &mut *buffer))?;
+                    let count =
+                        rustix::io::retry_on_intr(|| rustix::io::read(&**stream, &mut *buffer))?;
                     taken = Some(count);
                     // Less than there is room for is all that there was: the reactor is to say when
                     // there is more.
@@ -259,9 +260,8 @@ impl<C: Conversation> Connection<C> {
                 }
             },
             Io::Stream(stream) => {
-                let result = fanout.write(self.place, |slices| {
-                    write_vectored(stream.as_mut(), context, slices)
-                });
+                let result = fanout
+                    .write(self.place, |slices| write_vectored(stream.as_mut(), context, slices));
                 match (result, stream.as_mut().poll_flush(context)) {
                     (Ok(()), Poll::Pending) => Err(ErrorKind::WouldBlock.into()),
                     (Ok(()), Poll::Ready(flushed)) => flushed,
@@ -346,9 +346,4 @@ fn write_vectored(
         Poll::Ready(result) => result,
         Poll::Pending => Err(ErrorKind::WouldBlock.into()),
     }
-}
-
-/// What is sent before anything else: the answer to the handshake.
-pub(super) fn greet(worker: &Worker, place: Place, answer: Bytes) {
-    worker.fanout().say(place, answer);
 }
