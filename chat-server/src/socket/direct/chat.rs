@@ -69,6 +69,10 @@ impl Conversation for ChatLine {
         ControlFlow::Break(CloseCode::NOT_OURS)
     }
 
+    fn binary_begins(&mut self) -> ControlFlow<CloseCode> {
+        ControlFlow::Break(CloseCode::NOT_OURS)
+    }
+
     fn lose(&mut self, reason: CloseReason) -> bool {
         match self.chat.session() {
             Some(session) => {

@@ -214,6 +214,9 @@ impl<C: Conversation> Connection<C> {
             }
         });
         let close = match read {
+            Ok(_) if end.is_none() && self.reader.is_mid_binary() => {
+                self.conversation.binary_begins().break_value()
+            }
             Ok(_) => end,
             Err(FrameError::Protocol) => Some(CloseCode::PROTOCOL),
             Err(FrameError::NotUtf8) => Some(CloseCode::NOT_UTF8),
