@@ -1,8 +1,13 @@
-//! Where the benchmarks without Criterion leave what they have measured, and where the report finds it.
+//! Where the benchmarks without Criterion leave what they have measured, where the report finds it, and
+//! the plots that are made of it.
+
+mod plot;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs, io};
+
+pub use plot::{Plot, bars, number};
 
 /// Figures by name.
 pub type Figures = BTreeMap<String, f64>;
