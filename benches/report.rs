@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use figures::{Figures, Plot, bars, number};
+use figures::{Document, Figures, MUSTS, Plot, bars, must, number};
 use serde_json::Value;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -61,12 +61,6 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// A row of the table of what must hold.
-fn must(what: &str, limit: &str, measured: &str, met: bool) -> String {
-    let met = if met { "yes" } else { "**no**" };
-    format!("| {what} | {limit} | {measured} | {met} |\n")
-}
-
 const ONE_BY_ONE: &str = "delivered, one by one";
 const FAN_OUT: [usize; 4] = [10, 1_000, 10_000, 50_000];
 const HERE: [usize; 3] = [100, 1_000, 10_000];
@@ -85,7 +79,7 @@ fn musts(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<St
     let join = join(9_900)? / join(0)?;
     let idle = sessions["connected"];
     let back = rooms["heap after : before"];
-    let mut table = String::from("| what | limit | measured | met |\n| --- | --- | --- | --- |\n");
+    let mut table = String::from(MUSTS);
     table += &must(
         "a message in process, per inbox, 10,000 members, one thread",
         "at most 150 ns; hoped for: 60 ns",
@@ -120,7 +114,11 @@ fn musts(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<St
 }
 
 /// What stands where, by the name of its marker.
-fn blocks(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<Vec<[String; 2]>> {
+fn blocks(
+    measured: &Measured,
+    sessions: &Figures,
+    rooms: &Figures,
+) -> Outcome<Vec<(&'static str, String)>> {
     let mut members = String::from(
         "| members | room, 64 at once | SQL, 64 at once | ratio | room, one at a time \
          | SQL, one at a time |\n| --: | --: | --: | --: | --: | --: |\n",
@@ -167,15 +165,13 @@ fn blocks(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<V
         cpu.unwrap_or("unknown").trim(),
         rustc.trim()
     );
-    Ok([
+    Ok(vec![
         ("machine", machine),
         ("musts", musts(measured, sessions, rooms)?),
         ("members", members),
         ("fan-out", fan_out),
         ("rooms", table),
-    ]
-    .map(|(name, block)| [name.to_owned(), block])
-    .into())
+    ])
 }
 
 fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, String)>> {
@@ -247,21 +243,15 @@ fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, 
 }
 
 fn main() -> Outcome<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
     let measured = Measured::read()?;
     let (sessions, rooms) = (figures::read("session_memory")?, figures::read("rooms")?);
-    let page = docs.join("benchmarks.md");
-    let mut document = fs::read_to_string(&page)?;
-    for [name, block] in blocks(&measured, &sessions, &rooms)? {
-        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-        let missing = || format!("{} has no place for {name}", page.display());
-        let (before, rest) = document.split_once(&begin).ok_or_else(missing)?;
-        let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
-        document = format!("{before}{begin}\n{block}\n{end}{after}");
+    let mut document = Document::read()?;
+    for (name, block) in blocks(&measured, &sessions, &rooms)? {
+        document.fill(name, &block)?;
     }
-    fs::write(page, document)?;
     for (name, plot) in plots(&measured, &sessions)? {
-        fs::write(docs.join("images").join(format!("bench-{name}.svg")), plot)?;
+        document.draw(name, &plot)?;
     }
+    document.save()?;
     Ok(())
 }

@@ -1,12 +1,14 @@
-//! Where the benchmarks without Criterion leave what they have measured, where the report finds it, and
-//! the plots that are made of it.
+//! Where the benchmarks without Criterion leave what they have measured, where the report finds it, the
+//! plots that are made of it, and the document that they are written into.
 
+mod document;
 mod plot;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs, io};
 
+pub use document::{Document, MUSTS, must};
 pub use plot::{Plot, bars, number};
 
 /// Figures by name.

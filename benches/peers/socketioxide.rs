@@ -22,7 +22,7 @@ fn connected(socket: &SocketRef) {
         socket.join(room.clone());
         socket.extensions.insert(Room(room));
         // It fails when the client has gone.
-        socket.emit("joined", &()).ok();
+        socket.emit("joined", &[(); 0]).ok();
     });
     socket.on("message", async |socket: SocketRef, Data(message): Data<Value>| {
         if let Some(Room(room)) = socket.extensions.get::<Room>() {
