@@ -21,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) deliveries_per_s: f64,
-    pub(crate) latency_us: Latency,
+    /// Not there if nothing was delivered.
+    pub(crate) latency_us: Option<Latency>,
     pub(crate) beside: Option<Latency>,
     pub(crate) connect_s: f64,
     pub(crate) server: Option<Process>,
@@ -38,7 +39,6 @@ pub(crate) struct Latency {
 /// The server's process, as the system counts it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Process {
-    /// Not there if nothing was delivered.
     pub(crate) cpu_us_per_delivery: Option<f64>,
     pub(crate) rss_joined_bytes: f64,
     pub(crate) rss_end_bytes: f64,

@@ -152,11 +152,10 @@ fn raise_open_files() -> Outcome<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-fn measure(flags: &Flags, results: &mut Results) -> Outcome<()> {
+/// Fails at once if it can't begin. What failed later is told in the end.
+fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
     if flags.rounds < ENOUGH_ROUNDS && !flags.trial {
-        return Err(
-            format!("fewer than {ENOUGH_ROUNDS} rounds are not written down: see --trial").into()
-        );
+        return Err(format!("fewer than {ENOUGH_ROUNDS} rounds need --trial").into());
     }
     let place = place(flags)?;
     let chosen = Chosen::by(flags);
@@ -169,23 +168,23 @@ fn measure(flags: &Flags, results: &mut Results) -> Outcome<()> {
     for scenario in &chosen.scenarios {
         (scenario.measure)(&mut bench, results);
     }
-    bench.finish()
+    Ok(bench.finish())
 }
 
 fn show(results: &Results) -> Outcome<()> {
     let mut out = std::io::stdout();
-    for shape in &shapes::ALL {
+    for shape in tables::known(results) {
         writeln!(out, "{}\n\n{}", shape.label, tables::table(results, shape))?;
     }
-    Ok(writeln!(out, "{}", tables::musts(results))?)
+    Ok(writeln!(out, "{}", tables::musts(results, true))?)
 }
 
 fn write(results: &Results) -> Outcome<()> {
     results.write()?;
     let mut document = Document::read()?;
-    document.fill("sockets musts", &tables::musts(results))?;
+    document.fill("sockets musts", &tables::musts(results, false))?;
     document.fill("sockets", &tables::shapes(results))?;
-    for shape in tables::drawn(results) {
+    for shape in tables::known(results) {
         document.draw(&format!("sockets-{}", shape.name), &tables::plot(results, shape))?;
     }
     Ok(document.save()?)
@@ -193,13 +192,19 @@ fn write(results: &Results) -> Outcome<()> {
 
 fn run(flags: &Flags) -> Outcome<()> {
     let mut results = if flags.trial { Results::empty() } else { Results::read() };
-    let measured = if flags.write_only { Ok(()) } else { measure(flags, &mut results) };
+    let mut failures = Vec::new();
+    if !flags.write_only {
+        failures = measure(flags, &mut results)?;
+    }
     show(&results)?;
     // What did not fail is worth keeping even if something else did.
     if !flags.trial {
         write(&results)?;
     }
-    measured
+    match failures.len() {
+        0 => Ok(()),
+        n => Err(format!("runs that failed: {n}\n{}", failures.join("\n")).into()),
+    }
 }
 
 fn main() -> ExitCode {

@@ -110,7 +110,7 @@ fn stalled(bench: &mut Bench, results: &mut Results) {
         let mut watch = Watch::default();
         let beside = bench.watch(&what, &OURS, &with, &mut |running| watch.look(running));
         let (Some(alone), Some(beside)) = (alone, beside) else { continue };
-        slower.push(beside.latency_us.p99 / alone.latency_us.p99);
+        slower.extend(p99(&beside).zip(p99(&alone)).map(|(with, without)| with / without));
         growth.extend(grown(&beside).zip(grown(&alone)).map(|(with, without)| with - without));
         // Never is longer than the run.
         gone.push(watch.gone_s.unwrap_or(f64::INFINITY));
@@ -124,6 +124,10 @@ fn stalled(bench: &mut Bench, results: &mut Results) {
             (measure::GONE, median(gone).filter(|gone| gone.is_finite())),
         ],
     );
+}
+
+fn p99(report: &Report) -> Option<f64> {
+    report.latency_us.as_ref().map(|latency| latency.p99)
 }
 
 fn grown(report: &Report) -> Option<f64> {

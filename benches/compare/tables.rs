@@ -7,15 +7,15 @@ use figures::{MUSTS, bars, must, number};
 
 use crate::results::{Results, measure};
 use crate::scenarios::{self, BOTH, STALLED_PEERS};
-use crate::servers::{self, LIMIT, OURS, SOCKET_IO, Server};
+use crate::servers::{self, OURS, SOCKET_IO, Server};
 use crate::shapes::{self, Bounds, Shape};
 
-/// What must hold, and whether it does.
-pub(crate) fn musts(results: &Results) -> String {
-    let mut table = String::from(MUSTS);
+/// What must hold, and whether it does; if `measured`, only of what has been measured.
+pub(crate) fn musts(results: &Results, measured: bool) -> String {
+    let mut rows = Rows { table: MUSTS.into(), measured };
     for shape in &shapes::ALL {
         let Bounds { must, hoped } = shape.at_most;
-        table += &row(
+        rows.add(
             &format!("CPU per delivery against the limit: {}", shape.label),
             &format!("at most {must:.2}; hoped for: {hoped:.2}"),
             results.get(shape.name, OURS.name, measure::AGAINST_LIMIT),
@@ -25,7 +25,7 @@ pub(crate) fn musts(results: &Results) -> String {
     }
     for shape in &shapes::ALL {
         let Some(Bounds { must, hoped }) = shape.socket_io else { continue };
-        table += &row(
+        rows.add(
             &format!("what a delivery costs Socket.IO against this server: {}", shape.label),
             &format!("at least {must:.1} times; hoped for: {hoped:.1}"),
             results.get(shape.name, SOCKET_IO.name, measure::AGAINST_OURS),
@@ -33,13 +33,13 @@ pub(crate) fn musts(results: &Results) -> String {
             |ratio| ratio >= must,
         );
     }
-    table + &of_scenarios(results)
+    of_scenarios(results, &mut rows);
+    rows.table
 }
 
-fn of_scenarios(results: &Results) -> String {
-    let mut table = String::new();
+fn of_scenarios(results: &Results, rows: &mut Rows) {
     for server in BOTH {
-        table += &row(
+        rows.add(
             &format!(
                 "resident memory of an idle connection in a room, of 10,000: {}",
                 server.label
@@ -51,7 +51,7 @@ fn of_scenarios(results: &Results) -> String {
         );
     }
     for server in BOTH {
-        table += &row(
+        rows.add(
             &format!("10,000 connections, authenticated and joined: {}", server.label),
             "at most 2 s",
             results.get(scenarios::CONNECT, server.name, measure::CONNECT),
@@ -59,7 +59,7 @@ fn of_scenarios(results: &Results) -> String {
             |seconds| seconds <= 2.0,
         );
     }
-    table += &row(
+    rows.add(
         "p99 in rooms of 10 while a room of 10,000 gets a message every 100 ms",
         "less than 15 ms",
         results.get(scenarios::BESIDE, OURS.name, measure::P99_BESIDE),
@@ -68,7 +68,7 @@ fn of_scenarios(results: &Results) -> String {
     );
     let stalled = |measure| results.get(scenarios::STALLED, OURS.name, measure);
     let peers = format!("{STALLED_PEERS} members that do not read");
-    table += &row(
+    rows.add(
         &format!("{peers}: p99 of the others against that without them"),
         "less than 1.20 times",
         stalled(measure::P99_RATIO),
@@ -77,41 +77,50 @@ fn of_scenarios(results: &Results) -> String {
     );
     // What may wait for a slow reader, as the server is set unless told otherwise.
     let budget = STALLED_PEERS as f64;
-    table += &row(
+    rows.add(
         &format!("{peers}: resident memory beyond that without them"),
         &format!("at most 1 MiB each: {budget} MiB"),
         stalled(measure::GROWTH),
         |bytes| format!("{} MiB", number(mib(bytes))),
         |bytes| mib(bytes) <= budget,
     );
-    table += &row(
+    rows.add(
         &format!("{peers}: gone after"),
         "30 s, and at most 15 s for their buffers to fill",
         stalled(measure::GONE),
         |seconds| format!("{seconds:.0} s"),
         |seconds| seconds <= 45.0,
     );
-    table += &row(
+    rows.add(
         "resident memory after 200 rounds of 1,000 connections, against after the first",
         "within 10 %",
         results.get(scenarios::CHURN, OURS.name, measure::LAST_AGAINST_FIRST),
         |ratio| format!("{ratio:.2} times"),
         |ratio| ratio <= 1.1,
     );
-    table
 }
 
-fn row(
-    what: &str,
-    limit: &str,
-    value: Option<f64>,
-    show: impl Fn(f64) -> String,
-    met: impl Fn(f64) -> bool,
-) -> String {
-    // Without a figure nothing is met.
-    match value {
-        Some(value) => must(what, limit, &show(value), met(value)),
-        None => must(what, limit, "not measured", false),
+/// The table as far as it has come.
+struct Rows {
+    table: String,
+    measured: bool,
+}
+
+impl Rows {
+    fn add(
+        &mut self,
+        what: &str,
+        limit: &str,
+        value: Option<f64>,
+        show: impl Fn(f64) -> String,
+        met: impl Fn(f64) -> bool,
+    ) {
+        match value {
+            Some(value) => self.table += &must(what, limit, &show(value), met(value)),
+            None if self.measured => {}
+            // Without a figure nothing is met.
+            None => self.table += &must(what, limit, "not measured", false),
+        }
     }
 }
 
@@ -168,24 +177,22 @@ fn measured(results: &Results, shape: &Shape) -> Vec<&'static Server> {
     measured.into_iter().map(|(_, server)| server).collect()
 }
 
-/// All shapes that were measured against the limit, each with its plot, as the document shows them.
+/// All shapes that were measured, each with its plot, as the document shows them.
 pub(crate) fn shapes(results: &Results) -> String {
     let mut block = versions();
-    for shape in drawn(results) {
+    for shape in known(results) {
         let Shape { name, label, .. } = shape;
-        _ = write!(
-            block,
-            "\n### {label}\n\n![CPU per delivery against the limit](images/bench-sockets-{name}.svg)\n\n{}",
-            table(results, shape)
-        );
+        let image =
+            format!("![CPU per delivery against the limit](images/bench-sockets-{name}.svg)");
+        let table = table(results, shape);
+        _ = write!(block, "\n### {label}\n\n{image}\n\n{table}");
     }
     block
 }
 
-/// The shapes that can be drawn.
-pub(crate) fn drawn(results: &Results) -> impl Iterator<Item = &'static Shape> {
-    let known = |shape: &&Shape| results.get(shape.name, LIMIT.name, measure::CPU).is_some();
-    shapes::ALL.iter().filter(known)
+/// The shapes of which there are figures.
+pub(crate) fn known(results: &Results) -> impl Iterator<Item = &'static Shape> {
+    shapes::ALL.iter().filter(|shape| !measured(results, shape).is_empty())
 }
 
 /// What exactly the others are: as the lock files say, which is what was built and installed.
