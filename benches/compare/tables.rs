@@ -78,7 +78,7 @@ fn of_scenarios(results: &Results, rows: &mut Rows) {
     // What may wait for a slow reader, as the server is set unless told otherwise.
     let budget = STALLED_PEERS as f64;
     rows.add(
-        &format!("{peers}: resident memory beyond that without them"),
+        &format!("{peers}: most resident memory beyond that without them"),
         &format!("at most 1 MiB each: {budget} MiB"),
         stalled(measure::GROWTH),
         |bytes| format!("{} MiB", number(mib(bytes))),

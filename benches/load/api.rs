@@ -38,6 +38,10 @@ impl Api {
         self.client.get(format!("{}{path}", self.base)).bearer_auth(token)
     }
 
+    pub(crate) fn put(&self, path: &str, token: &str) -> RequestBuilder {
+        self.client.put(format!("{}{path}", self.base)).bearer_auth(token)
+    }
+
     pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> RequestBuilder {
         let request = self.client.post(format!("{}{path}", self.base)).json(body);
         if token.is_empty() { request } else { request.bearer_auth(token) }

@@ -92,6 +92,10 @@ pub(crate) struct Ws {
     /// What the server speaks.
     #[arg(long, value_enum, default_value_t = Dialect::Chat)]
     pub(crate) dialect: Dialect,
+    /// How many connections may be coming in at once. A server that is not quick to accept them drops
+    /// what its listening socket has no place for, often above 128, which then costs a second.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
+    pub(crate) connecting: usize,
     /// From how many loopback addresses (127.0.0.2 and on) connections come, so that no address runs
     /// out of ports. Unless given, one for each 20,000 connections; only for a server on 127.0.0.0/8.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=250))]

@@ -16,7 +16,7 @@ const DIGITS: usize = 16;
 const SOMEBODY: &str = "0197f0a2-7c33-7d61-b4e5-52d1c0a89f3e";
 
 /// What a frame of the server's means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said<'a> {
     /// A message: its number in the room, if the server gave it one, and its own number.
     Message { seq: Option<u64>, number: Option<u64> },

@@ -6,6 +6,7 @@ mod api;
 mod args;
 mod dialect;
 mod frame;
+mod http;
 mod order;
 mod poller;
 mod process;
@@ -37,7 +38,7 @@ impl fmt::Display for Unable {
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Ws(args) => ws::run(&args),
-        What::Http(_) => Err(Unable("the HTTP API is not driven yet".into())),
+        What::Http(args) => http::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

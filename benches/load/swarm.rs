@@ -21,8 +21,6 @@ use crate::traffic::Traffic;
 
 /// The most that one read takes, and the longest frame.
 const BUFFER: usize = 256 * 1_024;
-/// How many connections are coming in at once.
-const AT_ONCE: usize = 256;
 /// After how long without anything happening something that must happen is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many messages are sent before what has come is read.
@@ -36,6 +34,8 @@ pub(crate) struct Target {
     /// As the `Host` header names it.
     pub(crate) host: String,
     pub(crate) path: String,
+    /// How many connections are coming in at once.
+    pub(crate) connecting: usize,
     /// From how many loopback addresses to come; 0 leaves it to the system.
     pub(crate) source_addresses: u8,
 }
@@ -140,7 +140,7 @@ impl Swarm {
         self.joined = 0;
         self.lively = begun;
         while self.joined < all {
-            while self.coming < AT_ONCE && next < all {
+            while self.coming < self.target.connecting && next < all {
                 self.begin(next)?;
                 next += 1;
             }

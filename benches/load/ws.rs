@@ -304,7 +304,8 @@ fn target(args: &Ws, all: usize) -> Result<Target, Unable> {
             _ => 0,
         },
     };
-    Ok(Target { address, host, path: url.path().to_owned(), source_addresses })
+    let (path, connecting) = (url.path().to_owned(), args.connecting);
+    Ok(Target { address, host, path, connecting, source_addresses })
 }
 
 /// Users and rooms, as far as the dialect knows any.
