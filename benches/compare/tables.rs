@@ -165,8 +165,8 @@ pub(crate) fn plot(results: &Results, shape: &Shape) -> String {
     };
     let ratios: Vec<_> = measured(results, shape).into_iter().filter_map(ratio).collect();
     let must = shape.at_most.must;
-    let title = format!("CPU per delivery: {}", shape.label);
-    bars(&title, "times the limit", &[(&format!("must: {must:.2}"), must)], &ratios)
+    let title = format!("CPU per delivery against the limit: {}", shape.label);
+    bars(&title, "times", &[(&format!("must: {must:.2}"), must)], &ratios)
 }
 
 fn measured(results: &Results, shape: &Shape) -> Vec<&'static Server> {
