@@ -23,6 +23,8 @@ use crate::traffic::{Figures, Pace, Traffic};
 const FROM_ONE_ADDRESS: usize = 20_000;
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How long a server that does not say so may take to let somebody hear a room.
+const SEATED: Duration = Duration::from_millis(200);
 
 /// What the server's process said, and when.
 struct Server {
@@ -58,6 +60,10 @@ pub(crate) fn run(args: &Ws) -> Result<bool, Unable> {
     }
 
     let connect = gather(&mut swarm, all)?;
+    if args.dialect == Dialect::Plain {
+        // Nothing says when such a server has put the last one into its room.
+        swarm.run(SEATED, |_| {})?;
+    }
     if let Some(server) = &mut server {
         swarm.run(SETTLE, |_| {})?;
         server.rss_joined = server.process.resident()?;
