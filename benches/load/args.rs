@@ -29,7 +29,8 @@ pub(crate) enum What {
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// The server's `auth.secret`. With it the tool signs its users' tokens itself; without it, or
-    /// --secret-file, each user signs in as a guest.
+    /// --secret-file, each user signs in as a guest. Everybody on this machine can read a command line:
+    /// a file keeps it secret.
     #[arg(long, conflicts_with = "secret_file")]
     pub(crate) secret: Option<String>,
     /// A file with the server's signing key: `signing.key` of its data folder, or a text that was
