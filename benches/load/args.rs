@@ -138,8 +138,8 @@ Dialects:
   chat      this server's protocol
   plain     a server that sends each text frame unchanged to everybody in the room, sender included; the
             room is in the address: ?room=0, ?room=1 …
-  socketio  Socket.IO 5 over WebSocket; emits `join` with the room's number, waits for `joined`, and
-            takes every `message` for a delivery
+  socketio  Socket.IO 5 over WebSocket, at /socket.io/ whatever the address's path; emits `join` with the
+            room's number, waits for `joined`, and takes every `message` for a delivery
 
 Examples:
   load ws --connections 1000 --seconds 10

@@ -72,8 +72,14 @@ pub(crate) fn run(args: &Ws) -> Result<bool, Unable> {
     swarm.drain()?;
     let seconds = begun.elapsed().as_secs_f64();
     let own = own_cpu() - own;
-    if let (Some(server), Some(cpu)) = (&mut server, &cpu) {
-        server.finish(cpu)?;
+    if let (Some(process), Some(cpu)) = (&mut server, &cpu)
+        && let Err(error) = process.finish(cpu)
+    {
+        // Of a server that has died the faults tell.
+        if !swarm.traffic.faults.any() {
+            return Err(error);
+        }
+        server = None;
     }
     swarm.scatter()?;
     let run = Run { args, swarm: &swarm, server, seconds, connect_s: connect.as_secs_f64(), own };
