@@ -2,6 +2,7 @@
 //! be told something, and all sessions of the engine when it stops.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,16 +25,32 @@ struct Connected {
     session: Recipient<End>,
 }
 
+fn of_user(user: UserId) -> RangeInclusive<(UserId, ConnectionId)> {
+    (user, ConnectionId::FIRST)..=(user, ConnectionId::LAST)
+}
+
 impl Connections {
     fn connected(&self) -> MutexGuard<'_, BTreeMap<(UserId, ConnectionId), Connected>> {
         // Nothing that runs under the lock leaves the map half-changed.
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session has begun.
-    pub(crate) fn add(&self, user: UserId, line: Line, session: Recipient<End>) {
+    /// A session has begun, unless its user has `most` already. Answers whether it has.
+    pub(crate) fn add(
+        &self,
+        user: UserId,
+        line: Line,
+        session: Recipient<End>,
+        most: usize,
+    ) -> bool {
         let Line { connection, fanout } = line;
-        self.connected().insert((user, connection), Connected { fanout, session });
+        let mut connected = self.connected();
+        // Few limits are large, and none is counted in full that is.
+        let room = most == usize::MAX || connected.range(of_user(user)).nth(most - 1).is_none();
+        if room {
+            connected.insert((user, connection), Connected { fanout, session });
+        }
+        room
     }
 
     /// A session has ended.
@@ -48,9 +65,12 @@ impl Connections {
     /// Tells an event to every session of a user.
     pub(crate) fn tell(&self, user: UserId, event: &Event, at: Duration) {
         let connected = self.connected();
-        let of_user = (user, ConnectionId::FIRST)..=(user, ConnectionId::LAST);
-        for (&(_, connection), Connected { fanout, .. }) in connected.range(of_user) {
-            fanout.deliver(at, vec![Parcel::One { connection, hears: None, event: event.clone() }]);
+        for (&(_, connection), Connected { fanout, .. }) in connected.range(of_user(user)) {
+            fanout.deliver(
+                at,
+                None,
+                vec![Parcel::One { connection, hears: None, event: event.clone() }],
+            );
         }
     }
 

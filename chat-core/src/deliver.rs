@@ -21,11 +21,15 @@ use crate::ids::{ConnectionId, RoomId};
 pub struct Deliver {
     /// When it was sent, by the engine's [`Clock::elapsed`](crate::Clock::elapsed).
     pub at: Duration,
+    /// The room that says it; `None` if a session does. What one room says keeps its order. What
+    /// different rooms say need not, but what a session says to its connection follows what rooms
+    /// have said to that connection alone.
+    pub room: Option<RoomId>,
     /// What to do.
     pub parcels: Vec<Parcel>,
-    /// Counted until the fan-out has handled it, because an actor's mailbox does not bound what is
-    /// sent to it.
-    _under_way: UnderWay,
+    /// Counted until it is dropped, because an actor's mailbox does not bound what is sent to it. A
+    /// fan-out that does what it is told later on keeps it until then.
+    pub under_way: UnderWay,
 }
 
 /// One thing for a fan-out to do.
@@ -111,7 +115,8 @@ struct FanoutInner {
     most: usize,
 }
 
-struct UnderWay(Arc<AtomicUsize>);
+/// Counts a delivery against its fan-out's budget until it is dropped.
+pub struct UnderWay(Arc<AtomicUsize>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -136,10 +141,10 @@ impl Fanout {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    pub(crate) fn deliver(&self, at: Duration, parcels: Vec<Parcel>) {
+    pub(crate) fn deliver(&self, at: Duration, room: Option<RoomId>, parcels: Vec<Parcel>) {
         self.inner.under_way.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay(Arc::clone(&self.inner.under_way));
-        self.inner.recipient.do_send(Deliver { at, parcels, _under_way: under_way });
+        self.inner.recipient.do_send(Deliver { at, room, parcels, under_way });
     }
 }
 
@@ -210,7 +215,11 @@ impl ReplyTo {
             }
             Self::Tag { line, tag, permit } => {
                 let connection = line.connection;
-                line.fanout.deliver(at, vec![Parcel::Reply { connection, tag, result, permit }]);
+                line.fanout.deliver(
+                    at,
+                    None,
+                    vec![Parcel::Reply { connection, tag, result, permit }],
+                );
             }
             Self::Resume { line, room, session, batch } => {
                 // A room answers a resume that succeeds through [`Audience::admit`].
@@ -218,7 +227,8 @@ impl ReplyTo {
                 let result = result.and(Err(other));
                 let connection = line.connection;
                 let event = Event::Resumed { room, result };
-                line.fanout.deliver(at, vec![Parcel::One { connection, hears: None, event }]);
+                let parcel = Parcel::One { connection, hears: None, event };
+                line.fanout.deliver(at, Some(room), vec![parcel]);
                 // Sent behind the delivery, so that the session's own answer comes behind it too.
                 session.do_send(RoomAnswered { batch, resumed: false });
             }
@@ -227,8 +237,8 @@ impl ReplyTo {
 }
 
 /// The fan-outs that a room's sessions hang on, each with what is to be sent to it next.
-#[derive(Default)]
 pub(crate) struct Audience {
+    room: RoomId,
     stands: Vec<Stand>,
 }
 
@@ -239,6 +249,11 @@ struct Stand {
 }
 
 impl Audience {
+    /// Nobody, yet.
+    pub(crate) fn new(room: RoomId) -> Self {
+        Self { room, stands: Vec::new() }
+    }
+
     fn stand(&mut self, fanout: &Fanout) -> &mut Stand {
         let found = self.stands.iter().position(|stand| stand.fanout.is(fanout));
         let index = found.unwrap_or_else(|| {
@@ -254,7 +269,6 @@ impl Audience {
     pub(crate) fn admit(
         &mut self,
         line: Option<&Line>,
-        room: RoomId,
         new: bool,
         reply_to: ReplyTo,
         joined: Box<Joined>,
@@ -275,6 +289,7 @@ impl Audience {
                 (None, None)
             }
         };
+        let room = self.room;
         let stand = self.stand(&line.fanout);
         stand.connections += usize::from(new);
         stand.parcels.push(Parcel::Admit { connection: line.connection, room, answer });
@@ -286,23 +301,25 @@ impl Audience {
     }
 
     /// From here on the connection, which was counted, does not hear the room.
-    pub(crate) fn exit(&mut self, line: &Line, room: RoomId) {
+    pub(crate) fn exit(&mut self, line: &Line) {
+        let room = self.room;
         let stand = self.stand(&line.fanout);
         stand.connections -= 1;
         stand.parcels.push(Parcel::Exit { connection: line.connection, room });
     }
 
     /// Tells an event to everyone who hears the room.
-    pub(crate) fn tell(&mut self, room: RoomId, event: Event) {
-        let event = Arc::new(event);
+    pub(crate) fn tell(&mut self, event: Event) {
+        let (room, event) = (self.room, Arc::new(event));
         for stand in self.stands.iter_mut().filter(|stand| stand.connections > 0) {
             stand.parcels.push(Parcel::Room { room, event: Arc::clone(&event) });
         }
     }
 
     /// Tells an event to one connection, if it hears the room.
-    pub(crate) fn tell_one(&mut self, line: &Line, room: RoomId, event: Event) {
-        let parcel = Parcel::One { connection: line.connection, hears: Some(room), event };
+    pub(crate) fn tell_one(&mut self, line: &Line, event: Event) {
+        let hears = Some(self.room);
+        let parcel = Parcel::One { connection: line.connection, hears, event };
         self.stand(&line.fanout).parcels.push(parcel);
     }
 
@@ -323,7 +340,7 @@ impl Audience {
     /// Sends everything, one [`Deliver`] per fan-out.
     pub(crate) fn flush(&mut self, at: Duration) {
         for stand in self.stands.iter_mut().filter(|stand| !stand.parcels.is_empty()) {
-            stand.fanout.deliver(at, std::mem::take(&mut stand.parcels));
+            stand.fanout.deliver(at, Some(self.room), std::mem::take(&mut stand.parcels));
         }
         self.stands.retain(|stand| stand.connections > 0);
     }
@@ -357,11 +374,11 @@ mod tests {
         actix_rt::System::new().block_on(async {
             let fanout = Fanout::new(Sink.start().recipient(), 2);
             let line = Line { connection: ConnectionId::new(), fanout: fanout.clone() };
-            let mut audience = Audience::default();
+            let mut audience = Audience::new(RoomId::new());
             assert!(!audience.is_full());
             audience.stand(&line.fanout).connections = 1;
             for _ in 0..2 {
-                fanout.deliver(Duration::ZERO, Vec::new());
+                fanout.deliver(Duration::ZERO, None, Vec::new());
             }
             assert!(audience.is_full(), "two are under way, and the fan-out has not run yet");
             while fanout.is_full() {

@@ -39,6 +39,8 @@ pub enum Code {
     Stopping,
     /// The session has ended: its inbox was dropped or not read, or it was told to.
     SessionEnded,
+    /// The user has as many sessions as it may.
+    TooManySessions,
     /// A fault of the engine, or a panic in the embedding program's [`Policy`](crate::Policy); the
     /// log has its cause.
     Internal,
@@ -62,6 +64,7 @@ impl Code {
             Self::Unavailable => "unavailable",
             Self::Stopping => "stopping",
             Self::SessionEnded => "session_ended",
+            Self::TooManySessions => "too_many_sessions",
             Self::Internal => "internal",
         }
     }
@@ -83,6 +86,7 @@ impl Code {
             Self::Unavailable,
             Self::Stopping,
             Self::SessionEnded,
+            Self::TooManySessions,
             Self::Internal,
         ];
         all.into_iter().find(|code| code.as_str() == text)
@@ -91,7 +95,14 @@ impl Code {
     /// Whether the very same command may succeed later.
     #[must_use]
     pub fn retry(self) -> bool {
-        matches!(self, Self::Busy | Self::Unavailable | Self::Stopping | Self::Internal)
+        matches!(
+            self,
+            Self::Busy
+                | Self::Unavailable
+                | Self::Stopping
+                | Self::TooManySessions
+                | Self::Internal
+        )
     }
 }
 
@@ -174,7 +185,9 @@ impl Error {
         .field("key")
     }
 
-    pub(crate) fn busy() -> Self {
+    /// A queue is full. For transports that have queues of their own.
+    #[must_use]
+    pub fn busy() -> Self {
         Self::new(Code::Busy, "too much is waiting already; send the same again in a moment")
     }
 
@@ -187,6 +200,11 @@ impl Error {
 
     pub(crate) fn stopping() -> Self {
         Self::new(Code::Stopping, "the engine is stopping; connect again in a moment")
+    }
+
+    pub(crate) fn too_many_sessions(most: usize) -> Self {
+        let message = format!("you are connected {most} times, which is the most; end another one");
+        Self::new(Code::TooManySessions, message)
     }
 
     pub(crate) fn session_ended() -> Self {

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
 use crate::model::{Change, MemberView, Message};
-use crate::outbox::{Outbox, Pushed, Pusher, Stuck, Weight};
+use crate::outbox::{Outbox, Pusher};
+use crate::queue::{Pushed, Stuck, Weight};
 
 /// How events and replies look to a reader.
 pub trait Wire: Clone + Send + Unpin + 'static {
@@ -433,6 +434,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::lag::Patience;
     use crate::outbox::{Inbox, outbox};
+    use crate::queue::Budget;
 
     struct Sink;
 
@@ -468,7 +470,9 @@ mod tests {
         }
 
         fn connect(&mut self) -> ConnectionId {
-            let (id, (outbox, inbox)) = (ConnectionId::new(), outbox(PATIENCE, Duration::ZERO));
+            let budget = Arc::new(Budget::new(0));
+            let (id, (outbox, inbox)) =
+                (ConnectionId::new(), outbox(PATIENCE, &budget, Duration::ZERO));
             self.fanout.attach(id, outbox, self.session.clone());
             self.inboxes.insert(id, inbox);
             id

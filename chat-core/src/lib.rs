@@ -17,7 +17,7 @@ mod connections;
 mod dedup;
 
 mod deliver;
-pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit};
+pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit, UnderWay};
 
 mod engine;
 pub use engine::{Engine, EngineBuilder, Inboxes, StartError, Stats};
@@ -53,6 +53,9 @@ pub use outbox::Inbox;
 
 mod policy;
 pub use policy::{AllowAll, Policy};
+
+mod queue;
+pub use queue::{Budget, Pushed, Queue, Stuck, Weight};
 
 mod room;
 pub use room::Room;

@@ -48,6 +48,9 @@ pub struct Limits {
     pub batch: usize,
     /// How many commands of one session may be under way; more are answered `busy`. 64.
     pub session_commands: usize,
+    /// How many sessions one user may have; more are refused with `too_many_sessions`. As many as it
+    /// likes.
+    pub user_sessions: usize,
     /// How many messages a room's mailbox takes from sessions; more are answered `busy`. 8,192.
     pub room_mailbox: usize,
     /// How many deliveries may be under way to one fan-out; above it senders are answered `busy`.
@@ -55,6 +58,9 @@ pub struct Limits {
     pub fanout_in_flight: usize,
     /// How many bytes may wait for one connection before it is told that it is behind. 1 MiB.
     pub outbox_bytes: usize,
+    /// How many bytes may wait for all connections together, beside 4 KiB for each; beyond it,
+    /// whoever has more waiting is told that it is behind. 256 MiB.
+    pub all_outboxes_bytes: usize,
     /// How long a transport's peer may take nothing before it is closed. 30 s.
     pub slow_close: Duration,
 }
@@ -74,9 +80,11 @@ impl Default for Limits {
             queued_writes: 65_536,
             batch: 512,
             session_commands: 64,
+            user_sessions: usize::MAX,
             room_mailbox: 8_192,
             fanout_in_flight: 4_096,
             outbox_bytes: 1 << 20,
+            all_outboxes_bytes: 256 << 20,
             slow_close: Duration::from_secs(30),
         }
     }

@@ -17,6 +17,7 @@ use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
 use crate::model::User;
 use crate::policy::Policy;
+use crate::queue::Budget;
 use crate::store::{Metered, Store, StoreError};
 
 /// The parts of an engine.
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) backlog: Arc<Backlog>,
+    /// Of all readers' queues.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Connections,
     pub(crate) journal: Addr<Journal>,
     arbiters: Vec<ArbiterHandle>,
@@ -51,6 +54,7 @@ impl Shared {
             policy,
             clock,
             backlog: Arc::new(Backlog::new(limits.queued_writes)),
+            budget: Arc::new(Budget::new(limits.all_outboxes_bytes)),
             connections: Connections::default(),
             limits,
             journal,

@@ -20,7 +20,7 @@ use chat_core::{
 use futures_executor::block_on;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use support::{draft, engine, engine_with, keyed, until, user};
+use support::{Bench, draft, engine, engine_with, keyed, until, user};
 
 fn open() -> NewRoom {
     NewRoom::open("room").expect("a good title")
@@ -269,6 +269,21 @@ fn a_transport_of_ones_own_takes_the_place_of_inboxes() {
         bench.engine.stop().await;
         assert_eq!(connect().err().map(|error| error.code()), Some(Code::Stopping));
     });
+}
+
+#[tokio::test]
+async fn a_user_has_no_more_sessions_than_it_may() {
+    let limits = Limits { user_sessions: 2, ..Limits::default() };
+    let Bench { engine, .. } = engine_with(MemoryStore::default(), limits);
+    let (ann, bob) = (user("Ann"), user("Bob"));
+    let first = engine.connect(ann.clone()).expect("a session");
+    let _second = engine.connect(ann.clone()).expect("a session");
+    let refused = engine.connect(ann.clone()).err().expect("a third one is refused");
+    assert_eq!((refused.code(), refused.code().retry()), (Code::TooManySessions, true));
+    let _other = engine.connect(bob).expect("others are not counted");
+    drop(first);
+    until("the first has ended", async || engine.stats().sessions == 2).await;
+    let _third = engine.connect(ann).expect("there is room again");
 }
 
 #[tokio::test]

@@ -4,20 +4,29 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer};
+use actix_server::ServerHandle;
+use actix_web::App;
 use chat_core::{Clock, Engine, Limits, MemoryStore, StartError, Store, SystemClock};
 use secrecy::{ExposeSecret, SecretSlice};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use crate::auth::{Admit, Gate, SecretError, Tokens, signing_key};
-use crate::config::{Settings, StoreUrl};
+use crate::config::{ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
-use crate::socket::{self, SocketLimits, Sockets};
+use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
+use crate::ops::Metrics;
+use crate::socket::{
+    self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, Proxies, SocketLimits,
+    Sockets, TcpOptions,
+};
 use crate::store::{OpenError, SqliteStore};
+
+/// Where WebSocket is spoken.
+const SOCKETS: &str = "/ws";
 
 /// Over how long the clients of a server that stops are told to come back.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -28,8 +37,11 @@ pub struct Server {
     engine: Engine,
     /// What is to be closed in the end, if it is this server's own.
     store: Option<Arc<SqliteStore>>,
+    direct: Option<Direct>,
+    certificate: Option<Certificate>,
     handle: ServerHandle,
     ended: JoinHandle<io::Result<()>>,
+    shutdown: Duration,
 }
 
 /// Parts that replace what the settings would choose.
@@ -61,6 +73,12 @@ pub enum BuildError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The HTTP server.
     #[error("could not start the HTTP server: {0}")]
     Http(io::Error),
@@ -93,34 +111,52 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .start()?;
 
     let gate: Arc<dyn Admit> = Arc::new(Gate::new(tokens(&key, settings), Arc::clone(&clock)));
-    let mut sockets = Sockets::new(&engine, Arc::clone(&gate));
-    sockets.limits = socket_limits(settings);
+    let metrics = Arc::new(Metrics::default());
     let api = Arc::new(Api {
         engine: engine.clone(),
         tokens: tokens(&key, settings),
-        gate,
-        clock,
+        gate: Arc::clone(&gate),
+        clock: Arc::clone(&clock),
         guests: settings.auth.guests,
         guest_ttl: settings.auth.guest_ttl,
+        metrics: settings.server.metrics.then(|| Arc::clone(&metrics)),
     });
+    let listening = listening(settings, listener)?;
+    let certificate = listening.certificate.clone();
     let lists = Lists::default();
-    let app = move || {
-        App::new()
-            .service(socket::route("/ws", sockets.clone()))
-            .configure(http::configure(&api, &lists))
+    let api = http::configure(&api, &lists);
+    let limits = socket_limits(settings);
+    let (direct, server) = match settings.socket.transport {
+        Transport::Direct => {
+            let meters = Arc::new(metrics.meters());
+            let admission = Admission::new(
+                connection_limits(settings),
+                Proxies::new(settings.server.trusted_proxies.0.clone()),
+                clock,
+                Arc::clone(&meters),
+            );
+            let door = Door { admission, origins: Arc::new(origins(settings)), meters };
+            let direct = Direct::new(&engine, limits, door);
+            let upgrades = direct.chat(SOCKETS, &engine, &gate);
+            let app = move || {
+                App::new().service(socket::not_upgraded(SOCKETS)).configure(api.clone())
+            };
+            (Some(direct), listen::start(listening, app, Some(upgrades)))
+        }
+        Transport::Portable => {
+            let mut sockets = Sockets::new(&engine, gate);
+            (sockets.limits, sockets.origins) = (limits, origins(settings));
+            let app = move || {
+                App::new().service(socket::route(SOCKETS, sockets.clone())).configure(api.clone())
+            };
+            (None, listen::start(listening, app, None::<NoUpgrades>))
+        }
     };
-    let silence = settings.socket.ping_interval + settings.socket.ping_timeout;
-    let mut server = HttpServer::new(app)
-        .on_connect(socket::on_connect(silence))
-        .shutdown_timeout(settings.server.shutdown_timeout.as_secs())
-        .disable_signals();
-    if settings.server.workers > 0 {
-        server = server.workers(settings.server.workers);
-    }
-    let server = server.listen(listener).map_err(BuildError::Http)?.run();
+    let server = server.map_err(BuildError::Http)?;
     let handle = server.handle();
     let ended = actix_web::rt::spawn(server);
-    Ok(Server { address, engine, store: own_store, handle, ended })
+    let shutdown = settings.server.shutdown_timeout;
+    Ok(Server { address, engine, store: own_store, direct, certificate, handle, ended, shutdown })
 }
 
 impl Server {
@@ -136,13 +172,32 @@ impl Server {
         &self.engine
     }
 
+    /// Reads the certificate and its key again, if there is one. Whoever connects from here on is
+    /// shown the new one.
+    ///
+    /// # Errors
+    /// What is wrong with the files; the old ones stay in use.
+    pub fn reload_certificate(&self) -> Result<(), TlsError> {
+        self.certificate.as_ref().map_or(Ok(()), Certificate::reload)
+    }
+
     /// Stops: takes nothing new, tells every client when to come back, waits until connections have
     /// ended and every write that was taken has been answered.
     ///
     /// # Errors
     /// If the HTTP server failed.
     pub async fn stop(self) -> io::Result<()> {
+        if let Some(direct) = &self.direct {
+            direct.drain();
+        }
         self.engine.drain(COME_BACK_WITHIN);
+        if let Some(direct) = &self.direct {
+            // These are no connections of the HTTP server any more, so it does not wait for them.
+            self.handle.pause().await;
+            if tokio::time::timeout(self.shutdown, direct.ended()).await.is_err() {
+                tracing::warn!("some connections have not ended in time; cutting them");
+            }
+        }
         self.handle.stop(true).await;
         self.engine.stop().await;
         if let Some(store) = &self.store {
@@ -165,7 +220,9 @@ fn engine_limits(settings: &Settings) -> Limits {
         big_room: rooms.big,
         kept_messages: rooms.kept_messages,
         outbox_bytes: socket.outbox_bytes,
+        all_outboxes_bytes: socket.all_outboxes_bytes,
         slow_close: socket.slow_close,
+        user_sessions: any_number(socket.max_per_user),
         ..Limits::default()
     }
 }
@@ -178,4 +235,60 @@ fn socket_limits(settings: &Settings) -> SocketLimits {
         ping_every: socket.ping_interval,
         ping_timeout: socket.ping_timeout,
     }
+}
+
+/// How many connections there may be, never more than there are descriptors for.
+fn connection_limits(settings: &Settings) -> ConnectionLimits {
+    let socket = &settings.socket;
+    let possible = Descriptors::take().sockets;
+    let wanted = any_number(socket.max_connections);
+    if wanted > possible && socket.max_connections > 0 {
+        tracing::warn!(
+            wanted,
+            possible,
+            "the system's limit of open files allows fewer connections; raise it (`ulimit -n`)"
+        );
+    }
+    ConnectionLimits {
+        connections: wanted.min(possible),
+        per_address: any_number(socket.max_per_address),
+        strangers: socket.max_handshakes,
+    }
+}
+
+/// A limit of which 0 says that there is none.
+fn any_number(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
+}
+
+fn origins(settings: &Settings) -> Origins {
+    match settings.socket.origins.listed() {
+        Some(listed) => Origins::these(listed.iter().cloned()),
+        None => Origins::all(),
+    }
+}
+
+fn listening(settings: &Settings, listener: TcpListener) -> Result<Listening, BuildError> {
+    let (server, socket) = (&settings.server, &settings.socket);
+    let workers = match server.workers {
+        0 => available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let certificate = match settings.certificate()? {
+        Some((certificate, key)) => Some(Certificate::read(certificate, key)?),
+        None => None,
+    };
+    let tcp = TcpOptions {
+        user_timeout: socket.ping_interval + socket.ping_timeout,
+        send_buffer: Some(socket.send_buffer_bytes),
+    };
+    Ok(Listening {
+        listener,
+        workers,
+        most_per_worker: (Descriptors::take().http / workers).max(1),
+        most_handshakes: socket.max_handshakes,
+        tcp,
+        shutdown: server.shutdown_timeout,
+        certificate,
+    })
 }

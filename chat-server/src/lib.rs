@@ -6,6 +6,8 @@ pub mod app;
 pub mod auth;
 pub mod config;
 pub mod http;
+pub mod listen;
+pub mod ops;
 pub mod protocol;
 pub mod socket;
 pub mod store;

@@ -30,11 +30,19 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     set_up_log(&settings)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let server = app::build(&settings, Parts::default()).await?;
-    tracing::info!("listening; open http://{} in a browser", server.address());
-    tokio::select! {
-        _ = interrupt.recv() => tracing::info!("interrupted; stopping"),
-        _ = terminate.recv() => tracing::info!("told to stop; stopping"),
+    let scheme = if settings.server.tls_certificate.is_some() { "https" } else { "http" };
+    tracing::info!("listening; open {scheme}://{} in a browser", server.address());
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break tracing::info!("interrupted; stopping"),
+            _ = terminate.recv() => break tracing::info!("told to stop; stopping"),
+            _ = hang_up.recv() => match server.reload_certificate() {
+                Ok(()) => tracing::info!("read the certificate again"),
+                Err(error) => tracing::error!(%error, "the old certificate stays in use"),
+            },
+        }
     }
     server.stop().await?;
     tracing::info!("stopped");

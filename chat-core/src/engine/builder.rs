@@ -105,7 +105,8 @@ impl EngineBuilder {
         }
         let Limits { session_commands, room_mailbox, fanout_in_flight, outbox_bytes, .. } =
             self.limits;
-        if [session_commands, room_mailbox, fanout_in_flight, outbox_bytes].contains(&0) {
+        let sessions = self.limits.user_sessions;
+        if [session_commands, room_mailbox, fanout_in_flight, outbox_bytes, sessions].contains(&0) {
             return Err(StartError::Limit("the limits of queues must be greater than 0"));
         }
         if self.limits.batch == 0 || self.limits.room_writes == 0 || self.limits.queued_writes == 0

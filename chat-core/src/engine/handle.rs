@@ -15,8 +15,10 @@ use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
+use crate::limits::Limits;
 use crate::model::{NewRoom, RoomView, User};
 use crate::outbox::Inbox;
+use crate::queue::Budget;
 use crate::room::{Opened, Room};
 use crate::session::{Session, Sessions};
 use crate::shared::{Shared, unavailable};
@@ -114,7 +116,7 @@ impl Engine {
     /// [`Limits::slow_close`](crate::Limits::slow_close).
     ///
     /// # Errors
-    /// `stopping`.
+    /// `too_many_sessions`, `stopping`.
     pub fn connect(&self, user: User) -> Result<(Session, Inbox<Arc<Event>>)> {
         let patience = Patience { bytes: self.shared().limits.outbox_bytes, close_after: None };
         self.running.sessions.connect(&self.running.inboxes, user, patience)
@@ -142,7 +144,7 @@ impl Engine {
     /// The transport says by [`Session::end`], or by dropping the session, that its peer has gone.
     ///
     /// # Errors
-    /// `stopping`.
+    /// `too_many_sessions`, `stopping`.
     pub fn connect_through(
         &self,
         fanout: &Fanout,
@@ -211,6 +213,19 @@ impl Engine {
         }
     }
 
+    /// What the engine allows itself and its callers.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared().limits
+    }
+
+    /// What all queues of the engine's readers share: [`Limits::all_outboxes_bytes`]. For the
+    /// [`Queue`](crate::Queue)s of a transport that has its own.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.shared().budget
+    }
+
     /// The engine's clock.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
@@ -249,7 +264,7 @@ impl<W: Wire> Inboxes<W> {
     /// [`Limits::slow_close`](crate::Limits::slow_close) is closed.
     ///
     /// # Errors
-    /// `stopping`.
+    /// `too_many_sessions`, `stopping`.
     pub fn connect(&self, user: User) -> Result<(Session, Inbox<W::Frame>)> {
         let limits = &self.sessions.shared().limits;
         let close_after = Some(limits.slow_close);

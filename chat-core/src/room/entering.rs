@@ -263,7 +263,7 @@ impl Hosted {
             reset: missed.reset,
         };
         let (line, now) = (asker.seat.as_ref().map(|seat| &seat.line), self.now());
-        self.audience.admit(line, self.id, seen.is_some(), reply, Box::new(answer), now);
+        self.audience.admit(line, seen.is_some(), reply, Box::new(answer), now);
         if let Some(joined) = joined {
             self.tell_change(&joined);
         }

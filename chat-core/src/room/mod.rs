@@ -220,7 +220,7 @@ impl Hosted {
             id: info.id,
             key,
             roster: Roster::new(members, invited, now),
-            audience: Audience::default(),
+            audience: Audience::new(info.id),
             timeline: Timeline::new(end, messages, changes, most, most_bytes),
             dedup: Dedup::new(limits.kept_keys),
             typing: Typing::default(),
@@ -303,7 +303,7 @@ impl Hosted {
 
     /// The room ends: whoever hears it is told, whoever waits is answered.
     fn let_go(&mut self) {
-        self.audience.tell(self.id, Event::Closed { room: self.id });
+        self.audience.tell(Event::Closed { room: self.id });
         let seats: Vec<_> = self.roster.seated().map(|(_, seat)| seat.clone()).collect();
         for seat in seats {
             self.unseat(&seat);
@@ -314,7 +314,7 @@ impl Hosted {
 
     /// The session hears no more of the room, and need not hold it.
     fn unseat(&mut self, seat: &Seat) {
-        self.audience.exit(&seat.line, self.id);
+        self.audience.exit(&seat.line);
         seat.say_unseated(self.id);
     }
 }

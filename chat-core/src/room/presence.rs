@@ -29,8 +29,7 @@ impl Hosted {
         let online = self.roster.counts().online;
         let MemberView { membership, presence, devices } = view;
         let user = membership.user;
-        self.audience
-            .tell(self.id, Event::Presence { room: self.id, user, presence, devices, online });
+        self.audience.tell(Event::Presence { room: self.id, user, presence, devices, online });
     }
 
     /// Tells who is here, in a big room.
@@ -38,7 +37,7 @@ impl Hosted {
         self.summary = (self.now(), false);
         let (cursor, counts) = (self.timeline.end(), self.roster.counts());
         let some = self.roster.some_present(NAMED);
-        self.audience.tell(self.id, Event::Summary { room: self.id, cursor, counts, some });
+        self.audience.tell(Event::Summary { room: self.id, cursor, counts, some });
     }
 
     pub(super) fn set_away(&mut self, set: &SetAway) {
@@ -59,7 +58,7 @@ impl Hosted {
         self.away.remove(&connection);
         self.writes.forget(connection);
         let Some((Seat { line, .. }, view)) = self.roster.depart(connection, now) else { return };
-        self.audience.exit(&line, self.id);
+        self.audience.exit(&line);
         if view.presence == Presence::Offline {
             self.typing.stop(view.id());
         }
@@ -84,7 +83,7 @@ impl Hosted {
 
     pub(super) fn tell_typing(&mut self, user: User, on: bool) {
         if !self.is_big() {
-            self.audience.tell(self.id, Event::Typing { room: self.id, user, on });
+            self.audience.tell(Event::Typing { room: self.id, user, on });
         }
     }
 }

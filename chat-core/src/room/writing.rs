@@ -289,7 +289,7 @@ impl Hosted {
         let cursor = self.timeline.end().next_message();
         self.timeline.push_message(Arc::clone(&message));
         self.typing.stop(message.from.id);
-        self.audience.tell(self.id, Event::Message { room: self.id, cursor, message });
+        self.audience.tell(Event::Message { room: self.id, cursor, message });
     }
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
@@ -333,10 +333,10 @@ impl Hosted {
         if self.is_big() {
             self.summary.1 = true;
             for (_, seat) in &seats {
-                self.audience.tell_one(&seat.line, self.id, event.clone());
+                self.audience.tell_one(&seat.line, event.clone());
             }
         } else {
-            self.audience.tell(self.id, event);
+            self.audience.tell(event);
         }
         for (_, seat) in seats {
             self.unseat(&seat);

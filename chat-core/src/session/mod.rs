@@ -174,7 +174,7 @@ impl SessionActor {
             parcels.push(Parcel::One { connection, hears: None, event });
         }
         parcels.push(Parcel::End { connection, reason: end.reason });
-        self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), parcels);
+        self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), None, parcels);
         self.sessions.shared().connections.remove(self.user.id, connection);
         ctx.stop();
     }

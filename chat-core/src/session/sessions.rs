@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::{Actor, Addr};
 
 use crate::deliver::{End, Fanout, Line};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::ConnectionId;
 use crate::inbox::{InboxFanout, Wire};
@@ -43,7 +43,7 @@ impl Sessions {
         let fanout = &fanouts[thread % fanouts.len()];
         let line = Line { connection: ConnectionId::new(), fanout: fanout.fanout.clone() };
         let address = self.start(&user, &line, thread)?;
-        let (outbox, inbox) = outbox(patience, shared.clock.elapsed());
+        let (outbox, inbox) = outbox(patience, &shared.budget, shared.clock.elapsed());
         fanout.attach(line.connection, outbox, address.downgrade().recipient());
         let session = address.downgrade();
         let inbox = inbox.on_drop(move || {
@@ -84,7 +84,12 @@ impl Sessions {
         address: Addr<SessionActor>,
     ) -> Result<Session> {
         let shared = self.shared();
-        shared.connections.add(user.id, line.clone(), address.clone().recipient());
+        let most = shared.limits.user_sessions;
+        let ends = address.clone().recipient();
+        if !shared.connections.add(user.id, line.clone(), ends, most) {
+            address.do_send(End { reason: CloseReason::Left, retry_after: None });
+            return Err(Error::too_many_sessions(most));
+        }
         // The engine may have begun to stop in between, and then has not told this session.
         // Dropping it does.
         let running = shared.running();

@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use chat_core::{Clock, Name, Timestamp, User, UserId};
 
@@ -57,10 +57,10 @@ fn identity(claims: &Claims) -> Option<Identity> {
     Some(Identity { user, expires: Some(claims.expires()?) })
 }
 
-/// The token of a request's `Authorization: Bearer` header, if it has one.
+/// The token of the header `Authorization: Bearer`, if there is one.
 #[must_use]
-pub fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
@@ -77,7 +77,7 @@ impl FromRequest for Caller {
             || Problem::unauthorized("send a token: the header authorization: Bearer <token>");
         let admit = || {
             let gate = request.app_data::<web::Data<dyn Admit>>().ok_or_else(none)?;
-            Ok(Self(gate.admit(bearer(request).ok_or_else(none)?)?.user))
+            Ok(Self(gate.admit(bearer(request.headers()).ok_or_else(none)?)?.user))
         };
         ready(admit())
     }

@@ -15,7 +15,7 @@ mod values;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use sections::{Auth, Data, Log, Rooms, Server, Socket, Store};
-pub use values::{LogFormat, StoreUrl};
+pub use values::{LogFormat, Networks, OriginList, StoreUrl, Transport};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -142,6 +142,7 @@ impl Settings {
         settings.sources = sources;
         settings.follow_data_dir();
         settings.explicit_secret()?;
+        settings.certificate()?;
         Ok(settings)
     }
 
@@ -160,6 +161,27 @@ impl Settings {
             }
             None if self.environment == PRODUCTION => Err(ConfigError::NoSecret),
             secret => Ok(secret.as_ref()),
+        }
+    }
+
+    /// The files of the certificate and its key, if TLS is to be spoken.
+    ///
+    /// # Errors
+    ///
+    /// If only one of them is set.
+    pub fn certificate(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.server.tls_certificate, &self.server.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (one, _) => {
+                let (set, missing) = match one {
+                    Some(_) => ("server.tls_certificate", "server.tls_key"),
+                    None => ("server.tls_key", "server.tls_certificate"),
+                };
+                let origin = self.sources.get(set).map_or("set by hand", String::as_str);
+                let allowed = format!("a file, because {set} is one ({origin})");
+                Err(check::wrong(missing, None, allowed, "not set"))
+            }
         }
     }
 

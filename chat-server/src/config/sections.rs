@@ -10,11 +10,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::values::{self, LogFormat, StoreUrl, seconds};
+use super::values::{self, LogFormat, Networks, OriginList, StoreUrl, Transport, seconds};
 
 /// The least and the most that a number may be, both included, by full key. Every number has its
 /// line here.
-pub(super) const RANGES: [(&str, RangeInclusive<u64>); 14] = [
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 20] = [
     ("server.workers", 0..=1_024),
     ("server.shutdown_timeout_s", 0..=3_600),
     ("auth.guest_ttl_s", 1..=31_536_000),
@@ -28,7 +28,13 @@ pub(super) const RANGES: [(&str, RangeInclusive<u64>); 14] = [
     ("socket.auth_timeout_s", 1..=600),
     ("socket.max_frame_bytes", 1_024..=16_777_216),
     ("socket.outbox_bytes", 4_096..=1_073_741_824),
+    ("socket.all_outboxes_bytes", 65_536..=1_099_511_627_776),
     ("socket.slow_close_s", 1..=3_600),
+    ("socket.send_buffer_bytes", 4_096..=16_777_216),
+    ("socket.max_connections", 0..=10_000_000),
+    ("socket.max_per_address", 0..=10_000_000),
+    ("socket.max_per_user", 0..=10_000_000),
+    ("socket.max_handshakes", 1..=10_000_000),
 ];
 
 /// Where and how the server listens.
@@ -42,6 +48,15 @@ pub struct Server {
     /// an hour.
     #[serde(rename = "shutdown_timeout_s", with = "seconds")]
     pub shutdown_timeout: Duration,
+    /// A file with the certificate for TLS and those that vouch for it, in PEM; read again on
+    /// SIGHUP. Without it, the server speaks plainly.
+    pub tls_certificate: Option<PathBuf>,
+    /// A file with the certificate's private key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` is believed; none.
+    pub trusted_proxies: Networks,
+    /// Whether `/metrics` tells anybody what the server counts; true.
+    pub metrics: bool,
 }
 
 /// Which database holds rooms and messages.
@@ -124,6 +139,26 @@ pub struct Socket {
     /// hour.
     #[serde(rename = "slow_close_s", with = "seconds")]
     pub slow_close: Duration,
+    /// What may wait for all readers together, beside 4 KiB for each, in bytes; 256 MiB, from 64
+    /// KiB to 1 TiB.
+    pub all_outboxes_bytes: usize,
+    /// What the kernel keeps for one peer that does not read, in bytes; 128 KiB, from 4 KiB to 16
+    /// MiB. It takes twice as much memory for it.
+    pub send_buffer_bytes: usize,
+    /// Connections at a time; 0 (the default) is as many as there are descriptors for.
+    pub max_connections: usize,
+    /// Connections at a time from one address, which is not this machine's; 1,000, 0 for any
+    /// number.
+    pub max_per_address: usize,
+    /// Connections of one user at a time; 100, 0 for any number.
+    pub max_per_user: usize,
+    /// Connections at a time that have not yet shown a token, and TLS handshakes in progress on
+    /// each thread; 1,000.
+    pub max_handshakes: usize,
+    /// Pages that may connect besides the server's own; none.
+    pub origins: OriginList,
+    /// Which transport carries WebSocket: `direct`, the default, or `portable`.
+    pub transport: Transport,
 }
 
 /// What the log tells, and how.
@@ -142,6 +177,10 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: 0,
             shutdown_timeout: Duration::from_secs(30),
+            tls_certificate: None,
+            tls_key: None,
+            trusted_proxies: Networks::default(),
+            metrics: true,
         }
     }
 }
@@ -191,6 +230,14 @@ impl Default for Socket {
             max_frame_bytes: 65_536,
             outbox_bytes: 1_048_576,
             slow_close: Duration::from_secs(30),
+            all_outboxes_bytes: 268_435_456,
+            send_buffer_bytes: 131_072,
+            max_connections: 0,
+            max_per_address: 1_000,
+            max_per_user: 100,
+            max_handshakes: 1_000,
+            origins: OriginList::default(),
+            transport: Transport::Direct,
         }
     }
 }

@@ -3,8 +3,10 @@
 //! added by whoever reads the whole.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -83,6 +85,93 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// What carries WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum Transport {
+    /// The server's own: fan-out at the cost of the system call.
+    Direct,
+    /// The route that other programs mount in their `App`.
+    Portable,
+}
+
+impl TryFrom<String> for Transport {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "direct" => Ok(Self::Direct),
+            "portable" => Ok(Self::Portable),
+            _ => Err("\"direct\" or \"portable\""),
+        }
+    }
+}
+
+/// Addresses and networks: `127.0.0.1, 10.0.0.0/8`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Networks(pub Vec<IpNet>);
+
+impl From<Networks> for String {
+    fn from(Networks(networks): Networks) -> Self {
+        let texts: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+impl TryFrom<String> for Networks {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let network = |part: &str| {
+            part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                "addresses or networks, parted by commas: \"127.0.0.1, 10.0.0.0/8, ::1\""
+            })
+        };
+        parts(&text).map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Origins of pages, as browsers name them: `https://chat.example.com`. `*` is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OriginList(Vec<String>);
+
+impl OriginList {
+    /// The origins, `None` for all that there are.
+    #[must_use]
+    pub fn listed(&self) -> Option<&[String]> {
+        (self.0 != ["*"]).then_some(&self.0)
+    }
+}
+
+impl From<OriginList> for String {
+    fn from(OriginList(origins): OriginList) -> Self {
+        origins.join(", ")
+    }
+}
+
+impl TryFrom<String> for OriginList {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let origins: Vec<_> = parts(&text).map(str::to_owned).collect();
+        let is_origin = |origin: &String| {
+            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']))
+        };
+        match origins.iter().all(is_origin) || origins == ["*"] {
+            true => Ok(Self(origins)),
+            false => Err("origins, parted by commas: \"https://chat.example.com\"; or \"*\""),
+        }
+    }
+}
+
+/// What stands between commas.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
 /// Spans of time as whole seconds.
 pub(super) mod seconds {
     use std::time::Duration;
@@ -150,6 +239,22 @@ mod tests {
         }
         for right in ["memory:", "sqlite:a b/채팅.db"] {
             assert_eq!(read(right).expect(right).to_string(), right);
+        }
+    }
+
+    #[test]
+    fn lists() {
+        let networks = |text: &str| Networks::try_from(text.to_owned()).map(String::from);
+        assert_eq!(networks("127.0.0.1, 10.0.0.0/8,::1"), Ok("127.0.0.1/32, 10.0.0.0/8, ::1/128".into()));
+        assert_eq!(networks(" "), Ok(String::new()));
+        assert!(networks("10.0.0.0/33").is_err() && networks("localhost").is_err());
+        let origins = |text: &str| OriginList::try_from(text.to_owned());
+        assert_eq!(origins("*").unwrap().listed(), None);
+        assert_eq!(origins("").unwrap().listed(), Some(&[][..]));
+        let two = ["https://a.example", "http://b.example:8080"].map(str::to_owned);
+        assert_eq!(origins("https://a.example,http://b.example:8080").unwrap().listed(), Some(&two[..]));
+        for wrong in ["a.example", "https://", "https://a.example/", "*, https://a.example"] {
+            assert!(origins(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod body;
 mod health;
 mod members;
 mod messages;
+mod metrics;
 mod page;
 mod problem;
 mod rooms;
@@ -20,6 +21,7 @@ use chat_core::{Clock, Engine};
 
 use crate::auth::{Admit, Tokens};
 pub use crate::http::rooms::Lists;
+use crate::ops::Metrics;
 use crate::protocol::Problem;
 
 /// The most bytes that a request's body may have.
@@ -39,10 +41,12 @@ pub struct Api {
     pub guests: bool,
     /// How long a guest's token lasts.
     pub guest_ttl: Duration,
+    /// What the server counts, if anybody may know it.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 /// Adds the interface to an `App`, one for each worker.
-pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfig) + use<> {
+pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
     let gate = web::Data::from(Arc::clone(&api.gate));
     let api = web::Data::from(Arc::clone(api));
     let lists = web::Data::new(lists.clone());
@@ -59,6 +63,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .app_data(api)
             .app_data(lists)
             .configure(health::configure)
+            .configure(metrics::configure)
             .service(calls)
             .configure(page::configure)
             .default_service(web::to(not_found));

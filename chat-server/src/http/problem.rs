@@ -5,7 +5,9 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
 
@@ -31,14 +33,18 @@ fn status(code: &str) -> StatusCode {
     match code {
         "bad_json" | "bad_request" => StatusCode::BAD_REQUEST,
         "unauthorized" => StatusCode::UNAUTHORIZED,
-        "forbidden" | "not_a_member" => StatusCode::FORBIDDEN,
+        "forbidden" | "not_a_member" | "foreign_origin" => StatusCode::FORBIDDEN,
         "no_such_room" | "no_such_message" | "not_found" => StatusCode::NOT_FOUND,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "key_conflict" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
-        "busy" | "unavailable" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,
+        "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
+        "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
+        "busy" | "unavailable" | "stopping" | "too_many_connections" => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -72,6 +78,10 @@ impl ResponseError for Problem {
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            response.insert_header((UPGRADE, "websocket"));
+            response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
         }
         if self.retry {
             response.insert_header((RETRY_AFTER, "1"));

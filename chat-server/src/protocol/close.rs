@@ -25,6 +25,8 @@ impl CloseCode {
     pub const NOT_OURS: Self = Self::new(4400, "text frames only");
     /// No token in time, or one that is no good.
     pub const UNAUTHORIZED: Self = Self::new(4401, "unauthorized");
+    /// As many connections of this user as there may be.
+    pub const TOO_MANY: Self = Self::new(4429, "too many sessions");
 
     const fn new(code: u16, reason: &'static str) -> Self {
         Self { code, reason }

@@ -92,6 +92,35 @@ impl Problem {
         Self::new("unsupported_media_type", message)
     }
 
+    /// A WebSocket handshake of another version than 13.
+    #[must_use]
+    pub fn unsupported_version() -> Self {
+        let message = "only version 13 of WebSocket is spoken here: Sec-WebSocket-Version: 13";
+        Self::new("upgrade_required", message)
+    }
+
+    /// A WebSocket handshake from a page of somebody else.
+    #[must_use]
+    pub fn foreign_origin() -> Self {
+        let message = "pages of this origin may not connect; the setting socket.origins lists those \
+                       that may";
+        Self::new("foreign_origin", message)
+    }
+
+    /// As many connections as there may be.
+    #[must_use]
+    pub fn too_many_connections() -> Self {
+        let message = "as many are connected as may be; try again in a while";
+        Self { retry: true, ..Self::new("too_many_connections", message) }
+    }
+
+    /// The server takes no more connections.
+    #[must_use]
+    pub fn stopping() -> Self {
+        let message = "the server is stopping; connect again in a moment";
+        Self { retry: true, ..Self::new(Code::Stopping.as_str(), message) }
+    }
+
     /// Too much is under way.
     #[must_use]
     pub fn busy() -> Self {

@@ -1,27 +1,38 @@
-//! WebSocket: carries the protocol between a socket and a session. Knows frames, pings and close
-//! codes; knows neither what a command means nor where anything is stored.
+//! WebSocket: carries the protocol between a socket and a session, by the server's own transport
+//! (`direct`), or by a route in somebody's `App` (`portable`). Knows frames, pings and close codes;
+//! knows neither what a command means nor where anything is stored.
 
-// Nothing of it is used before the direct transport is there.
-#[allow(dead_code, unused_imports)]
-mod frame;
-mod guard;
-mod heartbeat;
+mod admission;
+mod chat;
+mod direct;
+pub(crate) mod frame;
+mod handshake;
+mod meters;
 mod portable;
+mod proxies;
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use chat_core::{Clock, Engine, Inboxes};
 
+pub use admission::{Admission, ConnectionLimits};
+pub use direct::{
+    ChatLine, Conversation, Direct, Line, NoUpgrades, UpgradeService, Upgrades, not_upgraded,
+};
+pub use handshake::Origins;
+pub use meters::Meters;
 pub use portable::route;
+pub use proxies::Proxies;
 
 use crate::auth::Admit;
 use crate::protocol::JsonWire;
 
-/// What the sockets of a server share: to be made once. Cheap to clone.
+/// What the sockets of [`route`] share: to be made once. Cheap to clone.
 #[derive(Clone)]
 pub struct Sockets {
     /// Who may connect.
@@ -32,6 +43,8 @@ pub struct Sockets {
     clock: Arc<dyn Clock>,
     /// What a connection may do.
     pub limits: SocketLimits,
+    /// Which pages may connect, besides the server's own.
+    pub origins: Origins,
 }
 
 impl Sockets {
@@ -39,8 +52,19 @@ impl Sockets {
     #[must_use]
     pub fn new(engine: &Engine, gate: Arc<dyn Admit>) -> Self {
         let (inboxes, clock) = (engine.inboxes(&JsonWire), engine.clock());
-        Self { gate, inboxes, clock, limits: SocketLimits::default() }
+        let (limits, origins) = (SocketLimits::default(), Origins::own());
+        Self { gate, inboxes, clock, limits, origins }
     }
+}
+
+/// Who is let in by the direct transport, and what is counted of them.
+pub struct Door {
+    /// How many.
+    pub admission: Arc<Admission>,
+    /// From which pages.
+    pub origins: Arc<Origins>,
+    /// What is counted.
+    pub meters: Arc<Meters>,
 }
 
 /// What a connection may do.
@@ -67,26 +91,47 @@ impl Default for SocketLimits {
     }
 }
 
+/// What the kernel is to do for a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpOptions {
+    /// After how long it gives up a connection whose peer has acknowledged nothing, or has had no
+    /// room for anything.
+    pub user_timeout: Duration,
+    /// How many bytes it keeps for a peer that does not read; `None` for as many as it sees fit,
+    /// which may be some megabytes. It takes twice as much memory.
+    pub send_buffer: Option<usize>,
+}
+
 /// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): what the kernel is to do for
 /// a connection. Needed wherever [`route`] is mounted.
 ///
-/// It gives up a connection whose peer has acknowledged nothing, or has had no room for anything,
-/// for this long: when a peer stops reading, the HTTP server asks its connection nothing any more,
-/// so only the kernel can end it. And it sends every frame at once: else it keeps a frame back
-/// until the peer has acknowledged the one before it, which takes a peer that has nothing to say 40
-/// ms.
+/// When a peer of that route stops reading, the HTTP server asks its connection nothing any more,
+/// so only the kernel can end it, by the time that is given here. And every frame is sent at once:
+/// else it is kept back until the peer has acknowledged the one before it, which takes a peer that
+/// has nothing to say 40 ms.
 pub fn on_connect(
-    timeout: Duration,
+    options: TcpOptions,
 ) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
     move |connection, _| {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
-        let socket = socket2::SockRef::from(stream);
-        if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)) {
-            tracing::warn!(%error, "could not set TCP_USER_TIMEOUT");
+        let stream = connection.downcast_ref::<TcpStream>().or_else(|| {
+            connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0)
+        });
+        if let Some(stream) = stream {
+            tune(stream, options);
         }
-        if let Err(error) = socket.set_tcp_nodelay(true) {
-            tracing::warn!(%error, "could not set TCP_NODELAY");
-        }
+    }
+}
+
+/// Sets a connection's options. One that can't be set has ended already.
+fn tune(stream: &TcpStream, options: TcpOptions) {
+    let socket = socket2::SockRef::from(stream);
+    let TcpOptions { user_timeout, send_buffer } = options;
+    let set = socket
+        .set_tcp_user_timeout(Some(user_timeout))
+        .and_then(|()| socket.set_tcp_nodelay(true))
+        .and_then(|()| send_buffer.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "could not set the options of a connection");
     }
 }
 
@@ -98,9 +143,12 @@ mod tests {
     async fn the_kernel_sends_at_once_and_gives_up_in_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        on_connect(Duration::from_secs(35))(&stream, &mut Extensions::new());
+        let user_timeout = Duration::from_secs(35);
+        let options = TcpOptions { user_timeout, send_buffer: Some(32_768) };
+        on_connect(options)(&stream, &mut Extensions::new());
         let socket = socket2::SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(35)));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(user_timeout));
+        assert_eq!(socket.send_buffer_size().unwrap(), 65_536, "the kernel doubles it");
     }
 }

@@ -1,4 +1,4 @@
-//! The portable route as a transport that chat-core's suite can look at: a server on a free port,
+//! The two WebSocket transports as chat-core's suite can look at: a server on a free port,
 //! and clients that reach it over TCP.
 
 #![allow(unreachable_pub, reason = "a part of a test")]
@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::rt::net::TcpStream as ServerStream;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use chat_core::testkit::{Heard, Peer, Transport};
 use chat_core::{Command, Engine, Kind, Name, RoomCommand, User};
 use chat_server::auth::{Admit, Identity};
 use chat_server::protocol::Problem;
-use chat_server::socket::{self, Sockets, route};
+use chat_server::listen::{self, Listening};
+use chat_server::socket::{
+    self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, Proxies, SocketLimits, Sockets,
+    TcpOptions, route,
+};
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -36,23 +39,33 @@ const SOCKET_BYTES: u32 = 64 * 1_024;
 pub struct SocketTransport {
     address: SocketAddr,
     handle: ServerHandle,
+    /// Whether it can close a peer that does not read.
+    closes_unread: bool,
+}
+
+fn tcp() -> TcpOptions {
+    TcpOptions { user_timeout: Duration::from_secs(60), send_buffer: Some(SOCKET_BYTES as usize) }
+}
+
+/// Pings have tests of their own; here they would only take time to be answered.
+fn limits() -> SocketLimits {
+    SocketLimits { ping_every: Duration::from_secs(86_400), ..SocketLimits::default() }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
 }
 
 impl SocketTransport {
-    pub fn new(engine: &Engine) -> Self {
+    /// The route that programs mount in their own `App`.
+    pub fn portable(engine: &Engine) -> Self {
         let mut sockets = Sockets::new(engine, Arc::new(Gate));
-        // Pings have tests of their own; here they would only take time to be answered.
-        sockets.limits.ping_every = Duration::from_secs(86_400);
-        let tuned = socket::on_connect(Duration::from_secs(60));
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        sockets.limits = limits();
+        let (listener, address) = listener();
         let server = HttpServer::new(move || App::new().service(route("/ws", sockets.clone())))
-            .on_connect(move |connection, extensions| {
-                tuned(connection, extensions);
-                let stream = connection.downcast_ref::<ServerStream>().expect("TCP");
-                let size = SOCKET_BYTES as usize;
-                socket2::SockRef::from(stream).set_send_buffer_size(size).expect("a size");
-            })
+            .on_connect(socket::on_connect(tcp()))
             .workers(1)
             .disable_signals()
             .listen(listener)
@@ -60,7 +73,33 @@ impl SocketTransport {
             .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, handle }
+        Self { address, handle, closes_unread: false }
+    }
+
+    /// The standalone server's own transport.
+    pub fn direct(engine: &Engine, workers: usize) -> Self {
+        let meters = Arc::new(Meters::none());
+        let (proxies, counted) = (Proxies::default(), Arc::clone(&meters));
+        let admission =
+            Admission::new(ConnectionLimits::default(), proxies, engine.clock(), counted);
+        let door = Door { admission, origins: Arc::new(Origins::own()), meters };
+        let direct = Direct::new(engine, limits(), door);
+        let gate: Arc<dyn Admit> = Arc::new(Gate);
+        let (listener, address) = listener();
+        let listening = Listening {
+            listener,
+            workers,
+            most_per_worker: 1_000,
+            most_handshakes: 1_000,
+            tcp: tcp(),
+            shutdown: Duration::ZERO,
+            certificate: None,
+        };
+        let upgrades = direct.chat("/ws", engine, &gate);
+        let server = listen::start(listening, App::new, Some(upgrades)).expect("a server");
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Self { address, handle, closes_unread: true }
     }
 }
 
@@ -112,9 +151,10 @@ impl Transport for SocketTransport {
         512 * 1_024
     }
 
-    /// The HTTP server does not run the actor of a peer that has stopped reading.
+    /// With the portable route, the HTTP server does not run the actor of a peer that has stopped
+    /// reading.
     fn closes_unread(&self) -> bool {
-        false
+        self.closes_unread
     }
 }
 

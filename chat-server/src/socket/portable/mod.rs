@@ -4,7 +4,11 @@
 //! no longer runs it; its session ends all the same (see `heartbeat.rs`), and the kernel ends the
 //! connection (see [`on_connect`](super::on_connect)).
 
+mod guard;
+mod heartbeat;
+
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use actix::fut::wrap_future;
@@ -16,19 +20,15 @@ use actix_web::http::header::ALLOW;
 use actix_web::{HttpRequest, HttpResponse, Resource, Responder, web};
 use actix_web_actors::ws::{self, WebsocketContext, WsResponseBuilder};
 use bytestring::ByteString;
-use chat_core::{Inbox, Session};
+use chat_core::{Inbox, Session, User};
 use futures_util::future::{AbortHandle, abortable};
 
-use crate::auth::{Identity, bearer};
-use crate::protocol::{
-    Asked, CloseCode, Fields, Problem, Request, close_code, error, parse, reply_auth,
-};
+use crate::protocol::{CloseCode, Problem, close_code};
 use crate::socket::Sockets;
-use crate::socket::guard::Guard;
-use crate::socket::heartbeat::Heard;
-
-/// The subprotocol (RFC 6455, section 1.9).
-const SUBPROTOCOL: &str = "chat.v1";
+use crate::socket::chat::{self, Chat};
+use crate::socket::handshake::{Handshake, SUBPROTOCOL};
+use guard::Guard;
+use heartbeat::Heard;
 
 /// The protocol at a path of an actix-web `App`.
 #[must_use]
@@ -48,20 +48,15 @@ async fn upgrade(
     payload: web::Payload,
     sockets: web::Data<Sockets>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let mut query = Fields::from_query(request.query_string())?;
-    let token = match bearer(&request) {
-        Some(token) => Some(token.to_owned()),
-        None => query.text("access_token")?,
-    };
-    let identity = token.map(|token| sockets.gate.admit(&token)).transpose()?;
+    let handshake = Handshake::check(request.head(), &sockets.origins)?;
+    let chat = Chat::new(&sockets.gate, handshake.token.as_deref())?;
     let most = sockets.limits.frame;
     let (guard, too_big) = Guard::new(payload, most);
     let connection = Connection {
         heard: Heard::new(sockets.clock.clone()),
         sockets: sockets.get_ref().clone(),
         too_big,
-        session: None,
-        identity,
+        chat,
         fragments: None,
         watch: None,
         closing: false,
@@ -81,9 +76,7 @@ struct Connection {
     sockets: Sockets,
     heard: Heard,
     too_big: Rc<Cell<bool>>,
-    session: Option<Session>,
-    /// Whoever showed a token during the handshake, until the actor starts.
-    identity: Option<Identity>,
+    chat: Chat,
     /// A text message of which only the first fragments have come.
     fragments: Option<Vec<u8>>,
     /// Stops the watch over a peer's silence.
@@ -111,16 +104,6 @@ impl Connection {
         ctx.stop();
     }
 
-    /// Begins the session of somebody who has shown a good token.
-    fn begin(&mut self, identity: &Identity, ctx: &mut Socket) -> Result<(), Problem> {
-        let (session, inbox) = self.sockets.inboxes.connect(identity.user.clone())?;
-        session.renew(identity.expires);
-        ctx.add_stream(Frames(inbox));
-        self.watch(session.clone(), ctx);
-        self.session = Some(session);
-        Ok(())
-    }
-
     /// Ends the session of a peer that has fallen silent, whether or not this actor still runs.
     fn watch(&mut self, session: Session, ctx: &mut Socket) {
         let (heard, limits, address) = (self.heard.clone(), self.sockets.limits, ctx.address());
@@ -133,46 +116,25 @@ impl Connection {
         self.watch = Some(stop);
     }
 
-    fn text(&mut self, text: &[u8], ctx: &mut Socket) {
-        let Asked { id, request } = match parse(text) {
-            Ok(asked) => asked,
-            Err((id, problem)) => return ctx.text(error(id, problem)),
-        };
-        match (request, &self.session) {
-            (Request::Auth(token), _) => self.authenticate(id, &token, ctx),
-            (Request::Command(command), Some(session)) => {
-                if let Err(refused) = session.submit(id, command) {
-                    ctx.text(error(Some(id), refused.into()));
-                }
-            }
-            (Request::Command(_), None) => {
-                let problem = Problem::unauthorized("show a token first: {\"do\":\"auth\",…}");
-                ctx.text(error(Some(id), problem));
-            }
+    /// Lets the chat act, and does what comes of it.
+    fn act(
+        &mut self,
+        ctx: &mut Socket,
+        act: impl FnOnce(&mut Chat, &mut Wired<'_>) -> ControlFlow<CloseCode>,
+    ) {
+        let mut wired = Wired { sockets: &self.sockets, ctx, began: None };
+        let acted = act(&mut self.chat, &mut wired);
+        let began = wired.began.take();
+        if let Some(session) = began {
+            self.watch(session, ctx);
+        }
+        if let ControlFlow::Break(close) = acted {
+            self.close(close, ctx);
         }
     }
 
-    fn authenticate(&mut self, id: u64, token: &str, ctx: &mut Socket) {
-        let identity = match self.sockets.gate.admit(token) {
-            Ok(identity) => identity,
-            Err(problem) => {
-                ctx.text(error(Some(id), problem));
-                return self.close(CloseCode::UNAUTHORIZED, ctx);
-            }
-        };
-        match &self.session {
-            Some(session) if session.user().id != identity.user.id => {
-                let message = "this token is another user's; open another connection for it";
-                return ctx.text(error(Some(id), Problem::unauthorized(message).at("token")));
-            }
-            Some(session) => session.renew(identity.expires),
-            None => {
-                if let Err(problem) = self.begin(&identity, ctx) {
-                    return ctx.text(error(Some(id), problem));
-                }
-            }
-        }
-        ctx.text(reply_auth(id, &identity.user, identity.expires));
+    fn text(&mut self, text: &str, ctx: &mut Socket) {
+        self.act(ctx, |chat, wired| chat.text(text, wired));
     }
 
     /// Puts a fragmented message together. A control frame may come between its fragments; another
@@ -193,9 +155,29 @@ impl Connection {
         }
         let message = self.fragments.take().unwrap_or_default();
         match std::str::from_utf8(&message) {
-            Ok(text) => self.text(text.as_bytes(), ctx),
+            Ok(text) => self.text(text, ctx),
             Err(_) => self.close(CloseCode::NOT_UTF8, ctx),
         }
+    }
+}
+
+/// An actor's context, as a chat needs it.
+struct Wired<'a> {
+    sockets: &'a Sockets,
+    ctx: &'a mut Socket,
+    began: Option<Session>,
+}
+
+impl chat::Connection for Wired<'_> {
+    fn connect(&mut self, user: User) -> chat_core::Result<Session> {
+        let (session, inbox) = self.sockets.inboxes.connect(user)?;
+        self.ctx.add_stream(Frames(inbox));
+        self.began = Some(session.clone());
+        Ok(session)
+    }
+
+    fn say(&mut self, text: ByteString) {
+        self.ctx.text(text);
     }
 }
 
@@ -203,16 +185,13 @@ impl Actor for Connection {
     type Context = Socket;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(identity) = self.identity.take() {
-            if let Err(problem) = self.begin(&identity, ctx) {
-                ctx.text(error(None, problem));
-                self.close(close_code(chat_core::CloseReason::Draining), ctx);
-            }
+        self.act(ctx, |chat, wired| chat.begin(wired));
+        if self.chat.session().is_some() || self.closing {
             return;
         }
         let deadline = wrap_future::<_, Self>(self.sockets.clock.sleep(self.sockets.limits.auth));
         ctx.spawn(deadline.map(|(), connection, ctx| {
-            if connection.session.is_none() {
+            if connection.chat.session().is_none() {
                 connection.close(CloseCode::UNAUTHORIZED, ctx);
             }
         }));
@@ -223,7 +202,7 @@ impl StreamHandler<Result<ws::Message, ProtocolError>> for Connection {
     fn handle(&mut self, message: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
         self.heard.note();
         match message {
-            Ok(ws::Message::Text(text)) => self.text(text.as_bytes(), ctx),
+            Ok(ws::Message::Text(text)) => self.text(&text, ctx),
             Ok(ws::Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(ws::Message::Binary(_)) => self.close(CloseCode::NOT_OURS, ctx),
             Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),

@@ -1,0 +1,147 @@
+//! Chat over a connection: tokens, commands and their answers. What it takes to connect a session,
+//! and to send a text, is the transport's; everything else is the same for all.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use chat_core::{CloseReason, Session, User};
+
+use crate::auth::{Admit, Identity};
+use crate::protocol::{Asked, CloseCode, Problem, Request, close_code, error, parse, reply_auth};
+
+/// How many messages of somebody who shows no token are answered.
+const STRANGERS_MESSAGES: u8 = 32;
+
+/// One end of a chat.
+pub(super) struct Chat {
+    gate: Arc<dyn Admit>,
+    session: Option<Session>,
+    /// Whoever showed a token during the handshake, until the connection stands.
+    identity: Option<Identity>,
+    /// How many messages came without a token.
+    strange: u8,
+}
+
+/// What a chat needs of its connection.
+pub(super) trait Connection {
+    /// Begins a session whose events and answers go over the connection.
+    fn connect(&mut self, user: User) -> chat_core::Result<Session>;
+
+    /// Sends a text.
+    fn say(&mut self, text: ByteString);
+}
+
+impl Chat {
+    /// A chat with somebody who has shown this token during the handshake.
+    ///
+    /// # Errors
+    /// `unauthorized`.
+    pub(super) fn new(gate: &Arc<dyn Admit>, token: Option<&str>) -> Result<Self, Problem> {
+        let identity = token.map(|token| gate.admit(token)).transpose()?;
+        Ok(Self { gate: Arc::clone(gate), session: None, identity, strange: 0 })
+    }
+
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// The connection stands.
+    pub(super) fn begin(&mut self, line: &mut impl Connection) -> ControlFlow<CloseCode> {
+        let Some(identity) = self.identity.take() else { return ControlFlow::Continue(()) };
+        match self.connect(&identity, line) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refused) => refuse(refused, None, line),
+        }
+    }
+
+    fn connect(
+        &mut self,
+        identity: &Identity,
+        line: &mut impl Connection,
+    ) -> chat_core::Result<()> {
+        let session = line.connect(identity.user.clone())?;
+        session.renew(identity.expires);
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// A text message has come.
+    pub(super) fn text(
+        &mut self,
+        text: &str,
+        line: &mut impl Connection,
+    ) -> ControlFlow<CloseCode> {
+        let asked = parse(text.as_bytes());
+        if self.session.is_none() {
+            self.strange += 1;
+            if self.strange > STRANGERS_MESSAGES {
+                return ControlFlow::Break(CloseCode::UNAUTHORIZED);
+            }
+        }
+        let Asked { id, request } = match asked {
+            Ok(asked) => asked,
+            Err((id, problem)) => {
+                line.say(error(id, problem));
+                return ControlFlow::Continue(());
+            }
+        };
+        match (request, &self.session) {
+            (Request::Auth(token), _) => return self.authenticate(id, &token, line),
+            (Request::Command(command), Some(session)) => {
+                if let Err(refused) = session.submit(id, command) {
+                    line.say(error(Some(id), refused.into()));
+                }
+            }
+            (Request::Command(_), None) => {
+                let problem = Problem::unauthorized("show a token first: {\"do\":\"auth\",…}");
+                line.say(error(Some(id), problem));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn authenticate(
+        &mut self,
+        id: u64,
+        token: &str,
+        line: &mut impl Connection,
+    ) -> ControlFlow<CloseCode> {
+        let identity = match self.gate.admit(token) {
+            Ok(identity) => identity,
+            Err(problem) => {
+                line.say(error(Some(id), problem));
+                return ControlFlow::Break(CloseCode::UNAUTHORIZED);
+            }
+        };
+        match &self.session {
+            Some(session) if session.user().id != identity.user.id => {
+                let message = "this token is another user's; open another connection for it";
+                line.say(error(Some(id), Problem::unauthorized(message).at("token")));
+                return ControlFlow::Continue(());
+            }
+            Some(session) => session.renew(identity.expires),
+            None => {
+                if let Err(refused) = self.connect(&identity, line) {
+                    return refuse(refused, Some(id), line);
+                }
+            }
+        }
+        line.say(reply_auth(id, &identity.user, identity.expires));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Somebody who is known gets no session.
+fn refuse(
+    refused: chat_core::Error,
+    id: Option<u64>,
+    line: &mut impl Connection,
+) -> ControlFlow<CloseCode> {
+    let close = match refused.code() {
+        chat_core::Code::TooManySessions => CloseCode::TOO_MANY,
+        _ => close_code(CloseReason::Draining),
+    };
+    line.say(error(id, refused.into()));
+    ControlFlow::Break(close)
+}

@@ -1,0 +1,159 @@
+//! The connections of one worker. What the flush looks at for each listener lies dense, apart from
+//! everything else.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use chat_core::{CloseReason, ConnectionId};
+use smallvec::SmallVec;
+
+use crate::socket::direct::backlog::Backlog;
+use crate::socket::direct::pending::Lane;
+
+/// A connection's number on its worker; used again when the connection has gone.
+pub(super) type Place = u32;
+
+/// What the flush looks at.
+#[derive(Default)]
+pub(super) struct Hot {
+    /// `None` for a socket that is written to by its task alone, as with TLS.
+    pub(super) socket: Option<Rc<TcpStream>>,
+    /// Frames go to the backlog: because some wait already, or there is no socket to write to.
+    pub(super) queued: bool,
+}
+
+/// Everything else.
+pub(super) struct Cold {
+    pub(super) connection: ConnectionId,
+    /// The rooms that it hears.
+    pub(super) heard: SmallVec<[Heard; 1]>,
+    pub(super) backlog: Option<Box<Backlog>>,
+    /// Wakes the connection's task.
+    pub(super) task: Option<Waker>,
+    /// When something last came from the peer.
+    pub(super) last: Duration,
+    pub(super) state: State,
+    /// What the task is to tell the session, which does not know yet.
+    pub(super) lost: Option<CloseReason>,
+    /// Whether it has a session, or has no need of one.
+    pub(super) known: bool,
+    /// A message has begun and is not complete.
+    pub(super) mid_message: bool,
+    /// That very message was incomplete at the last ping.
+    pub(super) stalled: bool,
+    /// Somebody looks from time to time whether it takes anything.
+    pub(super) watched: bool,
+    /// How many frames of its own wait in lanes, and in which the last one does.
+    pub(super) waiting: (u32, Lane),
+}
+
+/// A room that a connection hears, and where it stands among the room's listeners.
+#[derive(Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) lane: Lane,
+    pub(super) index: u32,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    /// Its close frame is the last thing that is written.
+    Closing,
+    /// Its time is over, or its socket failed: the task is to let go.
+    Over,
+}
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(super) struct Slab {
+    pub(super) hot: Vec<Hot>,
+    cold: Vec<Option<Cold>>,
+    free: Vec<Place>,
+    places: HashMap<ConnectionId, Place>,
+}
+
+impl Slab {
+    pub(super) fn insert(
+        &mut self,
+        connection: ConnectionId,
+        socket: Option<Rc<TcpStream>>,
+        known: bool,
+        now: Duration,
+    ) -> Place {
+        let hot = Hot { queued: socket.is_none(), socket };
+        let cold = Cold {
+            connection,
+            heard: SmallVec::new(),
+            backlog: None,
+            task: None,
+            last: now,
+            state: State::Open,
+            lost: None,
+            known,
+            mid_message: false,
+            stalled: false,
+            watched: false,
+            waiting: (0, 0),
+        };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.hot.push(Hot::default());
+            self.cold.push(None);
+            // Descriptors are numbered with an int, so there are never more connections.
+            Place::try_from(self.hot.len() - 1).expect("fewer connections than descriptors")
+        });
+        self.hot[place as usize] = hot;
+        self.cold[place as usize] = Some(cold);
+        self.places.insert(connection, place);
+        place
+    }
+
+    /// Takes a connection out. 
+    pub(super) fn remove(&mut self, place: Place) -> Option<(Hot, Cold)> {
+        let cold = self.cold[place as usize].take()?;
+        let hot = std::mem::take(&mut self.hot[place as usize]);
+        self.places.remove(&cold.connection);
+        self.free.push(place);
+        if self.places.is_empty() {
+            // What grew with a crowd does not stay that large.
+            *self = Self::default();
+        }
+        Some((hot, cold))
+    }
+
+    pub(super) fn place(&self, connection: ConnectionId) -> Option<Place> {
+        self.places.get(&connection).copied()
+    }
+
+    pub(super) fn get(&mut self, place: Place) -> Option<&mut Cold> {
+        self.cold.get_mut(place as usize)?.as_mut()
+    }
+
+    /// Both halves of a connection.
+    pub(super) fn both(&mut self, place: Place) -> Option<(&mut Hot, &mut Cold)> {
+        Some((&mut self.hot[place as usize], self.cold[place as usize].as_mut()?))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn all(&self) -> Vec<Place> {
+        self.places.values().copied().collect()
+    }
+}
+
+impl Cold {
+    pub(super) fn hears(&self, lane: Lane) -> Option<usize> {
+        self.heard.iter().position(|heard| heard.lane == lane)
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where a WebSocket handshake leaves the HTTP server. Every upgrade to WebSocket comes here,
+//! whatever its path, and none passes through the `App`: path, origin, limits and token are looked
+//! at here.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::{ConnectionType, Request, h1};
+use actix_service::{Service, ServiceFactory};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpRequest, Resource, Responder, ResponseError, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Bytes;
+use chat_core::ConnectionId;
+use futures_util::SinkExt;
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::protocol::Problem;
+use crate::socket::direct::Shared;
+use crate::socket::direct::chat::ChatLine;
+use crate::socket::direct::connection::{Connection, Io, greet};
+use crate::socket::direct::conversation::Conversation;
+use crate::socket::direct::worker::Worker;
+use crate::socket::handshake::{Handshake, Origins};
+
+type Framed<T> = actix_codec::Framed<T, h1::Codec>;
+
+/// Makes a service for each worker; the first one of a thread starts its fan-out.
+#[derive(Clone)]
+pub struct Upgrades<F> {
+    shared: Arc<Shared>,
+    path: &'static str,
+    converse: F,
+}
+
+impl<F> Upgrades<F> {
+    pub(super) fn new(shared: Arc<Shared>, path: &'static str, converse: F) -> Self {
+        Self { shared, path, converse }
+    }
+}
+
+/// A stream that the HTTP server gives away.
+pub trait Given: AsyncRead + AsyncWrite + Unpin + 'static {
+    #[doc(hidden)]
+    fn give(self) -> GivenParts;
+}
+
+/// A stream as this transport keeps it.
+#[doc(hidden)]
+pub struct GivenParts(Option<Rc<TcpStream>>, Io);
+
+impl Given for TcpStream {
+    fn give(self) -> GivenParts {
+        let socket = Rc::new(self);
+        GivenParts(Some(Rc::clone(&socket)), Io::Plain(socket))
+    }
+}
+
+impl Given for TlsStream<TcpStream> {
+    fn give(self) -> GivenParts {
+        GivenParts(None, Io::Stream(Box::pin(self)))
+    }
+}
+
+impl<T, F, C> ServiceFactory<(Request, Framed<T>)> for Upgrades<F>
+where
+    T: Given,
+    F: Fn(Option<&str>) -> Result<C, Problem> + Clone + 'static,
+    C: Conversation,
+{
+    type Response = ();
+    type Error = Infallible;
+    type Config = ();
+    type Service = UpgradeService<F>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Service, ()>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let (path, converse) = (self.path, self.converse.clone());
+        ready(Ok(UpgradeService { worker: Worker::start(&self.shared), path, converse }))
+    }
+}
+
+/// For servers without this transport: a type for the `None` in its place.
+pub type NoUpgrades = Upgrades<fn(Option<&str>) -> Result<ChatLine, Problem>>;
+
+/// The answer of the `App` at a path whose handshakes come here: to requests that are none.
+pub fn not_upgraded(path: &'static str) -> Resource {
+    let answer = |request: HttpRequest| async move {
+        let problem = match Handshake::check(request.head(), &Origins::all()) {
+            Err(problem) => problem,
+            // Said to be an upgrade, and yet not taken for one by the HTTP server.
+            Ok(_) => Problem::bad_request("this is no WebSocket handshake"),
+        };
+        let allow = (problem.code == Problem::method_not_allowed().code).then_some((ALLOW, "GET"));
+        let answer = problem.customize();
+        match allow {
+            Some(allow) => answer.insert_header(allow),
+            None => answer,
+        }
+    };
+    web::resource(path).default_service(web::to(answer))
+}
+
+/// Answers handshakes on one worker.
+pub struct UpgradeService<F> {
+    worker: Rc<Worker>,
+    path: &'static str,
+    converse: F,
+}
+
+impl<T, F, C> Service<(Request, Framed<T>)> for UpgradeService<F>
+where
+    T: Given,
+    F: Fn(Option<&str>) -> Result<C, Problem> + Clone + 'static,
+    C: Conversation,
+{
+    type Response = ();
+    type Error = Infallible;
+    type Future = LocalBoxFuture<'static, Result<(), Infallible>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, (request, framed): (Request, Framed<T>)) -> Self::Future {
+        let (worker, path, converse) = (Rc::clone(&self.worker), self.path, self.converse.clone());
+        Box::pin(async move {
+            match admit(&worker, path, &request, &converse) {
+                Ok(Welcome { answer, conversation, admitted, known }) => {
+                    let parts = framed.into_parts();
+                    let first = parts.read_buf.to_vec();
+                    let GivenParts(socket, io) = parts.io.give();
+                    let id = ConnectionId::new();
+                    let place = worker.fanout().insert(id, socket, known);
+                    let line = (place, id);
+                    let connection =
+                        Connection::new(Rc::clone(&worker), line, io, conversation, admitted);
+                    greet(&worker, place, answer);
+                    actix_web::rt::spawn(connection.run(first));
+                }
+                // Whoever does not wait for the answer has gone.
+                Err(problem) => _ = refuse(framed, &problem).await,
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Somebody who is let in.
+struct Welcome<C> {
+    answer: Bytes,
+    conversation: C,
+    admitted: crate::socket::admission::Admitted,
+    known: bool,
+}
+
+fn admit<C>(
+    worker: &Worker,
+    path: &str,
+    request: &Request,
+    converse: impl Fn(Option<&str>) -> Result<C, Problem>,
+) -> Result<Welcome<C>, Problem> {
+    let Shared { origins, admission, .. } = &*worker.shared;
+    if request.path() != path {
+        return Err(Problem::not_found());
+    }
+    let handshake = Handshake::check(request.head(), origins)?;
+    let peer = request.peer_addr().map(|address| address.ip());
+    let address: Option<IpAddr> = admission.address(peer, request.head());
+    let known = handshake.token.is_some();
+    let admitted = admission.admit(address, known)?;
+    let conversation = converse(handshake.token.as_deref())?;
+    Ok(Welcome { answer: handshake.answer(), conversation, admitted, known })
+}
+
+/// Answers a handshake that is refused, and ends the connection.
+async fn refuse<T: Given>(mut framed: Framed<T>, problem: &Problem) -> io::Result<()> {
+    let response: actix_http::Response<_> = problem.error_response().into();
+    let mut body = None;
+    let mut head = response.map_body(|_, whole| {
+        body = Some(whole);
+    });
+    head.head_mut().set_connection_type(ConnectionType::Close);
+    let body = body.and_then(|body: BoxBody| body.try_into_bytes().ok()).unwrap_or_default();
+    let size = BodySize::Sized(body.len() as u64);
+    framed.send(h1::Message::Item((head, size))).await?;
+    framed.send(h1::Message::Chunk(Some(body))).await?;
+    framed.send(h1::Message::Chunk(None)).await?;
+    framed.into_parts().io.shutdown().await
+}
