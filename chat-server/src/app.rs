@@ -138,9 +138,8 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
             let door = Door { admission, origins: Arc::new(origins(settings)), meters };
             let direct = Direct::new(&engine, limits, door);
             let upgrades = direct.chat(SOCKETS, &engine, &gate);
-            let app = move || {
-                App::new().service(socket::not_upgraded(SOCKETS)).configure(api.clone())
-            };
+            let app =
+                move || App::new().service(socket::not_upgraded(SOCKETS)).configure(api.clone());
             (Some(direct), listen::start(listening, app, Some(upgrades)))
         }
         Transport::Portable => {

@@ -124,9 +124,9 @@ impl TryFrom<String> for Networks {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let network = |part: &str| {
-            part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-                "addresses or networks, parted by commas: \"127.0.0.1, 10.0.0.0/8, ::1\""
-            })
+            part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(
+                |_| "addresses or networks, parted by commas: \"127.0.0.1, 10.0.0.0/8, ::1\"",
+            )
         };
         parts(&text).map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -245,14 +245,20 @@ mod tests {
     #[test]
     fn lists() {
         let networks = |text: &str| Networks::try_from(text.to_owned()).map(String::from);
-        assert_eq!(networks("127.0.0.1, 10.0.0.0/8,::1"), Ok("127.0.0.1/32, 10.0.0.0/8, ::1/128".into()));
+        assert_eq!(
+            networks("127.0.0.1, 10.0.0.0/8,::1"),
+            Ok("127.0.0.1/32, 10.0.0.0/8, ::1/128".into())
+        );
         assert_eq!(networks(" "), Ok(String::new()));
         assert!(networks("10.0.0.0/33").is_err() && networks("localhost").is_err());
         let origins = |text: &str| OriginList::try_from(text.to_owned());
         assert_eq!(origins("*").unwrap().listed(), None);
         assert_eq!(origins("").unwrap().listed(), Some(&[][..]));
         let two = ["https://a.example", "http://b.example:8080"].map(str::to_owned);
-        assert_eq!(origins("https://a.example,http://b.example:8080").unwrap().listed(), Some(&two[..]));
+        assert_eq!(
+            origins("https://a.example,http://b.example:8080").unwrap().listed(),
+            Some(&two[..])
+        );
         for wrong in ["a.example", "https://", "https://a.example/", "*, https://a.example"] {
             assert!(origins(wrong).is_err(), "{wrong}");
         }

@@ -51,11 +51,7 @@ pub struct Listening {
 ///
 /// # Errors
 /// If the system does not give what it takes.
-pub fn start<A, I, S, B, U>(
-    how: Listening,
-    app: A,
-    upgrades: Option<U>,
-) -> io::Result<Server>
+pub fn start<A, I, S, B, U>(how: Listening, app: A, upgrades: Option<U>) -> io::Result<Server>
 where
     A: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request> + 'static,

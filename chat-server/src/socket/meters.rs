@@ -36,8 +36,7 @@ const REFUSED: [(Refused, &str); 4] = [
     (Refused::Draining, "draining"),
 ];
 
-const CODES: [u16; 12] =
-    [1000, 1001, 1002, 1007, 1009, 4400, 4401, 4403, 4408, 4429, 4508, 0];
+const CODES: [u16; 12] = [1000, 1001, 1002, 1007, 1009, 4400, 4401, 4403, 4408, 4429, 4508, 0];
 
 impl Meters {
     /// Counters of this recorder.

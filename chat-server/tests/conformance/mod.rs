@@ -16,11 +16,11 @@ use async_trait::async_trait;
 use chat_core::testkit::{Heard, Peer, Transport};
 use chat_core::{Command, Engine, Kind, Name, RoomCommand, User};
 use chat_server::auth::{Admit, Identity};
-use chat_server::protocol::Problem;
 use chat_server::listen::{self, Listening};
+use chat_server::protocol::Problem;
 use chat_server::socket::{
-    self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, Proxies, SocketLimits, Sockets,
-    TcpOptions, route,
+    self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, Proxies, SocketLimits,
+    Sockets, TcpOptions, route,
 };
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};

@@ -168,7 +168,8 @@ impl<C: Conversation> Connection<C> {
                 ready!(stream.poll_read_ready(context))?;
                 let mut taken = None;
                 let read = stream.try_io(Interest::READABLE, || {
-                    let count = rustix::io::retry_on_intr(|| rustix::io::read(&**stream, &mut *buffer))?;
+                    let count =
+                        rustix::io::retry_on_intr(|| rustix::io::read(&**stream, &mut *buffer))?;
                     taken = Some(count);
                     // Less than there is room for is all that there was: the reactor is to say when
                     // there is more.
@@ -259,9 +260,8 @@ impl<C: Conversation> Connection<C> {
                 }
             },
             Io::Stream(stream) => {
-                let result = fanout.write(self.place, |slices| {
-                    write_vectored(stream.as_mut(), context, slices)
-                });
+                let result = fanout
+                    .write(self.place, |slices| write_vectored(stream.as_mut(), context, slices));
                 match (result, stream.as_mut().poll_flush(context)) {
                     (Ok(()), Poll::Pending) => Err(ErrorKind::WouldBlock.into()),
                     (Ok(()), Poll::Ready(flushed)) => flushed,

@@ -418,7 +418,8 @@ impl SocketFanout {
             for place in &listeners[*told..end] {
                 *told += 1;
                 left -= 1;
-                let Hot { socket: Some(socket), queued: false } = &self.slab.hot[*place as usize] else {
+                let Hot { socket: Some(socket), queued: false } = &self.slab.hot[*place as usize]
+                else {
                     slow = Some((*place, Some(0)));
                     break;
                 };

@@ -63,7 +63,8 @@ impl Lanes {
     pub(super) fn tidy(&mut self, lane: Lane) {
         let Some(room) = &mut self.rooms[lane as usize] else { return };
         if !room.listeners.is_empty() || room.items > 0 || room.round.is_some() {
-            if room.listeners.capacity() > 64 && room.listeners.len() < room.listeners.capacity() / 4
+            if room.listeners.capacity() > 64
+                && room.listeners.len() < room.listeners.capacity() / 4
             {
                 room.listeners.shrink_to(room.listeners.len() * 2);
             }

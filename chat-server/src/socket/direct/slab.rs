@@ -111,7 +111,7 @@ impl Slab {
         place
     }
 
-    /// Takes a connection out. 
+    /// Takes a connection out.
     pub(super) fn remove(&mut self, place: Place) -> Option<(Hot, Cold)> {
         let cold = self.cold[place as usize].take()?;
         let hot = std::mem::take(&mut self.hot[place as usize]);
