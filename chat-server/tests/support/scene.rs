@@ -79,6 +79,7 @@ pub fn documented(code: &str) -> (u16, bool) {
         "too_large" => (413, false),
         "unsupported_media_type" => (415, false),
         "too_long" | "empty" | "bad_text" => (422, false),
+        "rate_limited" => (429, true),
         "busy" => (503, true),
         other => panic!("{other} is not to be expected here"),
     }
