@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use figures::Figures;
+use figures::{Document, Figures, MUSTS, Plot, bars, must, number};
 use serde_json::Value;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -61,177 +61,6 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 400.0;
-const LEFT: f64 = 80.0;
-const RIGHT: f64 = 210.0;
-const TOP: f64 = 50.0;
-const BOTTOM: f64 = 60.0;
-const COLOURS: [&str; 4] = ["#0b62a4", "#c2410c", "#15803d", "#7c3aed"];
-
-/// A picture with a background of its own, so that it reads on light and dark pages.
-fn svg(height: f64, title: &str, body: &str) -> String {
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"#fff\"/>\n\
-         <text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{title}</text>\n{body}</svg>\n"
-    )
-}
-
-fn text(x: f64, y: f64, anchor: &str, more: &str, text: &str) -> String {
-    let text = text.replace('<', "&lt;");
-    format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{text}</text>\n")
-}
-
-/// A number as people write it.
-fn number(value: f64) -> String {
-    let digits = match value.abs() {
-        v if v >= 100.0 || v.fract() == 0.0 => 0,
-        v if v >= 10.0 => 1,
-        _ => 2,
-    };
-    let plain = format!("{value:.digits$}");
-    let whole = plain.find('.').unwrap_or(plain.len());
-    let mut grouped = String::new();
-    for (n, c) in plain.chars().enumerate() {
-        if n > 0 && n < whole && (whole - n).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(c);
-    }
-    grouped
-}
-
-/// Lines over a logarithmic axis of sizes, each with its name at its end.
-struct Plot<'a> {
-    title: &'a str,
-    x: &'a str,
-    y: &'a str,
-    log: bool,
-    lines: Vec<(String, Vec<(f64, f64)>)>,
-    limits: Vec<(String, f64)>,
-}
-
-impl Plot<'_> {
-    fn draw(&self) -> String {
-        let points = || self.lines.iter().flat_map(|(_, points)| points);
-        let most = |it: &mut dyn Iterator<Item = f64>| it.fold(f64::MIN, f64::max);
-        let limits = self.limits.iter().map(|limit| limit.1);
-        let high = most(&mut points().map(|point| point.1).chain(limits)) * 1.1;
-        let low = points().map(|point| point.1).fold(f64::MAX, f64::min);
-        let (low, high) = if self.log {
-            (10f64.powf(low.log10().floor()), 10f64.powf(high.log10().ceil()))
-        } else {
-            (0.0, high)
-        };
-        let first = points().map(|point| point.0).fold(f64::MAX, f64::min).log10();
-        let last = most(&mut points().map(|point| point.0)).log10();
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        let x_of = |x: f64| LEFT + (x.log10() - first) / (last - first) * (right - LEFT);
-        let y_of = |y: f64| {
-            let part = match self.log {
-                true => (y / low).log10() / (high / low).log10(),
-                false => (y - low) / (high - low),
-            };
-            bottom - part * (bottom - TOP)
-        };
-        let mut body = String::new();
-        for tick in self.ticks(low, high) {
-            let y = y_of(tick);
-            let line = format!("<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\"/>\n");
-            body += &(line + &text(LEFT - 8.0, y + 4.0, "end", "", &number(tick)));
-        }
-        let mut sizes: Vec<f64> = points().map(|point| point.0).collect();
-        sizes.sort_by(f64::total_cmp);
-        sizes.dedup();
-        for size in sizes {
-            body += &text(x_of(size), bottom + 20.0, "middle", "", &number(size));
-        }
-        body += &text((LEFT + right) / 2.0, HEIGHT - 14.0, "middle", "", self.x);
-        let middle = (TOP + bottom) / 2.0;
-        let turned = format!(" transform=\"rotate(-90 20 {middle})\"");
-        body += &text(20.0, middle, "middle", &turned, self.y);
-        // Names keep their distance, in the order of their lines' ends.
-        let mut names = Vec::new();
-        for (name, value) in &self.limits {
-            let y = y_of(*value);
-            let dashes = "stroke=\"#b91c1c\" stroke-dasharray=\"6 4\"";
-            writeln!(body, "<path d=\"M{LEFT} {y:.1}H{right}\" {dashes}/>").ok();
-            names.push((y, name.clone(), "#b91c1c"));
-        }
-        for (n, (name, points)) in self.lines.iter().enumerate() {
-            let colour = COLOURS[n % COLOURS.len()];
-            let mut path = String::new();
-            for (n, (x, y)) in points.iter().enumerate() {
-                let (x, y) = (x_of(*x), y_of(*y));
-                write!(path, "{}{x:.1} {y:.1}", if n == 0 { 'M' } else { 'L' }).ok();
-                let dot =
-                    format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>");
-                body += &(dot + "\n");
-            }
-            let look = format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"");
-            writeln!(body, "<path d=\"{path}\" {look}/>").ok();
-            if let Some((_, value)) = points.last() {
-                names.push((y_of(*value), format!("{name}: {}", number(*value)), colour));
-            }
-        }
-        names.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut free = 0.0;
-        for (y, name, colour) in names {
-            let y = f64::max(y, free);
-            free = y + 17.0;
-            body += &text(right + 10.0, y + 4.0, "start", &format!(" fill=\"{colour}\""), &name);
-        }
-        svg(HEIGHT, self.title, &body)
-    }
-
-    fn ticks(&self, low: f64, high: f64) -> Vec<f64> {
-        if self.log {
-            let decades = std::iter::successors(Some(low), |tick| Some(tick * 10.0));
-            return decades.take_while(|tick| *tick <= high * 1.01).collect();
-        }
-        let rough = high / 5.0;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|s| *s >= rough);
-        let step = step.unwrap_or(rough);
-        (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= high).collect()
-    }
-}
-
-/// Bars from left to right, each with its name and its figure.
-fn bars(title: &str, unit: &str, limits: &[(&str, f64)], bars: &[(String, f64)]) -> String {
-    let (left, right) = (270.0, WIDTH - 110.0);
-    let values = bars.iter().map(|bar| bar.1).chain(limits.iter().map(|limit| limit.1));
-    let most = values.fold(0.0, f64::max);
-    let x_of = |value: f64| left + value / most * (right - left);
-    let bottom = TOP + 20.0 + bars.len() as f64 * 34.0;
-    let mut body = String::new();
-    for (n, (name, value)) in bars.iter().enumerate() {
-        let y = TOP + 20.0 + n as f64 * 34.0;
-        let width = x_of(*value) - left;
-        let colour = COLOURS[0];
-        body += &text(left - 10.0, y + 16.0, "end", "", name);
-        let place = format!("x=\"{left}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"22\"");
-        writeln!(body, "<rect {place} fill=\"{colour}\"/>").ok();
-        let figure = format!("{} {unit}", number(*value));
-        body += &text(x_of(*value) + 8.0, y + 16.0, "start", "", &figure);
-    }
-    for (name, value) in limits {
-        let x = x_of(*value);
-        let dashes = "stroke=\"#b91c1c\" stroke-dasharray=\"6 4\"";
-        writeln!(body, "<path d=\"M{x:.1} {:.1}V{bottom}\" {dashes}/>", TOP + 12.0).ok();
-        body += &text(x, TOP + 6.0, "middle", " fill=\"#b91c1c\"", name);
-    }
-    svg(bottom + 20.0, title, &body)
-}
-
-/// A row of the table of what must hold.
-fn must(what: &str, limit: &str, measured: &str, met: bool) -> String {
-    let met = if met { "yes" } else { "**no**" };
-    format!("| {what} | {limit} | {measured} | {met} |\n")
-}
-
 const ONE_BY_ONE: &str = "delivered, one by one";
 const FAN_OUT: [usize; 4] = [10, 1_000, 10_000, 50_000];
 const HERE: [usize; 3] = [100, 1_000, 10_000];
@@ -250,7 +79,7 @@ fn musts(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<St
     let join = join(9_900)? / join(0)?;
     let idle = sessions["connected"];
     let back = rooms["heap after : before"];
-    let mut table = String::from("| what | limit | measured | met |\n| --- | --- | --- | --- |\n");
+    let mut table = String::from(MUSTS);
     table += &must(
         "a message in process, per inbox, 10,000 members, one thread",
         "at most 150 ns; hoped for: 60 ns",
@@ -285,7 +114,11 @@ fn musts(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<St
 }
 
 /// What stands where, by the name of its marker.
-fn blocks(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<Vec<[String; 2]>> {
+fn blocks(
+    measured: &Measured,
+    sessions: &Figures,
+    rooms: &Figures,
+) -> Outcome<Vec<(&'static str, String)>> {
     let mut members = String::from(
         "| members | room, 64 at once | SQL, 64 at once | ratio | room, one at a time \
          | SQL, one at a time |\n| --: | --: | --: | --: | --: | --: |\n",
@@ -332,15 +165,13 @@ fn blocks(measured: &Measured, sessions: &Figures, rooms: &Figures) -> Outcome<V
         cpu.unwrap_or("unknown").trim(),
         rustc.trim()
     );
-    Ok([
+    Ok(vec![
         ("machine", machine),
         ("musts", musts(measured, sessions, rooms)?),
         ("members", members),
         ("fan-out", fan_out),
         ("rooms", table),
-    ]
-    .map(|(name, block)| [name.to_owned(), block])
-    .into())
+    ])
 }
 
 fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, String)>> {
@@ -357,6 +188,7 @@ fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, 
         y: "nanoseconds per inbox",
         log: false,
         lines: fan_out,
+        marks: Vec::new(),
         limits: vec![("limit: 150".into(), 150.0)],
     };
     let micros = |group, function, sizes: &[usize]| -> Outcome<Vec<(f64, f64)>> {
@@ -372,6 +204,7 @@ fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, 
             ("SQL query".into(), micros("who is here", "SQL query", &HERE)?),
             ("room actor".into(), micros("who is here", "room actor", &HERE)?),
         ],
+        marks: Vec::new(),
         limits: Vec::new(),
     };
     let after = |line: Vec<(f64, f64)>| line.into_iter().map(|(x, y)| (x + 100.0, y)).collect();
@@ -382,6 +215,7 @@ fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, 
         y: "microseconds each",
         log: false,
         lines: vec![("join".into(), joins("join")?), ("leave".into(), joins("leave")?)],
+        marks: Vec::new(),
         limits: Vec::new(),
     };
     let mut commands = Vec::new();
@@ -409,21 +243,15 @@ fn plots(measured: &Measured, sessions: &Figures) -> Outcome<Vec<(&'static str, 
 }
 
 fn main() -> Outcome<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
     let measured = Measured::read()?;
     let (sessions, rooms) = (figures::read("session_memory")?, figures::read("rooms")?);
-    let page = docs.join("benchmarks.md");
-    let mut document = fs::read_to_string(&page)?;
-    for [name, block] in blocks(&measured, &sessions, &rooms)? {
-        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-        let missing = || format!("{} has no place for {name}", page.display());
-        let (before, rest) = document.split_once(&begin).ok_or_else(missing)?;
-        let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
-        document = format!("{before}{begin}\n{block}\n{end}{after}");
+    let mut document = Document::read()?;
+    for (name, block) in blocks(&measured, &sessions, &rooms)? {
+        document.fill(name, &block)?;
     }
-    fs::write(page, document)?;
     for (name, plot) in plots(&measured, &sessions)? {
-        fs::write(docs.join("images").join(format!("bench-{name}.svg")), plot)?;
+        document.draw(name, &plot)?;
     }
+    document.save()?;
     Ok(())
 }

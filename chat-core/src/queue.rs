@@ -16,6 +16,8 @@ use crate::lag::{Advice, Lag, Patience};
 pub struct Queue<F> {
     frames: VecDeque<(F, usize)>,
     bytes: usize,
+    /// Bytes that were taken, and that the reader itself has not.
+    held: usize,
     lag: Lag,
     /// Only while the reader lags.
     hints: Option<Box<Hints>>,
@@ -74,6 +76,7 @@ impl<F> Queue<F> {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
+            held: 0,
             lag: Lag::new(patience, now),
             hints: None,
             urgent: 0,
@@ -88,7 +91,7 @@ impl<F> Queue<F> {
         if self.abandoned {
             return Pushed::Abandoned;
         }
-        let waiting = self.bytes;
+        let waiting = self.bytes();
         let durable = !matches!(weight, Weight::Transient(_));
         if matches!(weight, Weight::Urgent) {
             self.urgent = self.urgent.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
@@ -127,7 +130,7 @@ impl<F> Queue<F> {
         let (frame, size) = self.frames.pop_front()?;
         self.bytes -= size;
         self.lag.took();
-        if self.bytes <= self.lag.half() {
+        if self.bytes() <= self.lag.half() {
             self.urgent = 0;
         }
         if let Some(hints) = &mut self.hints {
@@ -148,10 +151,16 @@ impl<F> Queue<F> {
         self.frames.iter().map(|(frame, _)| frame)
     }
 
+    /// Whoever takes for the reader holds this many bytes that it has not passed on: they wait like
+    /// those in the queue.
+    pub fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
+    }
+
     /// Bytes that wait.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.held
     }
 
     /// Whether nothing waits.
@@ -164,7 +173,7 @@ impl<F> Queue<F> {
     pub fn progress(&mut self, now: Duration) {
         self.lag.took();
         // Looked at once, so that it counts from this moment on.
-        self.lag.is_stuck(self.bytes, now);
+        self.lag.is_stuck(self.bytes(), now);
     }
 
     /// When to look again whether a reader that has fallen behind takes anything, as time from now:
@@ -173,11 +182,11 @@ impl<F> Queue<F> {
     /// # Errors
     /// If it has taken nothing for too long; it is given up then.
     pub fn look(&mut self, now: Duration) -> Result<Option<Duration>, Stuck> {
-        if self.lag.is_stuck(self.bytes, now) {
+        if self.lag.is_stuck(self.bytes(), now) {
             self.abandoned = true;
             return Err(Stuck);
         }
-        Ok(self.lag.close_after().filter(|_| self.bytes > 0))
+        Ok(self.lag.close_after().filter(|_| self.bytes() > 0))
     }
 
     /// Nobody reads any more, or nobody waits for the reader any more: nothing more is queued.
@@ -348,6 +357,17 @@ mod tests {
         queue.progress(Duration::from_secs(20));
         assert!(queue.look(Duration::from_secs(49)).is_ok_and(|again| again.is_some()));
         assert!(queue.look(Duration::from_secs(50)).is_err());
+    }
+
+    #[test]
+    fn what_has_been_taken_and_not_passed_on_waits_too() {
+        let mut queue = queue();
+        queue.hold(70);
+        assert_eq!((queue.bytes(), queue.is_empty()), (70, true));
+        assert!(queue.look(Duration::from_secs(29)).is_ok_and(|again| again.is_some()));
+        assert_eq!(queue.push(1, 30, Weight::Durable, NOW), Pushed::Done);
+        assert_eq!(queue.push(2, 30, Weight::Durable, NOW), Pushed::Behind);
+        assert!(queue.look(Duration::from_secs(30)).is_err());
     }
 
     #[test]

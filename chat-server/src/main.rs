@@ -32,7 +32,7 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let server = app::build(&settings, Parts::default()).await?;
-    let scheme = if settings.server.tls_certificate.is_some() { "https" } else { "http" };
+    let scheme = if settings.certificate()?.is_some() { "https" } else { "http" };
     tracing::info!("listening; open {scheme}://{} in a browser", server.address());
     loop {
         tokio::select! {

@@ -157,11 +157,11 @@ async fn without_a_token_nothing_is_to_be_had() {
 #[actix_web::test]
 async fn what_is_no_handshake_gets_a_problem_document() {
     let scene = Scene::new().await;
-    assert_problem(scene.request("GET", "/ws"), "bad_request", "", "no upgrade").await;
+    assert_problem(scene.request("GET", "/ws"), "upgrade_required", "", "no upgrade").await;
     assert_problem(scene.request("POST", "/ws"), "method_not_allowed", "", "POST").await;
     let old = scene.request("GET", "/ws").header("connection", "upgrade");
     let old = old.header("upgrade", "websocket").header("sec-websocket-version", "12");
-    assert_problem(old, "bad_request", "", "an old version").await;
+    assert_problem(old, "upgrade_required", "", "an old version").await;
     scene.undisturbed().await;
 }
 

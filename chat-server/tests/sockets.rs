@@ -20,20 +20,20 @@ async fn a_frozen_client_is_gone_within_ping_and_timeout() {
     let (mut ann, room) = server.lobby("Ann").await;
     let mut bob = server.connect("Bob").await;
     bob.ok(json!({"do":"join","room":room})).await;
-    until("both wait for their ping", async || server.clock.sleepers(PING_EVERY) == 2).await;
+    server.waits("both wait for their ping", 2, PING_EVERY).await;
     server.clock.advance(PING_EVERY);
     // Both are pinged, answer while they wait for this reply, and stay.
     ann.ok(json!({"do":"ping"})).await;
     bob.ok(json!({"do":"ping"})).await;
-    until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
+    server.waits("both are timed", 2, PING_TIMEOUT).await;
     server.clock.advance(PING_TIMEOUT);
     // Bob's program hangs: its socket is open, and it reads and answers nothing from here on. He
     // was last heard 10 seconds ago, and the next ping is 25 seconds after the last one.
     let rest = PING_EVERY - PING_TIMEOUT;
-    until("both wait for their ping", async || server.clock.sleepers(rest) == 2).await;
+    server.waits("both wait for their ping", 2, rest).await;
     server.clock.advance(rest);
     ann.ok(json!({"do":"ping"})).await;
-    until("both are timed", async || server.clock.sleepers(PING_TIMEOUT) == 2).await;
+    server.waits("both are timed", 2, PING_TIMEOUT).await;
     server.clock.advance(PING_TIMEOUT - Duration::from_millis(1));
     ann.ok(json!({"do":"ping"})).await;
     assert_eq!(server.server().engine().stats().sessions, 2, "nobody is thrown out early");
@@ -105,7 +105,7 @@ async fn an_ephemeral_room_lives_as_long_as_its_members() {
     // Ann is away; her membership outlasts it by the grace period only.
     while bob.event("presence").await["state"] != "offline" {}
     let grace = Duration::from_secs(30);
-    until("her grace runs", async || server.clock.sleepers(grace) == 1).await;
+    server.waits("her grace runs", 1, grace).await;
     server.clock.advance(grace);
     let left = bob.event("member").await;
     assert_eq!(
@@ -135,7 +135,7 @@ async fn a_peer_that_stops_reading_is_gone_too() {
     for _ in 0..1_500 {
         engine.room(room).ask(&ann, RoomCommand::Send(text.clone())).await.expect("sent");
     }
-    until("its ping is awaited", async || server.clock.sleepers(PING_EVERY) == 1).await;
+    server.waits("its ping is awaited", 1, PING_EVERY).await;
     server.clock.advance(PING_EVERY);
     until("it is timed", async || server.clock.sleepers(PING_TIMEOUT) >= 1).await;
     server.clock.advance(PING_TIMEOUT);

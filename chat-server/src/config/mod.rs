@@ -170,19 +170,17 @@ impl Settings {
     ///
     /// If only one of them is set.
     pub fn certificate(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        match (&self.server.tls_certificate, &self.server.tls_key) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-            (one, _) => {
-                let (set, missing) = match one {
-                    Some(_) => ("server.tls_certificate", "server.tls_key"),
-                    None => ("server.tls_key", "server.tls_certificate"),
-                };
-                let origin = self.sources.get(set).map_or("set by hand", String::as_str);
-                let allowed = format!("a file, because {set} is one ({origin})");
-                Err(check::wrong(missing, None, allowed, "not set"))
-            }
-        }
+        let Server { tls_certificate, tls_key, .. } = &self.server;
+        let is_set = |path: &Path| !path.as_os_str().is_empty();
+        let (set, missing) = match (is_set(tls_certificate), is_set(tls_key)) {
+            (false, false) => return Ok(None),
+            (true, true) => return Ok(Some((tls_certificate, tls_key))),
+            (true, false) => ("server.tls_certificate", "server.tls_key"),
+            (false, true) => ("server.tls_key", "server.tls_certificate"),
+        };
+        let origin = self.sources.get(set).map_or("set by hand", String::as_str);
+        let allowed = format!("a file, because {set} is one ({origin})");
+        Err(check::wrong(missing, None, allowed, "not set"))
     }
 
     /// All settings as a settings file would have them, each with where it came from; the secret is

@@ -53,10 +53,10 @@ pub struct Server {
     #[serde(rename = "shutdown_timeout_s", with = "seconds")]
     pub shutdown_timeout: Duration,
     /// A file with the certificate for TLS and those that vouch for it, in PEM; read again on
-    /// SIGHUP. Without it, the server speaks plainly.
-    pub tls_certificate: Option<PathBuf>,
+    /// SIGHUP. While it is empty, the server speaks plainly.
+    pub tls_certificate: PathBuf,
     /// A file with the certificate's private key, in PEM.
-    pub tls_key: Option<PathBuf>,
+    pub tls_key: PathBuf,
     /// Proxies whose `X-Forwarded-For` is believed; none.
     pub trusted_proxies: Networks,
     /// Whether `/metrics` tells anybody what the server counts; true.
@@ -192,8 +192,8 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: 0,
             shutdown_timeout: Duration::from_secs(30),
-            tls_certificate: None,
-            tls_key: None,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
             trusted_proxies: Networks::default(),
             metrics: true,
         }

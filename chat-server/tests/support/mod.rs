@@ -25,6 +25,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 /// How long a test waits for something that must come, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Which transport the tests of this program are about: `portable_route.rs` has the protocol's tests
+/// once more.
+pub fn transport() -> &'static str {
+    let program = std::env::current_exe().expect("a program");
+    let name = program.file_name().expect("a name").to_string_lossy().into_owned();
+    if name.starts_with("portable_route") { "portable" } else { "direct" }
+}
+
 /// A running server with a folder of its own and a clock moved by hand.
 pub struct TestServer {
     server: Option<Server>,
@@ -52,7 +60,8 @@ impl TestServer {
         let folder = data.path().to_str().expect("a plain path");
         let mut flags = vec!["chat-server", "--listen", "127.0.0.1:0", "--data", folder];
         flags.extend(["--set", "server.workers=1", "--set", "server.shutdown_timeout_s=5"]);
-        for set in set {
+        let transport = format!("socket.transport={}", transport());
+        for set in set.iter().copied().chain([transport.as_str()]) {
             flags.extend(["--set", set]);
         }
         let flags = Flags::parse_from(flags);
@@ -75,6 +84,13 @@ impl TestServer {
         let server = self.server.take().expect("not stopped yet");
         timeout(PATIENCE, server.stop()).await.expect("it stops").expect("without an error");
         Arc::clone(&self.data)
+    }
+
+    /// Waits until these many connections wait for this much more time. With the direct transport,
+    /// one timer waits for all of them.
+    pub async fn waits(&self, what: &str, connections: usize, time: Duration) {
+        let timers = if transport() == "direct" { 1 } else { connections };
+        until(what, async || self.clock.sleepers(time) == timers).await;
     }
 
     /// A new guest's token and id.

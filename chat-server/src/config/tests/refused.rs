@@ -8,7 +8,10 @@ use super::*;
 fn an_unknown_key_is_named_with_its_place() {
     let file = |text: &str| Start::new().file("config/development.toml", text).error();
     let place = "config/development.toml";
-    says(&file("[server]\nprot = 1"), &["`server.prot`", place, "listen, shutdown_timeout_s"]);
+    says(
+        &file("[server]\nprot = 1"),
+        &["`server.prot`", place, "listen, metrics, shutdown_timeout_s"],
+    );
     says(&file("[sever]\nlisten = 'a'"), &["`sever.listen`", place, "rooms, server"]);
     says(&file("listen = 'a'"), &["`listen`", place]);
     says(&file("[server.listen]\nport = 1"), &["`server.listen.port`", place]);

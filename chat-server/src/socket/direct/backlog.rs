@@ -27,6 +27,7 @@ impl Backlog {
     /// Notes the rest of a frame of which a part has been written, before anything is queued.
     pub(super) fn cut(&mut self, rest: Bytes) {
         debug_assert!(self.cut.is_none(), "one frame at a time is written");
+        self.queue.hold(rest.len());
         self.cut = Some(rest);
     }
 
@@ -88,6 +89,7 @@ impl Backlog {
             }
             bytes -= frame.len();
         }
+        self.queue.hold(self.cut.as_ref().map_or(0, Bytes::len));
         self.queue.progress(now);
     }
 }

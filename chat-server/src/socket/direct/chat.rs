@@ -74,6 +74,10 @@ impl Conversation for ChatLine {
         chat.ping(bytes, &mut line)
     }
 
+    fn binary_begins(&mut self) -> ControlFlow<CloseCode> {
+        ControlFlow::Break(CloseCode::NOT_OURS)
+    }
+
     fn lose(&mut self, reason: CloseReason) -> bool {
         match self.chat.session() {
             Some(session) => {

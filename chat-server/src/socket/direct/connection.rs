@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::web::Bytes;
 use chat_core::{CloseReason, ConnectionId};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -76,8 +75,9 @@ impl<C: Conversation> Connection<C> {
         }
     }
 
-    /// Says the first words, reads what the client has sent behind its handshake, then serves the
-    /// connection to its end.
+    /// Begins the conversation, so that whoever sees the handshake answered can be sure that it has
+    /// begun; reads what the client has sent behind its handshake; then serves the connection to
+    /// its end.
     pub(super) async fn run(mut self, mut first: Vec<u8>) {
         let line = self.line();
         if let ControlFlow::Break(close) = self.conversation.begin(&line) {
@@ -214,6 +214,9 @@ impl<C: Conversation> Connection<C> {
             }
         });
         let close = match read {
+            Ok(_) if end.is_none() && self.reader.is_mid_binary() => {
+                self.conversation.binary_begins().break_value()
+            }
             Ok(_) => end,
             Err(FrameError::Protocol) => Some(CloseCode::PROTOCOL),
             Err(FrameError::NotUtf8) => Some(CloseCode::NOT_UTF8),
@@ -346,9 +349,4 @@ fn write_vectored(
         Poll::Ready(result) => result,
         Poll::Pending => Err(ErrorKind::WouldBlock.into()),
     }
-}
-
-/// What is sent before anything else: the answer to the handshake.
-pub(super) fn greet(worker: &Worker, place: Place, answer: Bytes) {
-    worker.fanout().say(place, answer);
 }

@@ -23,6 +23,11 @@ pub trait Conversation: 'static {
     /// A binary message has come, whole.
     fn binary(&mut self, line: &Line, bytes: &[u8]) -> ControlFlow<CloseCode>;
 
+    /// A binary message has begun that is not complete.
+    fn binary_begins(&mut self) -> ControlFlow<CloseCode> {
+        ControlFlow::Continue(())
+    }
+
     /// A ping with a payload of this many bytes has come, and is answered unless this ends the
     /// connection.
     fn ping(&mut self, line: &Line, bytes: usize) -> ControlFlow<CloseCode> {

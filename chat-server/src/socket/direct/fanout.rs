@@ -82,16 +82,21 @@ impl SocketFanout {
 
     // --- connections come and go -----------------------------------------------------------------
 
-    /// Takes in a connection; with its socket unless its task alone writes to it. `known` if it needs to show no
-    /// token any more.
+    /// Takes in a connection, with its socket unless its task alone writes to it; `known` if it
+    /// needs to show no token any more. Its task will write the greeting before anything else.
     pub(super) fn insert(
         &mut self,
         connection: ConnectionId,
         socket: Option<Rc<TcpStream>>,
         known: bool,
+        greeting: Bytes,
     ) -> Place {
         let now = self.clock.elapsed();
         let place = self.slab.insert(connection, socket, known, now);
+        if let Some((hot, cold)) = self.slab.both(place) {
+            hot.queued = true;
+            backlog_of(&mut cold.backlog, self.patience, &self.budget, now).cut(greeting);
+        }
         if !known {
             self.time(Kind::Token, now + self.limits.auth, place);
         }

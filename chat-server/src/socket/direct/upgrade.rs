@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use crate::protocol::Problem;
 use crate::socket::direct::Shared;
 use crate::socket::direct::chat::ChatLine;
-use crate::socket::direct::connection::{Connection, Io, greet};
+use crate::socket::direct::connection::{Connection, Io};
 use crate::socket::direct::conversation::Conversation;
 use crate::socket::direct::worker::Worker;
 use crate::socket::handshake::{Handshake, Origins};
@@ -137,11 +137,10 @@ where
                     let first = parts.read_buf.to_vec();
                     let GivenParts(socket, io) = parts.io.give();
                     let id = ConnectionId::new();
-                    let place = worker.fanout().insert(id, socket, known);
+                    let place = worker.fanout().insert(id, socket, known, answer);
                     let line = (place, id);
                     let connection =
                         Connection::new(Rc::clone(&worker), line, io, conversation, admitted);
-                    greet(&worker, place, answer);
                     actix_web::rt::spawn(connection.run(first));
                 }
                 // Whoever does not wait for the answer has gone.

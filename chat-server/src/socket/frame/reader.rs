@@ -92,6 +92,12 @@ impl Reader {
         self.rest.is_some()
     }
 
+    /// Whether that is a binary message.
+    pub(crate) fn is_mid_binary(&self) -> bool {
+        let begun = self.rest.as_ref().and_then(|rest| rest.message.as_ref());
+        begun.is_some_and(|message| message.opcode == Opcode::Binary)
+    }
+
     fn frames(
         &mut self,
         bytes: &mut [u8],

@@ -1,8 +1,15 @@
-//! Where the benchmarks without Criterion leave what they have measured, and where the report finds it.
+//! Where the benchmarks without Criterion leave what they have measured, where the report finds it, the
+//! plots that are made of it, and the document that they are written into.
+
+mod document;
+mod plot;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs, io};
+
+pub use document::{Document, MUSTS, must};
+pub use plot::{Plot, bars, number};
 
 /// Figures by name.
 pub type Figures = BTreeMap<String, f64>;

@@ -1,0 +1,62 @@
+//! The document that the figures are written into: each block stands between two markers, and what is
+//! around them is written by hand and stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// `docs/benchmarks.md` of this repository, and the folder of its plots.
+pub struct Document {
+    docs: PathBuf,
+    text: String,
+}
+
+impl Document {
+    /// Reads it as it stands.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read() -> io::Result<Self> {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
+        let text = fs::read_to_string(docs.join("benchmarks.md"))?;
+        Ok(Self { docs, text })
+    }
+
+    /// Puts a block in the place of the one between the markers of this name.
+    ///
+    /// # Errors
+    /// If there are no such markers.
+    pub fn fill(&mut self, name: &str, block: &str) -> io::Result<()> {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+        let missing = || io::Error::other(format!("docs/benchmarks.md has no place for {name}"));
+        let (before, rest) = self.text.split_once(&begin).ok_or_else(missing)?;
+        let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+        self.text = format!("{before}{begin}\n{block}\n{end}{after}");
+        Ok(())
+    }
+
+    /// Writes a plot beside it, which it shows as `images/bench-NAME.svg`.
+    ///
+    /// # Errors
+    /// If the plot cannot be written.
+    pub fn draw(&self, name: &str, svg: &str) -> io::Result<()> {
+        fs::write(self.docs.join("images").join(format!("bench-{name}.svg")), svg)
+    }
+
+    /// Writes it down.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save(&self) -> io::Result<()> {
+        fs::write(self.docs.join("benchmarks.md"), &self.text)
+    }
+}
+
+/// The head of a table of what must hold.
+pub const MUSTS: &str = "| what | limit | measured | met |\n| --- | --- | --- | --- |\n";
+
+/// A row of a table of what must hold.
+#[must_use]
+pub fn must(what: &str, limit: &str, measured: &str, met: bool) -> String {
+    let met = if met { "yes" } else { "**no**" };
+    format!("| {what} | {limit} | {measured} | {met} |\n")
+}

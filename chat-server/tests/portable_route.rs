@@ -1,0 +1,16 @@
+//! The protocol's tests once more, over the portable route (see `support::transport`).
+
+#![allow(unused_attributes, reason = "each file is also a program of its own")]
+
+#[path = "bad_commands.rs"]
+mod bad_commands;
+#[path = "bad_frames.rs"]
+mod bad_frames;
+#[path = "bad_tokens.rs"]
+mod bad_tokens;
+#[path = "flooding.rs"]
+mod flooding;
+#[path = "protocol_examples.rs"]
+mod protocol_examples;
+#[path = "sockets.rs"]
+mod sockets;
