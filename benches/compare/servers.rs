@@ -14,7 +14,7 @@ use crate::program::Program;
 pub(crate) const SECRET: &str = "a secret of the comparison alone, 32 bytes and more";
 
 /// How this server is set up beyond its defaults: one core, and nothing in the way of a load.
-const SETTINGS: &[&str] = &["server.workers=1"];
+const SETTINGS: &[&str] = &["server.workers=1", "socket.commands_per_s=0", "socket.bytes_per_s=0"];
 
 const TO_START: Duration = Duration::from_secs(20);
 

@@ -147,6 +147,8 @@ Examples:
   load ws -n 10000 --mode open --rate 10 --beside-rooms 20 --beside-rate 200 --svg latency.svg
   load ws -n 5000 --mode idle --server-pid $(pidof chat-server) --json -
 
+This server takes 50 messages a second of each connection; start it with --set socket.commands_per_s=0
+--set socket.bytes_per_s=0 for any number.
 Each connection needs a file descriptor here and another one in the server: see `ulimit -n`.
 
 Exit code: 0 if all went well, 1 if there were faults, 2 if the run could not be done.";

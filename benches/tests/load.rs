@@ -21,8 +21,10 @@ async fn server() -> (Server, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().to_str().expect("a plain path");
     let flags = ["chat-server", "--listen", "127.0.0.1:0", "--data", data];
-    let flags =
-        flags.into_iter().chain(["--set", "store.url=memory:", "--set", "server.workers=1"]);
+    let set = ["store.url=memory:", "server.workers=1"];
+    let no_rates = ["socket.commands_per_s=0", "socket.bytes_per_s=0"];
+    let set = set.into_iter().chain(no_rates).flat_map(|setting| ["--set", setting]);
+    let flags = flags.into_iter().chain(set);
     let secret = ("CHAT__AUTH__SECRET".into(), SECRET.into());
     let settings = Settings::load_from(&Flags::parse_from(flags), [secret], folder.path());
     let server = app::build(&settings.expect("good settings"), Parts::default()).await;

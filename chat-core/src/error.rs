@@ -33,6 +33,8 @@ pub enum Code {
     KeyConflict,
     /// A queue is full.
     Busy,
+    /// More than a session may send at once, or in the long run.
+    RateLimited,
     /// The store does not answer; nothing was shown to anybody.
     Unavailable,
     /// The engine is stopping, or has stopped.
@@ -61,6 +63,7 @@ impl Code {
             Self::NotAMember => "not_a_member",
             Self::KeyConflict => "key_conflict",
             Self::Busy => "busy",
+            Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Stopping => "stopping",
             Self::SessionEnded => "session_ended",
@@ -83,6 +86,7 @@ impl Code {
             Self::NotAMember,
             Self::KeyConflict,
             Self::Busy,
+            Self::RateLimited,
             Self::Unavailable,
             Self::Stopping,
             Self::SessionEnded,
@@ -98,6 +102,7 @@ impl Code {
         matches!(
             self,
             Self::Busy
+                | Self::RateLimited
                 | Self::Unavailable
                 | Self::Stopping
                 | Self::TooManySessions

@@ -147,4 +147,6 @@ pub enum CloseReason {
     NotReading,
     /// Its peer has said nothing for too long.
     Silent,
+    /// Its peer went on sending though it was told that it sends too much.
+    Flooding,
 }

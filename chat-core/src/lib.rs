@@ -57,6 +57,9 @@ pub use policy::{AllowAll, Policy};
 mod queue;
 pub use queue::{Budget, Pushed, Queue, Stuck, Weight};
 
+mod rate;
+pub use rate::Rated;
+
 mod room;
 pub use room::Room;
 

@@ -48,6 +48,18 @@ pub struct Limits {
     pub batch: usize,
     /// How many commands of one session may be under way; more are answered `busy`. 64.
     pub session_commands: usize,
+    /// How many commands a second a session may take from a transport in the long run; more are
+    /// answered `rate_limited`. 50; 0 for any number. Callers in this process are not counted.
+    pub commands_per_s: u32,
+    /// How many commands such a session may take at once, after a pause. 200.
+    pub commands_burst: u32,
+    /// How many bytes a second such a session may take, likewise. 128 KiB; 0 for any number.
+    pub bytes_per_s: u32,
+    /// How many bytes it may take at once, after a pause. 1 MiB.
+    pub bytes_burst: u32,
+    /// After how many commands answered `rate_limited`, with none taken in between, the next one ends
+    /// the session. 200.
+    pub flood: u32,
     /// How many sessions one user may have; more are refused with `too_many_sessions`. As many as it
     /// likes.
     pub user_sessions: usize,
@@ -80,6 +92,11 @@ impl Default for Limits {
             queued_writes: 65_536,
             batch: 512,
             session_commands: 64,
+            commands_per_s: 50,
+            commands_burst: 200,
+            bytes_per_s: 128 << 10,
+            bytes_burst: 1 << 20,
+            flood: 200,
             user_sessions: usize::MAX,
             room_mailbox: 8_192,
             fanout_in_flight: 4_096,

@@ -221,6 +221,10 @@ fn engine_limits(settings: &Settings) -> Limits {
         outbox_bytes: socket.outbox_bytes,
         all_outboxes_bytes: socket.all_outboxes_bytes,
         slow_close: socket.slow_close,
+        commands_per_s: socket.commands_per_s,
+        commands_burst: socket.commands_burst,
+        bytes_per_s: socket.bytes_per_s,
+        bytes_burst: socket.bytes_burst,
         user_sessions: any_number(socket.max_per_user),
         ..Limits::default()
     }

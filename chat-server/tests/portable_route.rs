@@ -8,6 +8,8 @@ mod bad_commands;
 mod bad_frames;
 #[path = "bad_tokens.rs"]
 mod bad_tokens;
+#[path = "flooding.rs"]
+mod flooding;
 #[path = "protocol_examples.rs"]
 mod protocol_examples;
 #[path = "sockets.rs"]

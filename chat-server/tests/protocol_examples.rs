@@ -227,9 +227,15 @@ async fn request_as_written(server: &TestServer, token: &str, request: &str) -> 
 
 /// Sends a frame, or what the words in brackets say.
 async fn say(client: &mut Client, what: &str) {
-    if let Some(many) = what.strip_prefix("(64 times ").and_then(|what| what.strip_suffix(')')) {
-        for _ in 0..64 {
-            client.send_text(many).await;
+    if let Some((times, what)) =
+        what.strip_prefix('(').and_then(|what| what.strip_suffix(')')?.split_once(" times "))
+    {
+        let answered = what.strip_suffix(", each answered");
+        for _ in 0..times.parse().expect("a number") {
+            client.send_text(answered.unwrap_or(what)).await;
+            if answered.is_some() {
+                client.reply().await;
+            }
         }
         return;
     }

@@ -1,7 +1,7 @@
 //! A session as its owner holds it: submit commands, wait for answers, end.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::Addr;
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::RoomId;
 use crate::model::{Draft, NewRoom, Presence, RoomView, User};
+use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
 
 /// One connection of one user. Cheap to clone; the session ends when the last clone is dropped, and
@@ -32,6 +33,8 @@ struct Owner {
     address: Addr<SessionActor>,
     /// How many commands are under way.
     commands: Arc<AtomicUsize>,
+    /// How much its client may send; only transports ask.
+    budgets: Mutex<Budgets>,
 }
 
 impl Drop for Owner {
@@ -47,13 +50,27 @@ impl Session {
         line: Line,
         address: Addr<SessionActor>,
     ) -> Self {
-        Self { owner: Arc::new(Owner { sessions, user, line, address, commands: Arc::default() }) }
+        let (commands, budgets) = Default::default();
+        Self { owner: Arc::new(Owner { sessions, user, line, address, commands, budgets }) }
     }
 
     /// Whose session it is.
     #[must_use]
     pub fn user(&self) -> &User {
         &self.owner.user
+    }
+
+    /// Takes a message of so many bytes out of what the session's client may send
+    /// ([`Limits::commands_per_s`](crate::Limits::commands_per_s) and those beside it). A transport
+    /// asks for each command, and for each ping, before it looks into it. Nobody else is asked to:
+    /// what [`submit`](Self::submit) and [`ask`](Self::ask) carry is not counted, so that a program
+    /// may do with its own sessions what it likes.
+    pub fn admit(&self, bytes: usize) -> Rated {
+        let shared = self.owner.sessions.shared();
+        let now = shared.clock.elapsed();
+        // Nothing that runs under the lock leaves the budgets half-changed.
+        let mut budgets = self.owner.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.admit(bytes, now, &shared.limits)
     }
 
     /// Submits a command whose answer comes through the inbox, with this tag, in its place among

@@ -14,7 +14,7 @@ use super::values::{self, LogFormat, Networks, OriginList, StoreUrl, Transport, 
 
 /// The least and the most that a number may be, both included, by full key. Every number has its
 /// line here.
-pub(super) const RANGES: [(&str, RangeInclusive<u64>); 20] = [
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 24] = [
     ("server.workers", 0..=1_024),
     ("server.shutdown_timeout_s", 0..=3_600),
     ("auth.guest_ttl_s", 1..=31_536_000),
@@ -35,6 +35,10 @@ pub(super) const RANGES: [(&str, RangeInclusive<u64>); 20] = [
     ("socket.max_per_address", 0..=10_000_000),
     ("socket.max_per_user", 0..=10_000_000),
     ("socket.max_handshakes", 1..=10_000_000),
+    ("socket.commands_per_s", 0..=1_000_000),
+    ("socket.commands_burst", 1..=1_000_000),
+    ("socket.bytes_per_s", 0..=1_073_741_824),
+    ("socket.bytes_burst", 1..=1_073_741_824),
 ];
 
 /// Where and how the server listens.
@@ -155,6 +159,17 @@ pub struct Socket {
     /// Connections at a time that have not yet shown a token, and TLS handshakes in progress on
     /// each thread; 1,000.
     pub max_handshakes: usize,
+    /// Commands and pings a second that are taken from one connection in the long run; 50, 0 for
+    /// any number, up to a million.
+    pub commands_per_s: u32,
+    /// Those that are taken at once, after a pause; 200, from 1 to a million.
+    pub commands_burst: u32,
+    /// Bytes of commands and pings a second that are taken from one connection in the long run; 128
+    /// KiB, 0 for any number, up to 1 GiB.
+    pub bytes_per_s: u32,
+    /// Those that are taken at once, after a pause; 1 MiB, from 1 byte to 1 GiB. A larger frame is
+    /// taken after a pause, alone.
+    pub bytes_burst: u32,
     /// Pages that may connect besides the server's own; none.
     pub origins: OriginList,
     /// Which transport carries WebSocket: `direct`, the default, or `portable`.
@@ -236,6 +251,10 @@ impl Default for Socket {
             max_per_address: 1_000,
             max_per_user: 100,
             max_handshakes: 1_000,
+            commands_per_s: 50,
+            commands_burst: 200,
+            bytes_per_s: 131_072,
+            bytes_burst: 1_048_576,
             origins: OriginList::default(),
             transport: Transport::Direct,
         }

@@ -41,7 +41,7 @@ fn status(code: &str) -> StatusCode {
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
         "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
-        "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
         "busy" | "unavailable" | "stopping" | "too_many_connections" => {
             StatusCode::SERVICE_UNAVAILABLE
         }

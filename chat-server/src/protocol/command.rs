@@ -4,9 +4,10 @@ use chat_core::{
     After, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Name, NewRoom, Presence,
     RoomCommand,
 };
+use serde::Deserialize;
 
 use crate::protocol::Problem;
-use crate::protocol::fields::{Fields, checked, missing, parse_id};
+use crate::protocol::fields::{Fields, GREATEST, checked, missing, parse_id};
 
 /// One frame from a client.
 #[derive(Debug)]
@@ -36,6 +37,22 @@ pub fn parse(text: &[u8]) -> Result<Asked, (Option<u64>, Problem)> {
     let id = id.map_err(|problem| (None, problem))?;
     let request = request(fields).map_err(|problem| (Some(id), problem))?;
     Ok(Asked { id, request })
+}
+
+/// The id of a frame that is not to be carried out, if it is one that could be: looks for nothing
+/// else, and keeps nothing.
+#[must_use]
+pub fn read_id(text: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: u64,
+    }
+    // Serde would take a list of the fields' values for the same.
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let only: OnlyId = serde_json::from_slice(text).ok()?;
+    Some(only.id).filter(|id| *id <= GREATEST)
 }
 
 fn request(mut fields: Fields) -> Result<Request, Problem> {
@@ -173,6 +190,25 @@ mod tests {
     }
 
     const ROOM: &str = "00000000-0000-7000-8000-000000000000";
+
+    #[test]
+    fn the_id_is_found_wherever_it_stands() {
+        for frame in [
+            r#"{"id":7,"do":"ping"}"#,
+            r#" { "do" : "send", "text" : "\"id\":8", "id" : 7 } "#,
+            r#"{"do":{"id":8},"more":[{"id":9}],"id":7}"#,
+        ] {
+            assert_eq!(read_id(frame.as_bytes()), Some(7), "{frame}");
+        }
+        assert_eq!(read_id(br#"{"id":9007199254740991}"#), Some(9_007_199_254_740_991));
+        for frame in ["", "{", "{}", "[7]", "7", r#"{"id":"7"}"#, r#"{"id":7"#, r#"{"x":{"id":7}}"#]
+        {
+            assert_eq!(read_id(frame.as_bytes()), None, "{frame}");
+        }
+        for id in ["-1", "1.5", "\"1\"", "null", "9007199254740992", "1e300"] {
+            assert_eq!(read_id(format!(r#"{{"id":{id},"do":"ping"}}"#).as_bytes()), None, "{id}");
+        }
+    }
 
     #[test]
     fn names_what_is_wrong() {

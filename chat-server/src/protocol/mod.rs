@@ -9,7 +9,9 @@ mod view;
 mod wire;
 
 pub use close::{CloseCode, close_code};
-pub use command::{Asked, Request, draft, history_query, member_query, new_room, nickname, parse};
+pub use command::{
+    Asked, Request, draft, history_query, member_query, new_room, nickname, parse, read_id,
+};
 pub use error::Problem;
 pub use fields::Fields;
 pub use view::{

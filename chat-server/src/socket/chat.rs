@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use chat_core::{CloseReason, Session, User};
+use chat_core::{CloseReason, Rated, Session, User};
 
 use crate::auth::{Admit, Identity};
-use crate::protocol::{Asked, CloseCode, Problem, Request, close_code, error, parse, reply_auth};
+use crate::protocol::{
+    Asked, CloseCode, Problem, Request, close_code, error, parse, read_id, reply_auth,
+};
 
-/// How many messages of somebody who shows no token are answered.
+/// How many messages and pings of somebody who shows no token are answered.
 const STRANGERS_MESSAGES: u8 = 32;
 
 /// One end of a chat.
@@ -19,7 +21,7 @@ pub(super) struct Chat {
     session: Option<Session>,
     /// Whoever showed a token during the handshake, until the connection stands.
     identity: Option<Identity>,
-    /// How many messages came without a token.
+    /// How many messages and pings came without a token.
     strange: u8,
 }
 
@@ -72,14 +74,10 @@ impl Chat {
         text: &str,
         line: &mut impl Connection,
     ) -> ControlFlow<CloseCode> {
-        let asked = parse(text.as_bytes());
-        if self.session.is_none() {
-            self.strange += 1;
-            if self.strange > STRANGERS_MESSAGES {
-                return ControlFlow::Break(CloseCode::UNAUTHORIZED);
-            }
+        if !self.admit(text.len(), || read_id(text.as_bytes()), line)? {
+            return ControlFlow::Continue(());
         }
-        let Asked { id, request } = match asked {
+        let Asked { id, request } = match parse(text.as_bytes()) {
             Ok(asked) => asked,
             Err((id, problem)) => {
                 line.say(error(id, problem));
@@ -99,6 +97,45 @@ impl Chat {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// A ping with a payload of this many bytes has come. It counts as a command does; one too many
+    /// is told so, and answered all the same.
+    pub(super) fn ping(
+        &mut self,
+        bytes: usize,
+        line: &mut impl Connection,
+    ) -> ControlFlow<CloseCode> {
+        self.admit(bytes, || None, line)?;
+        ControlFlow::Continue(())
+    }
+
+    /// Whether something of this many bytes is to be looked into; if not, the client has been told
+    /// why.
+    fn admit(
+        &mut self,
+        bytes: usize,
+        id: impl FnOnce() -> Option<u64>,
+        line: &mut impl Connection,
+    ) -> ControlFlow<CloseCode, bool> {
+        let Some(session) = &self.session else {
+            self.strange = self.strange.saturating_add(1);
+            if self.strange > STRANGERS_MESSAGES {
+                return ControlFlow::Break(CloseCode::UNAUTHORIZED);
+            }
+            return ControlFlow::Continue(true);
+        };
+        match session.admit(bytes) {
+            Rated::Granted => ControlFlow::Continue(true),
+            Rated::Refused(refused) => {
+                line.say(error(id(), refused.into()));
+                ControlFlow::Continue(false)
+            }
+            Rated::Flooding => {
+                session.end(CloseReason::Flooding);
+                ControlFlow::Break(close_code(CloseReason::Flooding))
+            }
+        }
     }
 
     fn authenticate(

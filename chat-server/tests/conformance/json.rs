@@ -184,6 +184,7 @@ pub fn reason(code: u16) -> Option<CloseReason> {
         1001 => Some(CloseReason::Draining),
         4401 => Some(CloseReason::Expired),
         4408 => Some(CloseReason::Silent),
+        4429 => Some(CloseReason::Flooding),
         4508 => Some(CloseReason::NotReading),
         _ => None,
     }

@@ -1,8 +1,11 @@
 //! A room in which somebody sends bad input and somebody else must not notice, and what every
 //! refusal must look like.
 
+use std::sync::Arc;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{Client, Guest, TestServer, text};
 
@@ -23,7 +26,17 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> Self {
-        let server = TestServer::start().await;
+        Self::on(TestServer::start().await).await
+    }
+
+    /// The same, where clients may send as much as they like.
+    pub async fn without_rates() -> Self {
+        let data = Arc::new(TempDir::new().expect("a folder"));
+        let set = ["socket.commands_per_s=0", "socket.bytes_per_s=0"];
+        Self::on(TestServer::start_in(data, None, &set).await).await
+    }
+
+    async fn on(server: TestServer) -> Self {
         let eve = server.guest("Eve").await;
         let foreign = server.room(&eve.token, "Eve's").await;
         let guest = server.guest("Ann").await;
@@ -79,6 +92,7 @@ pub fn documented(code: &str) -> (u16, bool) {
         "too_large" => (413, false),
         "unsupported_media_type" => (415, false),
         "too_long" | "empty" | "bad_text" => (422, false),
+        "rate_limited" => (429, true),
         "busy" => (503, true),
         other => panic!("{other} is not to be expected here"),
     }

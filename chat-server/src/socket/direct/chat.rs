@@ -69,6 +69,11 @@ impl Conversation for ChatLine {
         ControlFlow::Break(CloseCode::NOT_OURS)
     }
 
+    fn ping(&mut self, line: &Line, bytes: usize) -> ControlFlow<CloseCode> {
+        let (chat, mut line) = self.split(line);
+        chat.ping(bytes, &mut line)
+    }
+
     fn binary_begins(&mut self) -> ControlFlow<CloseCode> {
         ControlFlow::Break(CloseCode::NOT_OURS)
     }

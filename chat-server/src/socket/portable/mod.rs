@@ -137,6 +137,13 @@ impl Connection {
         self.act(ctx, |chat, wired| chat.text(text, wired));
     }
 
+    fn ping(&mut self, bytes: &[u8], ctx: &mut Socket) {
+        self.act(ctx, |chat, wired| chat.ping(bytes.len(), wired));
+        if !self.closing {
+            ctx.pong(bytes);
+        }
+    }
+
     /// Puts a fragmented message together. A control frame may come between its fragments; another
     /// message may not, which the codec sees to.
     fn fragment(&mut self, item: Item, ctx: &mut Socket) {
@@ -205,7 +212,7 @@ impl StreamHandler<Result<ws::Message, ProtocolError>> for Connection {
             Ok(ws::Message::Text(text)) => self.text(&text, ctx),
             Ok(ws::Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(ws::Message::Binary(_)) => self.close(CloseCode::NOT_OURS, ctx),
-            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(ws::Message::Ping(bytes)) => self.ping(&bytes, ctx),
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
             Ok(ws::Message::Close(_)) => self.close(CloseCode::NORMAL, ctx),
             Err(_) if self.too_big.get() => self.close(CloseCode::TOO_BIG, ctx),
