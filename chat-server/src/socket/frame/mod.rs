@@ -43,17 +43,6 @@ pub(crate) enum FrameError {
     TooBig,
 }
 
-impl FrameError {
-    /// The close code that says so (RFC 6455, section 7.4.1).
-    pub(crate) fn code(self) -> u16 {
-        match self {
-            Self::Protocol => 1002,
-            Self::NotUtf8 => 1007,
-            Self::TooBig => 1009,
-        }
-    }
-}
-
 /// What a frame is (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opcode {
@@ -88,12 +77,6 @@ impl Opcode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_have_the_codes_of_the_standard() {
-        let codes = [FrameError::Protocol, FrameError::NotUtf8, FrameError::TooBig];
-        assert_eq!(codes.map(FrameError::code), [1002, 1007, 1009]);
-    }
 
     #[test]
     fn ten_opcodes_are_reserved() {
