@@ -10,6 +10,8 @@ mod bad_frames;
 mod bad_tokens;
 #[path = "flooding.rs"]
 mod flooding;
+#[path = "hostile.rs"]
+mod hostile;
 #[path = "protocol_examples.rs"]
 mod protocol_examples;
 #[path = "sockets.rs"]
