@@ -58,6 +58,7 @@ async fn upgrade(
         too_big,
         chat,
         fragments: None,
+        stalled: false,
         watch: None,
         closing: false,
     };
@@ -79,6 +80,8 @@ struct Connection {
     chat: Chat,
     /// A text message of which only the first fragments have come.
     fragments: Option<Vec<u8>>,
+    /// That message was incomplete at the last ping already.
+    stalled: bool,
     /// Stops the watch over a peer's silence.
     watch: Option<AbortHandle>,
     closing: bool,
@@ -160,6 +163,7 @@ impl Connection {
         if !last {
             return;
         }
+        self.stalled = false;
         let message = self.fragments.take().unwrap_or_default();
         match std::str::from_utf8(&message) {
             Ok(text) => self.text(text, ctx),
@@ -279,6 +283,12 @@ impl Handler<Ping> for Connection {
     type Result = ();
 
     fn handle(&mut self, _: Ping, ctx: &mut Self::Context) {
+        if self.stalled
+            && let Some(session) = self.chat.session()
+        {
+            return session.end(chat_core::CloseReason::Silent);
+        }
+        self.stalled = self.fragments.is_some();
         ctx.ping(b"");
     }
 }
