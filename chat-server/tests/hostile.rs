@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use support::process::{Process, start};
 use support::raw::{
@@ -108,7 +109,6 @@ async fn a_message_that_never_gets_complete_ends_its_connection() {
         }
         // It is pinged after 25 and after 50 seconds. Whoever sends nothing more is silent 10
         // seconds after the first one, and so is, for the portable route, whoever completes nothing.
-        // Its session ends on a thread that may see the clock a little later.
         let most_patient = goes_on && (transport() == "direct" || what != "a long frame");
         let least = if most_patient { 50 } else { 35 };
         assert!(seconds >= least, "{what} is cut off after {seconds} seconds");
@@ -119,23 +119,19 @@ async fn a_message_that_never_gets_complete_ends_its_connection() {
 
 #[actix_web::test]
 async fn who_is_slow_but_gets_to_the_end_may_stay() {
-    if transport() == "portable" {
-        // There, a peer is heard when a frame is complete, and one that takes longer than the
-        // pings' timeout is taken for a silent one.
-        return;
-    }
     let server = TestServer::start().await;
     let mut ann = server.connect("Ann").await;
     let eve = server.guest("Eve").await;
     let raw = Raw::open(&server.address, Some(&eve.token)).await;
-    // Each takes half a minute, and the pings come every 25 seconds.
-    let bytes = frame(TEXT, br#"{"id":5,"do":"ping"}    "#);
-    assert_eq!(bytes.len(), 30);
-    let mut slow = Trickle { raw, bytes: bytes.repeat(4).into_iter() };
-    for _ in 0..120 {
+    // Each message is in the middle of its bytes when a ping comes, which is every 25 seconds, but
+    // never the same one at two of them.
+    let bytes = frame(TEXT, br#"{"id":5,"do":"ping"}"#);
+    assert_eq!(bytes.len(), 26);
+    let mut slow = Trickle { raw, bytes: bytes.repeat(5).into_iter() };
+    for _ in 0..5 * 26 {
         slow.go_on(&server, &mut ann).await;
     }
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert_eq!(slow.raw.json().await["id"], 5);
     }
     assert_eq!(server.server().engine().stats().sessions, 2);
@@ -367,6 +363,8 @@ async fn what_comes_right_behind_the_handshake_is_served() {
 async fn the_connection_ends_behind_the_close_frame_and_its_code_is_not_lost() {
     let server = TestServer::start().await;
     let ann = server.guest("Ann").await;
+    // All at once, because the portable route takes some seconds to end a connection.
+    let mut ends = Vec::new();
     for (what, bytes, code) in [
         ("a close", frame(CLOSE, &1000_u16.to_be_bytes()), 1000),
         ("an unknown opcode", frame(0x83, b"?"), 1002),
@@ -374,19 +372,21 @@ async fn the_connection_ends_behind_the_close_frame_and_its_code_is_not_lost() {
         ("text that is none", frame(TEXT, b"\xff"), 1007),
         ("a frame too big", header(TEXT, 1 << 40), 1009),
     ] {
-        for token in [None, Some(ann.token.as_str())] {
-            let mut raw = Raw::open(&server.address, token).await;
-            raw.write(&bytes).await;
-            assert_eq!(raw.close_code().await, code, "{what}");
-            raw.end().await;
-        }
+        let more = [&bytes[..], &[b'x'; 200_000]].concat();
+        let ann = Some(ann.token.as_str());
+        ends.push(end(&server, what, None, bytes.clone(), code));
+        ends.push(end(&server, what, ann, bytes, code));
         // As much comes behind it as fits the sockets, so that the server has not read everything
         // when it ends the connection.
-        if transport() == "direct" {
-            let mut raw = Raw::open(&server.address, Some(&ann.token)).await;
-            raw.write(&[&bytes[..], &[b'x'; 200_000]].concat()).await;
-            assert_eq!(raw.close_code().await, code, "{what}, and more behind it");
-            raw.end().await;
-        }
+        ends.push(end(&server, what, ann, more, code));
     }
+    join_all(ends).await;
+}
+
+/// Whoever sends these bytes reads this code, and then the end of the connection, in order.
+async fn end(server: &TestServer, what: &str, token: Option<&str>, bytes: Vec<u8>, code: u16) {
+    let mut raw = Raw::open(&server.address, token).await;
+    raw.write(&bytes).await;
+    assert_eq!(raw.close_code().await, code, "{what}");
+    raw.end().await;
 }

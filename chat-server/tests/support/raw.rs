@@ -27,7 +27,7 @@ pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut bytes = vec![first];
     match length {
         ..126 => bytes.push(0x80 | length as u8),
-        ..65_536 => {
+        126..65_536 => {
             bytes.push(0x80 | 126);
             bytes.extend((length as u16).to_be_bytes());
         }
@@ -98,7 +98,10 @@ pub struct Raw<S = TcpStream> {
 
 impl Raw {
     pub async fn connect(address: &str) -> Self {
-        Self::over(TcpStream::connect(address).await.expect("a connection"))
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        // So that what is written is on its way at once, even if it is one byte behind another.
+        stream.set_nodelay(true).expect("an open connection");
+        Self::over(stream)
     }
 
     /// A WebSocket.
