@@ -11,7 +11,7 @@ use actix_web::{App, HttpResponse, HttpServer, Responder, get, post, rt, web};
 use chat_core::{Draft, Engine, Name, NewRoom, Room, User, UserId};
 use chat_server::auth::{Admit, Identity};
 use chat_server::protocol::Problem;
-use chat_server::socket::{self, Sockets};
+use chat_server::socket::{self, Sockets, TcpOptions};
 
 /// The users that this app has anyway, by what they show at the door: a session cookie, an API key.
 struct Customers {
@@ -67,7 +67,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Made once and cloned for every worker.
     let sockets = Sockets::new(&chat, Arc::new(Customers { by_token }));
-    let silence = sockets.limits.ping_every + sockets.limits.ping_timeout;
     let app = move || {
         App::new()
             .app_data(shop.clone())
@@ -77,7 +76,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let server = HttpServer::new(app)
         // So that frames leave at once, and a peer that has stopped reading does not stay for ever.
-        .on_connect(socket::on_connect(silence))
+        .on_connect(socket::on_connect(TcpOptions::default()))
         .disable_signals()
         .bind(&address)?;
     for address in server.addrs() {

@@ -41,7 +41,6 @@ pub(crate) struct Latency {
 pub(crate) struct Process {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     pub(crate) rss_joined_bytes: f64,
-    pub(crate) rss_end_bytes: f64,
     pub(crate) rss_per_connection_bytes: f64,
 }
 

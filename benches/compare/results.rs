@@ -19,7 +19,7 @@ pub(crate) mod measure {
     pub(crate) const MEMORY: &str = "resident bytes per connection";
     pub(crate) const P99_BESIDE: &str = "p99 us in small rooms";
     pub(crate) const P99_RATIO: &str = "p99 with against without";
-    pub(crate) const GROWTH: &str = "resident bytes more than without";
+    pub(crate) const GROWTH: &str = "most resident bytes beyond without";
     pub(crate) const GONE: &str = "gone after s";
     pub(crate) const LAST_AGAINST_FIRST: &str = "resident last against first";
     pub(crate) const ROUNDS: &str = "rounds";
@@ -127,7 +127,7 @@ mod tests {
     fn report(cpu: f64) -> Option<Report> {
         let latency = json!({ "p50": 1.0, "p99": 2.0, "p999": 3.0, "max": 4.0 });
         let process = json!({
-            "cpu_us_per_delivery": cpu, "rss_joined_bytes": 3.0, "rss_end_bytes": 4.0,
+            "cpu_us_per_delivery": cpu, "rss_joined_bytes": 3.0,
             "rss_per_connection_bytes": 5.0,
         });
         let report = json!({

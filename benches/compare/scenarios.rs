@@ -106,13 +106,15 @@ fn stalled(bench: &mut Bench, results: &mut Results) {
     let (mut slower, mut growth, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {
         let what = format!("{STALLED}, round {} of {}", round + 1, bench.rounds);
-        let alone = bench.run(&what, &OURS, &without);
+        let mut quiet = Watch::default();
+        let alone = bench.watch(&what, &OURS, &without, &mut |running| quiet.look(running));
         let mut watch = Watch::default();
         let beside = bench.watch(&what, &OURS, &with, &mut |running| watch.look(running));
         let (Some(alone), Some(beside)) = (alone, beside) else { continue };
         slower.extend(p99(&beside).zip(p99(&alone)).map(|(with, without)| with / without));
-        growth.extend(grown(&beside).zip(grown(&alone)).map(|(with, without)| with - without));
-        // Never is longer than the run.
+        let grown = watch.grown(&beside).zip(quiet.grown(&alone));
+        growth.extend(grown.map(|(with, without)| with - without));
+        // Whoever is there to the end has not gone, which is longer than any time.
         gone.push(watch.gone_s.unwrap_or(f64::INFINITY));
     }
     results.put(
@@ -130,21 +132,25 @@ fn p99(report: &Report) -> Option<f64> {
     report.latency_us.as_ref().map(|latency| latency.p99)
 }
 
-fn grown(report: &Report) -> Option<f64> {
-    report.server.as_ref().map(|process| process.rss_end_bytes - process.rss_joined_bytes)
-}
-
-/// Counts a server's descriptors, to see when the stalled peers' are closed.
+/// Looks at a server's descriptors and memory, to see when the stalled peers' are closed and what they
+/// cost until then.
 #[derive(Default)]
 struct Watch {
     most: usize,
     since: Option<Instant>,
     gone_s: Option<f64>,
+    /// The most memory that it has had, in bytes.
+    peak: Option<f64>,
 }
 
 impl Watch {
     fn look(&mut self, running: &Running) -> Outcome<()> {
-        let open = fs::read_dir(format!("/proc/{}/fd", running.program.pid()))?.count();
+        let process = format!("/proc/{}", running.program.pid());
+        let status = fs::read_to_string(format!("{process}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        self.peak = kib.map(|kib| kib * 1_024.0);
+        let open = fs::read_dir(format!("{process}/fd"))?.count();
         if open > self.most {
             (self.most, self.since, self.gone_s) = (open, Some(Instant::now()), None);
         }
@@ -152,6 +158,11 @@ impl Watch {
             self.gone_s = self.since.map(|since| since.elapsed().as_secs_f64());
         }
         Ok(())
+    }
+
+    /// What was added at most to the memory that it had when all were there.
+    fn grown(&self, report: &Report) -> Option<f64> {
+        Some(self.peak? - report.server.as_ref()?.rss_joined_bytes)
     }
 }
 

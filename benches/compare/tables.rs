@@ -78,7 +78,7 @@ fn of_scenarios(results: &Results, rows: &mut Rows) {
     // What may wait for a slow reader, as the server is set unless told otherwise.
     let budget = STALLED_PEERS as f64;
     rows.add(
-        &format!("{peers}: resident memory beyond that without them"),
+        &format!("{peers}: most resident memory beyond that without them"),
         &format!("at most 1 MiB each: {budget} MiB"),
         stalled(measure::GROWTH),
         |bytes| format!("{} MiB", number(mib(bytes))),
@@ -165,8 +165,8 @@ pub(crate) fn plot(results: &Results, shape: &Shape) -> String {
     };
     let ratios: Vec<_> = measured(results, shape).into_iter().filter_map(ratio).collect();
     let must = shape.at_most.must;
-    let title = format!("CPU per delivery: {}", shape.label);
-    bars(&title, "times the limit", &[(&format!("must: {must:.2}"), must)], &ratios)
+    let title = format!("CPU per delivery against the limit: {}", shape.label);
+    bars(&title, "times", &[(&format!("must: {must:.2}"), must)], &ratios)
 }
 
 fn measured(results: &Results, shape: &Shape) -> Vec<&'static Server> {

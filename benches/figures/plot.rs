@@ -159,9 +159,9 @@ pub fn number(value: f64) -> String {
         v if v >= 10.0 => 1,
         _ => 2,
     };
-    let plain = format!("{value:.digits$}");
+    let plain = format!("{:.digits$}", value.abs());
     let whole = plain.find('.').unwrap_or(plain.len());
-    let mut grouped = String::new();
+    let mut grouped = String::from(if value < 0.0 { "-" } else { "" });
     for (n, c) in plain.chars().enumerate() {
         if n > 0 && n < whole && (whole - n).is_multiple_of(3) {
             grouped.push(',');

@@ -29,7 +29,8 @@ pub(crate) enum What {
 #[derive(Debug, Args)]
 pub(crate) struct Access {
     /// The server's `auth.secret`. With it the tool signs its users' tokens itself; without it, or
-    /// --secret-file, each user signs in as a guest.
+    /// --secret-file, each user signs in as a guest. Everybody on this machine can read a command line:
+    /// a file keeps it secret.
     #[arg(long, conflicts_with = "secret_file")]
     pub(crate) secret: Option<String>,
     /// A file with the server's signing key: `signing.key` of its data folder, or a text that was
@@ -137,8 +138,8 @@ Dialects:
   chat      this server's protocol
   plain     a server that sends each text frame unchanged to everybody in the room, sender included; the
             room is in the address: ?room=0, ?room=1 …
-  socketio  Socket.IO 5 over WebSocket; emits `join` with the room's number, waits for `joined`, and
-            takes every `message` for a delivery
+  socketio  Socket.IO 5 over WebSocket, at /socket.io/ whatever the address's path; emits `join` with the
+            room's number, waits for `joined`, and takes every `message` for a delivery
 
 Examples:
   load ws --connections 1000 --seconds 10

@@ -8,6 +8,7 @@ mod dialect;
 mod frame;
 mod http;
 mod order;
+mod outcome;
 mod poller;
 mod process;
 mod progress;

@@ -65,7 +65,9 @@ impl Process {
 
     fn unreadable(&self, cause: &dyn std::fmt::Display) -> Unable {
         let folder = self.folder.display();
-        Unable(format!("can't read {folder}: {cause}. Is --server-pid the server's process?"))
+        Unable(format!(
+            "can't read {folder}: {cause}. Is --server-pid the server's process, and is it running?"
+        ))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::Unable;
 use crate::args::Output;
 
 /// A latency in microseconds, with one digit more.
-pub(crate) fn micros(nanos: u64) -> f64 {
+fn micros(nanos: u64) -> f64 {
     (nanos as f64 / 100.0).round() / 10.0
 }
 
@@ -86,6 +86,9 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// The shortest latency that a plot shows, in milliseconds.
+const SHORTEST: f64 = 0.01;
+
 /// Latency over percentiles, which stand the further apart the nearer they are to all.
 fn plot(title: &str, latencies: &[(String, &Histogram<u64>)]) -> String {
     let measured = latencies.iter().filter(|(_, histogram)| !histogram.is_empty());
@@ -96,19 +99,19 @@ fn plot(title: &str, latencies: &[(String, &Histogram<u64>)]) -> String {
         let point = |step| {
             let one_in = 10f64.powf(f64::from(step) / steps * all);
             let value = histogram.value_at_quantile(1.0 - 1.0 / one_in);
-            (one_in, micros(value).max(1.0))
+            (one_in, (value as f64 / 1e6).max(SHORTEST))
         };
         (0..=steps as u32).map(point).collect::<Vec<_>>()
     };
-    let lines: Vec<_> = measured.map(|(name, it)| (name.clone(), line(it))).collect();
+    let lines: Vec<_> = measured.map(|(name, it)| (format!("{name}, slowest"), line(it))).collect();
     let most = lines.iter().flat_map(|line| &line.1).map(|point| point.0).fold(10.0, f64::max);
     let names = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"];
     let marks = (0..).map(|nines| 10f64.powi(nines)).zip(names.map(String::from));
     let marks = marks.take_while(|(one_in, _)| *one_in <= most * 1.001).collect();
     let plot = Plot {
         title,
-        x: "so many of the deliveries took no longer",
-        y: "microseconds",
+        x: "so many took no longer",
+        y: "milliseconds",
         log: true,
         lines,
         marks,

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -16,6 +16,7 @@ type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 async fn start() -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_limit"))
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .expect("the program");
@@ -76,4 +77,20 @@ async fn rooms_hear_nothing_of_each_other_and_go_on_when_somebody_leaves() {
     for text in ["hello", "hello, Bob"] {
         assert_eq!(hear(&mut dora).await, text);
     }
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_read_ends_it_for_there_is_no_queue() {
+    let (limit, address) = start().await;
+    let mut alice = connect(&address, 1).await;
+    let _silent = connect(&address, 1).await;
+    let text = "x".repeat(60_000);
+    // It takes as many as fit into the buffers of the two sockets.
+    while alice.send(Message::text(text.as_str())).await.is_ok() {
+        while let Some(Ok(_)) = alice.next().now_or_never().flatten() {}
+    }
+    let ended = limit.wait_with_output().await.expect("its end");
+    assert!(!ended.status.success(), "{}", ended.status);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("does not read fast enough"), "{said}");
 }

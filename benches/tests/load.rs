@@ -216,7 +216,8 @@ async fn gaps_doubles_and_disorder_are_found() {
 #[actix_rt::test]
 async fn errors_and_closed_connections_are_found() {
     let json = found(Fault::Refuse, "").await;
-    assert_eq!(json["faults"]["errors"], 2, "{json}");
+    let faults = &json["faults"];
+    assert_eq!((&faults["errors"], &faults["missing"]), (&json!(2), &json!(0)), "{json}");
     assert_eq!(json["faults"]["causes"], json!({ "busy": 2 }));
     let json = found(Fault::Close, "").await;
     assert_eq!(json["faults"]["closed"], 2, "{json}");

@@ -57,11 +57,18 @@ fn serve(stream: TcpStream, number: usize, fault: Fault, rooms: &Rooms) {
     if stream.peek(&mut first).is_ok() && &first == b"POST" {
         return open(stream, number);
     }
+    stream.set_nodelay(true).expect("a socket");
     let listener = stream.try_clone().expect("the same socket");
     let mut path = String::new();
     #[allow(clippy::result_large_err, reason = "the library's type")]
     let look = |request: &Request, mut response: Response| {
         path = request.uri().to_string();
+        // In the plain dialect the answered handshake says it: from then on this one hears its room.
+        if let Some((_, room)) = path.split_once("?room=") {
+            let listener = listener.try_clone().expect("the same socket");
+            let mut rooms = rooms.lock().expect("no panic");
+            rooms.entry(room.to_owned()).or_default().listeners.push(listener);
+        }
         // It insists on a subprotocol that was asked for.
         if let Some(protocol) = request.headers().get("sec-websocket-protocol") {
             response.headers_mut().insert("sec-websocket-protocol", protocol.clone());
@@ -95,23 +102,18 @@ fn talk(
     fault: Fault,
     rooms: &Rooms,
 ) {
-    let enter = |room: &str| {
+    // Whoever is told to have joined hears everything from then on.
+    let enter = |room: &str, answer: &str| {
+        let mut rooms = rooms.lock().expect("no panic");
         let listener = listener.try_clone().expect("the same socket");
-        rooms
-            .lock()
-            .expect("no panic")
-            .entry(room.to_owned())
-            .or_default()
-            .listeners
-            .push(listener);
+        let room = rooms.entry(room.to_owned()).or_default();
+        write(&listener, answer);
+        room.listeners.push(listener);
     };
     let answer = |text: &str| write(listener, text);
-    let (_, mut room) =
-        path.split_once("?room=").map_or(("", String::new()), |(a, b)| (a, b.into()));
+    let mut room = path.split_once("?room=").map_or(String::new(), |(_, room)| room.to_owned());
     if path.starts_with("/socket.io/") {
         answer(r#"0{"sid":"a","pingInterval":25000}"#);
-    } else if !room.is_empty() {
-        enter(&room);
     }
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else { continue };
@@ -119,13 +121,11 @@ fn talk(
             answer(r#"40{"sid":"b"}"#);
         } else if let Some(name) = text.strip_prefix(r#"42["join","#) {
             room = name.into();
-            answer(r#"42["joined"]"#);
-            enter(&room);
+            enter(&room, r#"42["joined"]"#);
         } else if text.contains(r#""do":"join""#) {
             let join: Value = serde_json::from_str(&text).expect("JSON");
             room = join["room"].as_str().expect("a room").into();
-            answer(&json!({ "id": join["id"], "ok": {} }).to_string());
-            enter(&room);
+            enter(&room, &format!(r#"{{"id":{},"ok":{{}}}}"#, join["id"]));
         } else {
             let mut rooms = rooms.lock().expect("no panic");
             let go = rooms.get_mut(&room).expect("joined").publish(&text, fault, listener);
@@ -144,7 +144,7 @@ impl Room {
         let chat = serde_json::from_str::<Value>(text).ok().filter(|json| json["do"] == "send");
         if now && fault == Fault::Refuse {
             let id = &chat.expect("a command")["id"];
-            write(sender, &json!({ "id": id, "error": { "code": "busy" } }).to_string());
+            write(sender, &format!(r#"{{"id":{id},"error":{{"code":"busy"}}}}"#));
             return true;
         }
         self.seq += if now && fault == Fault::Skip { 2 } else { 1 };

@@ -83,12 +83,11 @@ impl Certificate {
 
     pub(super) fn server_config(&self) -> ServerConfig {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has what the default versions need")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.current) as _);
-        config
+            .with_cert_resolver(Arc::clone(&self.current) as _)
     }
 }
 

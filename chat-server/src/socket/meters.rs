@@ -18,7 +18,7 @@ pub struct Meters {
 
 /// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// As many connections as there may be.
     Connections,
     /// As many connections from one address as there may be.

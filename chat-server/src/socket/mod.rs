@@ -102,6 +102,13 @@ pub struct TcpOptions {
     pub send_buffer: Option<usize>,
 }
 
+impl Default for TcpOptions {
+    /// 35 s, as long as the default limits take to notice silence, and 128 KiB.
+    fn default() -> Self {
+        Self { user_timeout: Duration::from_secs(35), send_buffer: Some(131_072) }
+    }
+}
+
 /// For [`HttpServer::on_connect`](actix_web::HttpServer::on_connect): what the kernel is to do for
 /// a connection. Needed wherever [`route`] is mounted.
 ///

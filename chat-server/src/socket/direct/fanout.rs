@@ -748,11 +748,6 @@ impl SocketFanout {
             _ => {}
         }
     }
-
-    /// How many connections and rooms there are.
-    pub(super) fn len(&self) -> (usize, usize) {
-        (self.slab.len(), self.lanes.len())
-    }
 }
 
 impl Piece {

@@ -146,10 +146,6 @@ impl Lanes {
             cold.heard[at].index = index as u32;
         }
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.lanes.len()
-    }
 }
 
 impl Room {

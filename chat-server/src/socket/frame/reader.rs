@@ -83,7 +83,7 @@ impl Reader {
     }
 
     /// How many bytes are kept of what is incomplete.
-    #[allow(dead_code, reason = "what tests and the fuzzer hold the reader to")]
+    #[allow(dead_code, reason = "the tests and the fuzzer hold it to its bounds")]
     pub(crate) fn kept(&self) -> usize {
         self.rest.as_ref().map_or(0, |rest| rest.kept())
     }
