@@ -4,35 +4,9 @@
 mod support;
 
 use serde_json::json;
+use support::raw::{BINARY, CLOSE, CONTINUE, FIRST_TEXT, LAST, PING, TEXT, frame};
 use support::scene::{MOST, Scene};
 use tokio::io::AsyncWriteExt;
-
-/// A frame as clients send it. The mask is zero, so that the payload stays as it is.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        length @ ..126 => bytes.push(0x80 | length as u8),
-        length @ ..65_536 => {
-            bytes.push(0x80 | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            bytes.push(0x80 | 127);
-            bytes.extend((length as u64).to_be_bytes());
-        }
-    }
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes
-}
-
-const TEXT: u8 = 0x81;
-const FIRST_TEXT: u8 = 0x01;
-const CONTINUE: u8 = 0x00;
-const LAST: u8 = 0x80;
-const BINARY: u8 = 0x82;
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
 
 impl Scene {
     /// These bytes, on a connection of their own, end it with this code.

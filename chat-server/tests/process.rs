@@ -7,116 +7,17 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use support::process::{ANY_PORT, Process, refused, start};
 use support::{Client, Frame, Guest, call, guest, text, until};
 use tempfile::TempDir;
 
-/// The program, started in a folder that it has for itself, with no variables but these.
-struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
-}
-
-impl Process {
-    fn spawn(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chat-server"))
-            .args(flags)
-            .current_dir(folder)
-            .env_clear()
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
-        let log = Arc::<Mutex<String>>::default();
-        let shared = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *shared.lock().expect("the log") += &(line + "\n");
-            }
-        });
-        Self { child, log }
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().expect("the log").clone()
-    }
-
-    /// Its address, once it listens.
-    async fn address(&mut self) -> String {
-        let mut address = None;
-        until("it listens", async || {
-            let log = self.log();
-            let said = log.split_once("listening; open http://").map(|(_, rest)| rest);
-            address = said.and_then(|rest| Some(rest.split_once(' ')?.0.to_owned()));
-            let ended = self.child.try_wait().expect("a status");
-            assert!(address.is_some() || ended.is_none(), "it ended: {}", self.log());
-            address.is_some()
-        })
-        .await;
-        address.expect("an address")
-    }
-
-    /// Takes it away without a warning, as `kill -9` and the kernel do.
-    fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("a status");
-    }
-
-    fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-    }
-
-    /// How it ended, once it has, and all that it said.
-    async fn ended(mut self) -> (ExitStatus, String) {
-        let mut status = None;
-        until("it ends", async || {
-            status = self.child.try_wait().expect("a status");
-            status.is_some()
-        })
-        .await;
-        // The log's thread drops its half when it has read everything.
-        until("its log is read", async || Arc::strong_count(&self.log) == 1).await;
-        (status.expect("a status"), self.log())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 fn folder() -> TempDir {
     TempDir::new().expect("a folder")
-}
-
-/// What a start that must fail says.
-async fn refused(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> String {
-    let (status, log) = Process::spawn(folder, flags, variables).ended().await;
-    assert!(status.code().is_some_and(|code| code != 0), "{flags:?}: {status}: {log}");
-    assert!(!log.contains("panicked") && !log.contains("listening"), "{flags:?}: {log}");
-    log
-}
-
-const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
-
-async fn start(folder: &Path, flags: &[&str]) -> (Process, String) {
-    let mut process = Process::spawn(folder, &[&ANY_PORT, flags].concat(), &[]);
-    let address = process.address().await;
-    (process, address)
 }
 
 /// Somebody who uses a server by its address.

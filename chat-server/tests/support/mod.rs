@@ -2,7 +2,10 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod process;
+pub mod raw;
 pub mod scene;
+pub mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +18,14 @@ use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 /// How long a test waits for something that must come, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +52,11 @@ impl TestServer {
     /// A server with SQLite in a new folder.
     pub async fn start() -> Self {
         Self::start_in(Arc::new(TempDir::new().expect("a folder")), None, &[]).await
+    }
+
+    /// A server with SQLite in a new folder, and these `SECTION.KEY=VALUE` settings.
+    pub async fn with(set: &[&str]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().expect("a folder")), None, set).await
     }
 
     /// A server with this store.
@@ -162,24 +172,30 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not text: {value}")).to_owned()
 }
 
-/// A WebSocket client.
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+/// A WebSocket client, over TCP unless said otherwise.
+pub struct Client<S = MaybeTlsStream<TcpStream>> {
+    pub socket: WebSocketStream<S>,
     next_id: u64,
     /// Events that came while a reply was awaited.
     pub events: std::collections::VecDeque<Value>,
 }
 
+/// A handshake as programs send it.
+fn request(address: &str, token: Option<&str>) -> Request {
+    let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", HeaderValue::from_static("chat.v1"));
+    if let Some(token) = token {
+        let token = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+        headers.insert("authorization", token);
+    }
+    request
+}
+
 impl Client {
     pub async fn connect(address: &str, token: Option<&str>) -> Self {
-        let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
-        let headers = request.headers_mut();
-        headers.insert("sec-websocket-protocol", HeaderValue::from_static("chat.v1"));
-        if let Some(token) = token {
-            let token = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
-            headers.insert("authorization", token);
-        }
-        let (socket, _) = connect_async(request).await.expect("a handshake");
+        let shaken = connect_async(request(address, token)).await;
+        let (socket, _) = shaken.expect("a handshake");
         Self { socket, next_id: 0, events: Default::default() }
     }
 
@@ -188,6 +204,15 @@ impl Client {
         let address = format!("ws://{address}/ws?access_token={token}");
         let (socket, _) = connect_async(address).await.ok()?;
         Some(Self { socket, next_id: 0, events: Default::default() })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// As [`connect`](Client::connect), over a stream that leads to the server.
+    pub async fn over(stream: S, address: &str, token: Option<&str>) -> Self {
+        let shaken = client_async(request(address, token), stream).await;
+        let (socket, _) = shaken.expect("a handshake");
+        Self { socket, next_id: 0, events: Default::default() }
     }
 
     pub async fn send_text(&mut self, text: &str) {
