@@ -91,6 +91,7 @@ pub fn documented(code: &str) -> (u16, bool) {
         "key_conflict" => (409, false),
         "too_large" => (413, false),
         "unsupported_media_type" => (415, false),
+        "upgrade_required" => (426, false),
         "too_long" | "empty" | "bad_text" => (422, false),
         "rate_limited" => (429, true),
         "busy" => (503, true),

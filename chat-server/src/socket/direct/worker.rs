@@ -114,9 +114,7 @@ impl Worker {
 
     /// A connection has shown who it is.
     pub(super) fn known(&self, place: Place) {
-        if let Some(cold) = self.fanout().slab.get(place)
-            && !std::mem::replace(&mut cold.known, true)
-        {
+        if self.fanout().know(place) {
             self.shared.admission.known();
         }
     }
