@@ -1,6 +1,7 @@
 //! Both WebSocket transports carry what every transport must: chat-core's suite, over real sockets.
 
 mod conformance;
+mod support;
 
 use chat_core::testkit::{Report, check_transport};
 use conformance::SocketTransport;
@@ -25,4 +26,9 @@ async fn the_direct_transport_carries_everything() {
 #[actix_web::test]
 async fn the_direct_transport_carries_everything_over_several_threads() {
     passed(&check_transport(async |engine, _| SocketTransport::direct(&engine, 3)).await);
+}
+
+#[actix_web::test]
+async fn the_direct_transport_carries_everything_over_tls() {
+    passed(&check_transport(async |engine, _| SocketTransport::direct_over_tls(&engine)).await);
 }

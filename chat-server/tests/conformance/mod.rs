@@ -7,6 +7,7 @@ mod json;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use chat_core::testkit::{Heard, Peer, Transport};
 use chat_core::{Command, Engine, Kind, Name, RoomCommand, User};
 use chat_server::auth::{Admit, Identity};
-use chat_server::listen::{self, Listening};
+use chat_server::listen::{self, Certificate, Listening};
 use chat_server::protocol::Problem;
 use chat_server::socket::{
     self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, Proxies, SocketLimits,
@@ -24,13 +25,18 @@ use chat_server::socket::{
 };
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::support::tls::{Certified, Files, shake_hands};
 
 /// What each socket is to hold of what is not read; the kernel takes twice as much.
 const SOCKET_BYTES: u32 = 64 * 1_024;
@@ -38,6 +44,8 @@ const SOCKET_BYTES: u32 = 64 * 1_024;
 /// A server on a free port.
 pub struct SocketTransport {
     address: SocketAddr,
+    /// What speaks TLS with it, if it does.
+    tls: Option<TlsConnector>,
     handle: ServerHandle,
     /// Whether it can close a peer that does not read.
     closes_unread: bool,
@@ -73,34 +81,52 @@ impl SocketTransport {
             .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, handle, closes_unread: false }
+        Self { address, tls: None, handle, closes_unread: false }
     }
 
     /// The standalone server's own transport.
     pub fn direct(engine: &Engine, workers: usize) -> Self {
-        let meters = Arc::new(Meters::none());
-        let (proxies, counted) = (Proxies::default(), Arc::clone(&meters));
-        let admission =
-            Admission::new(ConnectionLimits::default(), proxies, engine.clock(), counted);
-        let door = Door { admission, origins: Arc::new(Origins::own()), meters };
-        let direct = Direct::new(engine, limits(), door);
-        let gate: Arc<dyn Admit> = Arc::new(Gate);
-        let (listener, address) = listener();
-        let listening = Listening {
-            listener,
-            workers,
-            most_per_worker: 1_000,
-            most_handshakes: 1_000,
-            tcp: tcp(),
-            shutdown: Duration::ZERO,
-            certificate: None,
-        };
-        let upgrades = direct.chat("/ws", engine, &gate);
-        let server = listen::start(listening, App::new, Some(upgrades)).expect("a server");
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
-        Self { address, handle, closes_unread: true }
+        let (address, handle) = start_direct(engine, workers, None);
+        Self { address, tls: None, handle, closes_unread: true }
     }
+
+    /// The same over TLS.
+    pub fn direct_over_tls(engine: &Engine) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let (certified, files) = (Certified::new(), Files::below(folder.path()));
+        certified.write(&files);
+        let certificate = Certificate::read(&files.certificate, &files.key).expect("good files");
+        let (address, handle) = start_direct(engine, 1, Some(certificate));
+        Self { address, tls: Some(certified.client()), handle, closes_unread: true }
+    }
+}
+
+fn start_direct(
+    engine: &Engine,
+    workers: usize,
+    certificate: Option<Certificate>,
+) -> (SocketAddr, ServerHandle) {
+    let meters = Arc::new(Meters::none());
+    let (proxies, counted) = (Proxies::default(), Arc::clone(&meters));
+    let admission = Admission::new(ConnectionLimits::default(), proxies, engine.clock(), counted);
+    let door = Door { admission, origins: Arc::new(Origins::own()), meters };
+    let direct = Direct::new(engine, limits(), door);
+    let gate: Arc<dyn Admit> = Arc::new(Gate);
+    let (listener, address) = listener();
+    let listening = Listening {
+        listener,
+        workers,
+        most_per_worker: 1_000,
+        most_handshakes: 1_000,
+        tcp: tcp(),
+        shutdown: Duration::ZERO,
+        certificate,
+    };
+    let upgrades = direct.chat("/ws", engine, &gate);
+    let server = listen::start(listening, App::new, Some(upgrades)).expect("a server");
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    (address, handle)
 }
 
 impl Drop for SocketTransport {
@@ -121,6 +147,10 @@ impl Transport for SocketTransport {
         let bearer = format!("Bearer {}", token(user));
         let bearer = HeaderValue::from_str(&bearer).expect("a header");
         request.headers_mut().insert("authorization", bearer);
+        let stream: Pin<Box<dyn Duplex>> = match &self.tls {
+            Some(client) => Box::pin(shake_hands(client, stream).await.expect("one of TLS")),
+            None => Box::pin(stream),
+        };
         let (socket, _) = client_async(request, stream).await.expect("a handshake");
         let (mut sink, stream) = socket.split();
         let (frames, mut waiting) = mpsc::unbounded_channel::<Message>();
@@ -158,9 +188,13 @@ impl Transport for SocketTransport {
     }
 }
 
+/// A stream to a server, whatever is spoken below.
+trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
 /// A client's end of a WebSocket.
 struct SocketPeer {
-    stream: SplitStream<WebSocketStream<TcpStream>>,
+    stream: SplitStream<WebSocketStream<Pin<Box<dyn Duplex>>>>,
     /// To the task that writes, so that a client may send while nobody reads.
     frames: mpsc::UnboundedSender<Message>,
     writing: JoinHandle<()>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -46,9 +47,14 @@ impl Certified {
         self.0.cert.der()
     }
 
+    /// Its private key, in PEM.
+    pub fn key(&self) -> String {
+        self.0.signing_key.serialize_pem()
+    }
+
     pub fn write(&self, files: &Files) {
         fs::write(&files.certificate, self.0.cert.pem()).expect("a file");
-        fs::write(&files.key, self.0.signing_key.serialize_pem()).expect("a file");
+        fs::write(&files.key, self.key()).expect("a file");
     }
 
     /// A client that trusts this certificate alone.
@@ -56,11 +62,13 @@ impl Certified {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate().clone()).expect("a good certificate");
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let client = ClientConfig::builder_with_provider(provider)
+        let mut client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has what the default versions need")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        // So that each connection is shown the certificate of the moment.
+        client.resumption = Resumption::disabled();
         TlsConnector::from(Arc::new(client))
     }
 }
