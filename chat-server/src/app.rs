@@ -92,18 +92,12 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     // First of all, because it makes the data folder, for its owner's eyes only.
     let key = signing_key(settings)?;
     let address = settings.server.listen;
-<<<<<<< HEAD
     let refused = |cause| BuildError::Listen { address, cause };
     let listener = listen::bind(address).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-=======
-    let listen = |cause| BuildError::Listen { address, cause };
-    let listener = TcpListener::bind(address).map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
     // Before anything is started that would have to be stopped.
     let listening = listening(settings, listener)?;
     let certificate = listening.certificate.clone();
->>>>>>> tests
     let mut own_store = None;
     let store: Arc<dyn Store> = match (parts.store, &settings.store.url) {
         (Some(store), _) => store,
