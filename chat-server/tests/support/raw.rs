@@ -66,7 +66,6 @@ pub fn request<L: AsRef<str>>(lines: &[L]) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// In small letters.
     head: String,
     pub body: Vec<u8>,
 }
@@ -74,7 +73,10 @@ pub struct Answer {
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+        lines
+            .into_iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// The code of a problem document, which it must be.
@@ -142,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
             }
             assert!(self.more().await, "it ended behind {:?}", self.read);
         };
-        let head = String::from_utf8(self.take(end).await).expect("text").to_lowercase();
+        let head = String::from_utf8(self.take(end).await).expect("text");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let mut answer = Answer { status: status.expect("a status"), head, body: Vec::new() };
         let length = answer.header("content-length").map_or("0", |length| length);

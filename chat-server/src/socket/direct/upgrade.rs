@@ -14,10 +14,11 @@ use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::{ConnectionType, Request, h1};
 use actix_service::{Service, ServiceFactory};
 use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::http::header::ALLOW;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, Resource, Responder, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, web};
 use chat_core::ConnectionId;
 use futures_util::SinkExt;
 use futures_util::future::LocalBoxFuture;
@@ -105,14 +106,18 @@ pub fn not_upgraded(path: &'static str) -> Resource {
             // Said to be an upgrade, and yet not taken for one by the HTTP server.
             Ok(_) => Problem::bad_request("this is no WebSocket handshake"),
         };
-        let allow = (problem.code == Problem::method_not_allowed().code).then_some((ALLOW, "GET"));
-        let answer = problem.customize();
-        match allow {
-            Some(allow) => answer.insert_header(allow),
-            None => answer,
-        }
+        refusal(&problem)
     };
     web::resource(path).default_service(web::to(answer))
+}
+
+/// The answer to a handshake that is refused.
+fn refusal(problem: &Problem) -> HttpResponse {
+    let mut response = problem.error_response();
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    }
+    response
 }
 
 /// Answers handshakes on one of the HTTP server's threads.
@@ -213,7 +218,7 @@ fn admit<C>(
 
 /// Answers a handshake that is refused, and ends the connection.
 async fn refuse<T: Given>(mut framed: Framed<T>, problem: &Problem) -> io::Result<()> {
-    let response: actix_http::Response<_> = problem.error_response().into();
+    let response: actix_http::Response<_> = refusal(problem).into();
     let mut body = None;
     let mut head = response.map_body(|_, whole| {
         body = Some(whole);
