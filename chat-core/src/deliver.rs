@@ -113,6 +113,7 @@ struct FanoutInner {
     recipient: Recipient<Deliver>,
     under_way: Arc<AtomicUsize>,
     most: usize,
+    thread: Option<usize>,
 }
 
 /// Counts a delivery against its fan-out's budget until it is dropped.
@@ -130,7 +131,21 @@ impl Fanout {
     #[must_use]
     pub fn new(recipient: Recipient<Deliver>, most: usize) -> Self {
         let under_way = Arc::new(AtomicUsize::new(0));
-        Self { inner: Arc::new(FanoutInner { recipient, under_way, most }) }
+        Self { inner: Arc::new(FanoutInner { recipient, under_way, most, thread: None }) }
+    }
+
+    /// As [`new`](Self::new), for a fan-out that runs on this one of the engine's threads
+    /// ([`Engine::on_each_thread`](crate::Engine::on_each_thread)). The sessions of its connections
+    /// do too.
+    #[must_use]
+    pub fn on_thread(recipient: Recipient<Deliver>, most: usize, thread: usize) -> Self {
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let thread = Some(thread);
+        Self { inner: Arc::new(FanoutInner { recipient, under_way, most, thread }) }
+    }
+
+    pub(crate) fn thread(&self) -> Option<usize> {
+        self.inner.thread
     }
 
     fn is_full(&self) -> bool {

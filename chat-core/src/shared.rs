@@ -46,7 +46,8 @@ impl Shared {
     ) -> Self {
         let store = Arc::new(Metered::new(store));
         let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, limits.batch);
-        // The last thread is the journal's alone, so that no room's work delays a commit.
+        // The last of several threads is the journal's alone, so that no room's work delays a commit.
+        // Where there is one core, there is one thread: a second one could only take its turns.
         let last = arbiters.len() - 1;
         let journal = Journal::start_in_arbiter(&arbiters[last], |_| journal);
         Self {
@@ -58,7 +59,7 @@ impl Shared {
             connections: Connections::default(),
             limits,
             journal,
-            arbiters: arbiters[..last].to_vec(),
+            arbiters: arbiters[..last.max(1)].to_vec(),
             next_thread: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         }

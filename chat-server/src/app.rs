@@ -92,9 +92,9 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     // First of all, because it makes the data folder, for its owner's eyes only.
     let key = signing_key(settings)?;
     let address = settings.server.listen;
-    let listen = |cause| BuildError::Listen { address, cause };
-    let listener = TcpListener::bind(address).map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let refused = |cause| BuildError::Listen { address, cause };
+    let listener = listen::bind(address).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
     // Before anything is started that would have to be stopped.
     let listening = listening(settings, listener)?;
     let certificate = listening.certificate.clone();

@@ -1,6 +1,9 @@
 //! The protocol's tests once more, over the portable route (see `support::transport`).
 
-#![allow(unused_attributes, reason = "each file is also a program of its own")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each file is also a program of its own, with its support"
+)]
 
 #[path = "bad_commands.rs"]
 mod bad_commands;

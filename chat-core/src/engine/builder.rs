@@ -88,7 +88,8 @@ impl EngineBuilder {
         self
     }
 
-    /// How many threads rooms and sessions are spread over, 1 at least. The journal has one more.
+    /// How many threads rooms and sessions are spread over, 1 at least. Unless it is one, the
+    /// journal has one more.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
@@ -113,7 +114,8 @@ impl EngineBuilder {
         {
             return Err(StartError::Limit("the limits of writes must be greater than 0"));
         }
-        let threads = Threads::start(self.threads.saturating_add(1))?;
+        let journal = usize::from(self.threads > 1);
+        let threads = Threads::start(self.threads.saturating_add(journal))?;
         let in_flight = self.limits.fanout_in_flight;
         let arbiters = threads.arbiters();
         let shared = Shared::new(self.store, self.policy, self.clock, self.limits, arbiters);

@@ -135,6 +135,24 @@ impl Engine {
         }
     }
 
+    /// Runs something once on each of the threads that rooms and sessions are spread over, which is
+    /// told which of them it is: for a transport that has its sockets there, so that what a room
+    /// says to them crosses no thread. What it starts there (tasks of tokio's `spawn_local`, actix
+    /// actors) ends with the engine.
+    pub fn on_each_thread(&self, start: impl Fn(usize) + Clone + Send + 'static) {
+        for (index, thread) in self.shared().threads().iter().enumerate() {
+            let start = start.clone();
+            // A thread that has ended runs nothing any more.
+            thread.spawn_fn(move || start(index));
+        }
+    }
+
+    /// How many threads these are.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.shared().threads().len()
+    }
+
     /// Connects a user through a transport's own fan-out, which must know the connection by then:
     /// what the session hears is delivered under this id from here on, and
     /// [`Parcel::End`](crate::Parcel::End) comes last. Whoever carries frames to people in large

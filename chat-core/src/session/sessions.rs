@@ -62,7 +62,8 @@ impl Sessions {
         user: User,
     ) -> Result<Session> {
         let line = Line { connection, fanout: fanout.clone() };
-        let address = self.start(&user, &line, self.shared().next_thread())?;
+        let thread = fanout.thread().unwrap_or_else(|| self.shared().next_thread());
+        let address = self.start(&user, &line, thread)?;
         self.add(user, line, address)
     }
 

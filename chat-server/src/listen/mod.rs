@@ -6,7 +6,7 @@ mod tls;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_codec::Framed;
@@ -17,6 +17,7 @@ use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
 
 pub use descriptors::Descriptors;
 pub use tls::{Certificate, TlsError};
@@ -27,6 +28,23 @@ use crate::socket::{TcpOptions, on_connect};
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection without a request is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How many connections may wait to be accepted; the system may have a lower limit. The standard
+/// library's 128 make a crowd that comes back at once wait for a second.
+const BACKLOG: i32 = 4_096;
+
+/// A socket that listens at an address.
+///
+/// # Errors
+/// Those of the system: the address is taken, or not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that is started again takes its port although connections of the last one linger.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
 
 /// How a server listens.
 pub struct Listening {

@@ -97,9 +97,10 @@ impl TestServer {
     }
 
     /// Waits until these many connections wait for this much more time. With the direct transport,
-    /// one timer waits for all of them.
+    /// each thread has one timer for all of its connections, which take the threads in turn.
     pub async fn waits(&self, what: &str, connections: usize, time: Duration) {
-        let timers = if transport() == "direct" { 1 } else { connections };
+        let threads = self.server().engine().threads();
+        let timers = if transport() == "direct" { connections.min(threads) } else { connections };
         until(what, async || self.clock.sleepers(time) == timers).await;
     }
 

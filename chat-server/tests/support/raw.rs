@@ -26,7 +26,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut bytes = vec![first];
     match length {
-        ..126 => bytes.push(0x80 | length as u8),
+        0..126 => bytes.push(0x80 | length as u8),
         126..65_536 => {
             bytes.push(0x80 | 126);
             bytes.extend((length as u16).to_be_bytes());

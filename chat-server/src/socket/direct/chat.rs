@@ -11,7 +11,7 @@ use crate::protocol::{CloseCode, Problem};
 use crate::socket::chat::{Chat, Connection};
 use crate::socket::direct::conversation::{Conversation, Line};
 
-/// A [`Chat`], and the engine that its session is of.
+/// One end of a chat, and the engine that its session is of.
 pub struct ChatLine {
     chat: Chat,
     engine: Engine,

@@ -34,7 +34,7 @@ pub(super) enum Io {
 }
 
 /// A stream that is not written to by its descriptor.
-pub(super) trait Stream: AsyncRead + AsyncWrite {}
+pub trait Stream: AsyncRead + AsyncWrite {}
 impl<T: AsyncRead + AsyncWrite> Stream for T {}
 
 /// One connection.

@@ -686,7 +686,19 @@ impl SocketFanout {
 
     /// For when the timer is to be set.
     pub(super) fn arm(&mut self) -> Option<Duration> {
-        self.timers.arm()
+        let Self { timers, slab, .. } = self;
+        timers.arm(|kind, due| {
+            slab.place(due.connection) == Some(due.place)
+                && (kind != Kind::Token || slab.get(due.place).is_some_and(|cold| !cold.known))
+        })
+    }
+
+    /// A connection has shown who it is. Answers whether that was still to be done.
+    pub(super) fn know(&mut self, place: Place) -> bool {
+        let Some(cold) = self.slab.get(place) else { return false };
+        let unknown = !std::mem::replace(&mut cold.known, true);
+        self.rearm |= unknown;
+        unknown
     }
 
     /// A reader for which something waits is looked at from time to time.

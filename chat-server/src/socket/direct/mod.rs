@@ -1,6 +1,6 @@
 //! The standalone server's own transport. A WebSocket handshake takes its stream away from the HTTP
-//! server; from then on a small task reads it, and the fan-out of its worker writes to it, with one
-//! system call for each socket and whatever its room has to say.
+//! server to one of the engine's threads; there a small task reads it, and the thread's fan-out
+//! writes to it, with one system call for each socket and whatever its room has to say.
 
 mod backlog;
 mod chat;
@@ -12,6 +12,7 @@ mod pending;
 mod round;
 mod send;
 mod slab;
+mod threads;
 mod timers;
 mod upgrade;
 mod worker;
@@ -29,6 +30,7 @@ pub use upgrade::{NoUpgrades, UpgradeService, Upgrades, not_upgraded};
 use crate::auth::Admit;
 use crate::protocol::Problem;
 use crate::socket::admission::Admission;
+use crate::socket::direct::threads::Threads;
 use crate::socket::handshake::Origins;
 use crate::socket::meters::Meters;
 use crate::socket::{Door, SocketLimits};
@@ -51,6 +53,8 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub struct Direct {
     shared: Arc<Shared>,
+    /// Where plain sockets are; those without an engine stay where they were accepted.
+    threads: Option<Arc<Threads>>,
 }
 
 impl Direct {
@@ -63,19 +67,19 @@ impl Direct {
             bytes: engine_limits.outbox_bytes,
             close_after: Some(engine_limits.slow_close),
         };
-        Self {
-            shared: Arc::new(Shared {
-                clock: engine.clock(),
-                budget: Arc::clone(engine.budget()),
-                patience,
-                limits,
-                in_flight: engine_limits.fanout_in_flight,
-                admission,
-                origins,
-                meters,
-                draining: watch::channel(false).0,
-            }),
-        }
+        let shared = Arc::new(Shared {
+            clock: engine.clock(),
+            budget: Arc::clone(engine.budget()),
+            patience,
+            limits,
+            in_flight: engine_limits.fanout_in_flight,
+            admission,
+            origins,
+            meters,
+            draining: watch::channel(false).0,
+        });
+        let threads = Some(Arc::new(Threads::start(engine, &shared)));
+        Self { shared, threads }
     }
 
     /// A transport for conversations that need no engine. At most `waiting` bytes wait for a peer
@@ -95,6 +99,7 @@ impl Direct {
                 meters,
                 draining: watch::channel(false).0,
             }),
+            threads: None,
         }
     }
 
@@ -102,7 +107,7 @@ impl Direct {
     /// makes, which is given the token that the client has shown, if any. For
     /// [`HttpServiceBuilder::upgrade`](actix_http::HttpServiceBuilder::upgrade).
     pub fn upgrades<F>(&self, path: &'static str, converse: F) -> Upgrades<F> {
-        Upgrades::new(Arc::clone(&self.shared), path, converse)
+        Upgrades::new(self.clone(), path, converse)
     }
 
     /// Takes handshakes at this path, for chatting through this engine, of those whom the gate

@@ -55,8 +55,11 @@ impl Timers {
         self.armed.is_none_or(|armed| due.at < armed)
     }
 
-    /// For when the timer is to be set.
-    pub(super) fn arm(&mut self) -> Option<Duration> {
+    /// For when the timer is to be set; deadlines that are no longer `live` are passed over.
+    pub(super) fn arm(&mut self, mut live: impl FnMut(Kind, &Due) -> bool) -> Option<Duration> {
+        for (kind, queue) in KINDS.into_iter().zip(&mut self.queues) {
+            while queue.pop_front_if(|due| !live(kind, due)).is_some() {}
+        }
         self.armed = self.queues.iter().filter_map(|queue| Some(queue.front()?.at)).min();
         self.armed
     }
@@ -99,17 +102,18 @@ mod tests {
             connection: ConnectionId::new(),
         };
         let mut timers = Timers::default();
-        assert_eq!(timers.arm(), None);
+        assert_eq!(timers.arm(|_, _| true), None);
         let (ping, token, later) = (at(25), at(10), at(26));
         assert!(timers.add(Kind::Ping, ping));
-        assert_eq!(timers.arm(), Some(ping.at));
+        assert_eq!(timers.arm(|_, _| true), Some(ping.at));
         assert!(timers.add(Kind::Token, token));
-        assert_eq!(timers.arm(), Some(token.at));
+        assert_eq!(timers.arm(|_, _| true), Some(token.at));
         assert!(!timers.add(Kind::Ping, later), "the timer is set for something earlier");
         assert_eq!(timers.due(Duration::from_secs(9)), None);
         assert_eq!(timers.due(Duration::from_secs(25)), Some((Kind::Token, token)));
         assert_eq!(timers.due(Duration::from_secs(25)), Some((Kind::Ping, ping)));
         assert_eq!(timers.due(Duration::from_secs(25)), None);
-        assert_eq!(timers.arm(), Some(later.at));
+        assert_eq!(timers.arm(|_, _| true), Some(later.at));
+        assert_eq!(timers.arm(|kind, due| (kind, *due) != (Kind::Ping, later)), None);
     }
 }

@@ -2,12 +2,13 @@
 //! whatever its path, and none passes through the `App`: path, origin, limits and token are looked
 //! at here.
 
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::{ConnectionType, Request, h1};
@@ -24,49 +25,53 @@ use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::protocol::Problem;
-use crate::socket::direct::Shared;
 use crate::socket::direct::chat::ChatLine;
-use crate::socket::direct::connection::{Connection, Io};
+use crate::socket::direct::connection::{Connection, Io, Stream};
 use crate::socket::direct::conversation::Conversation;
 use crate::socket::direct::worker::Worker;
+use crate::socket::direct::{Direct, Shared};
 use crate::socket::handshake::{Handshake, Origins};
 
 type Framed<T> = actix_codec::Framed<T, h1::Codec>;
 
-/// Makes a service for each worker; the first one of a thread starts its fan-out.
+/// Makes a service for each of the HTTP server's threads.
 #[derive(Clone)]
 pub struct Upgrades<F> {
-    shared: Arc<Shared>,
+    direct: Direct,
     path: &'static str,
     converse: F,
 }
 
 impl<F> Upgrades<F> {
-    pub(super) fn new(shared: Arc<Shared>, path: &'static str, converse: F) -> Self {
-        Self { shared, path, converse }
+    pub(super) fn new(direct: Direct, path: &'static str, converse: F) -> Self {
+        Self { direct, path, converse }
     }
 }
 
 /// A stream that the HTTP server gives away.
 pub trait Given: AsyncRead + AsyncWrite + Unpin + 'static {
     #[doc(hidden)]
-    fn give(self) -> GivenParts;
+    fn give(self) -> GivenStream;
 }
 
-/// A stream as this transport keeps it.
+/// A stream as this transport takes it.
 #[doc(hidden)]
-pub struct GivenParts(Option<Rc<TcpStream>>, Io);
+pub enum GivenStream {
+    /// Goes to one of the engine's threads, if there is an engine.
+    Plain(TcpStream),
+    /// Stays where it is.
+    Other(Pin<Box<dyn Stream>>),
+}
 
 impl Given for TcpStream {
-    fn give(self) -> GivenParts {
-        let socket = Rc::new(self);
-        GivenParts(Some(Rc::clone(&socket)), Io::Plain(socket))
+    fn give(self) -> GivenStream {
+        GivenStream::Plain(self)
     }
 }
 
 impl Given for TlsStream<TcpStream> {
-    fn give(self) -> GivenParts {
-        GivenParts(None, Io::Stream(Box::pin(self)))
+    fn give(self) -> GivenStream {
+        GivenStream::Other(Box::pin(self))
     }
 }
 
@@ -74,7 +79,7 @@ impl<T, F, C> ServiceFactory<(Request, Framed<T>)> for Upgrades<F>
 where
     T: Given,
     F: Fn(Option<&str>) -> Result<C, Problem> + Clone + 'static,
-    C: Conversation,
+    C: Conversation + Send,
 {
     type Response = ();
     type Error = Infallible;
@@ -85,7 +90,8 @@ where
 
     fn new_service(&self, (): ()) -> Self::Future {
         let (path, converse) = (self.path, self.converse.clone());
-        ready(Ok(UpgradeService { worker: Worker::start(&self.shared), path, converse }))
+        let direct = self.direct.clone();
+        ready(Ok(UpgradeService { direct, own: Rc::default(), path, converse }))
     }
 }
 
@@ -114,9 +120,11 @@ fn refusal(problem: &Problem) -> HttpResponse {
     response
 }
 
-/// Answers handshakes on one worker.
+/// Answers handshakes on one of the HTTP server's threads.
 pub struct UpgradeService<F> {
-    worker: Rc<Worker>,
+    direct: Direct,
+    /// The fan-out of this thread, for connections that stay here; started for the first one.
+    own: Rc<OnceCell<Rc<Worker>>>,
     path: &'static str,
     converse: F,
 }
@@ -125,7 +133,7 @@ impl<T, F, C> Service<(Request, Framed<T>)> for UpgradeService<F>
 where
     T: Given,
     F: Fn(Option<&str>) -> Result<C, Problem> + Clone + 'static,
-    C: Conversation,
+    C: Conversation + Send,
 {
     type Response = ();
     type Error = Infallible;
@@ -134,19 +142,31 @@ where
     actix_service::always_ready!();
 
     fn call(&self, (request, framed): (Request, Framed<T>)) -> Self::Future {
-        let (worker, path, converse) = (Rc::clone(&self.worker), self.path, self.converse.clone());
+        let (direct, own) = (self.direct.clone(), Rc::clone(&self.own));
+        let (path, converse) = (self.path, self.converse.clone());
         Box::pin(async move {
-            match admit(&worker, path, &request, &converse) {
-                Ok(Welcome { answer, conversation, admitted, known }) => {
+            let Direct { shared, threads } = &direct;
+            match admit(shared, path, &request, &converse) {
+                Ok(welcome) => {
                     let parts = framed.into_parts();
                     let first = parts.read_buf.to_vec();
-                    let GivenParts(socket, io) = parts.io.give();
-                    let id = ConnectionId::new();
-                    let place = worker.fanout().insert(id, socket, known, answer);
-                    let line = (place, id);
-                    let connection =
-                        Connection::new(Rc::clone(&worker), line, io, conversation, admitted);
-                    actix_web::rt::spawn(connection.run(first));
+                    let own = || Rc::clone(own.get_or_init(|| Worker::start(shared, None)));
+                    match (parts.io.give(), threads) {
+                        (GivenStream::Plain(socket), Some(threads)) => {
+                            // A socket that can't be taken from here has failed.
+                            let Ok(socket) = socket.into_std() else { return Ok(()) };
+                            threads.run(move |worker| {
+                                let Ok(socket) = TcpStream::from_std(socket) else { return };
+                                serve(worker, Io::Plain(Rc::new(socket)), welcome, first);
+                            });
+                        }
+                        (GivenStream::Plain(socket), None) => {
+                            serve(&own(), Io::Plain(Rc::new(socket)), welcome, first);
+                        }
+                        (GivenStream::Other(stream), _) => {
+                            serve(&own(), Io::Stream(stream), welcome, first);
+                        }
+                    }
                 }
                 // Whoever does not wait for the answer has gone.
                 Err(problem) => _ = refuse(framed, &problem).await,
@@ -154,6 +174,19 @@ where
             Ok(())
         })
     }
+}
+
+/// From here on the connection is served on this thread.
+fn serve<C: Conversation>(worker: &Rc<Worker>, io: Io, welcome: Welcome<C>, first: Vec<u8>) {
+    let Welcome { answer, conversation, admitted, known } = welcome;
+    let id = ConnectionId::new();
+    let socket = match &io {
+        Io::Plain(socket) => Some(Rc::clone(socket)),
+        Io::Stream(_) => None,
+    };
+    let place = worker.fanout().insert(id, socket, known, answer);
+    let connection = Connection::new(Rc::clone(worker), (place, id), io, conversation, admitted);
+    actix_web::rt::spawn(connection.run(first));
 }
 
 /// Somebody who is let in.
@@ -165,12 +198,12 @@ struct Welcome<C> {
 }
 
 fn admit<C>(
-    worker: &Worker,
+    shared: &Shared,
     path: &str,
     request: &Request,
     converse: impl Fn(Option<&str>) -> Result<C, Problem>,
 ) -> Result<Welcome<C>, Problem> {
-    let Shared { origins, admission, .. } = &*worker.shared;
+    let Shared { origins, admission, .. } = shared;
     if request.path() != path {
         return Err(Problem::not_found());
     }

@@ -63,8 +63,9 @@ impl Drop for Held<'_> {
 }
 
 impl Worker {
-    /// Starts the fan-out of the current thread, which runs an actix System or Arbiter.
-    pub(super) fn start(shared: &Arc<Shared>) -> Rc<Self> {
+    /// Starts the fan-out of the current thread, which runs an actix System or Arbiter; `thread` if
+    /// it is one of the engine's.
+    pub(super) fn start(shared: &Arc<Shared>, thread: Option<usize>) -> Rc<Self> {
         let mut started = None;
         FanoutActor::create(|context| {
             let recipient = context.address().recipient();
@@ -77,7 +78,10 @@ impl Worker {
                     meters: Arc::clone(&shared.meters),
                 })),
                 buffer: RefCell::new(vec![0; BUFFER].into_boxed_slice()),
-                address: Fanout::new(recipient, shared.in_flight),
+                address: match thread {
+                    Some(thread) => Fanout::on_thread(recipient, shared.in_flight, thread),
+                    None => Fanout::new(recipient, shared.in_flight),
+                },
                 work: Notify::new(),
                 timer: Notify::new(),
                 limits: shared.limits,
@@ -110,9 +114,7 @@ impl Worker {
 
     /// A connection has shown who it is.
     pub(super) fn known(&self, place: Place) {
-        if let Some(cold) = self.fanout().slab.get(place)
-            && !std::mem::replace(&mut cold.known, true)
-        {
+        if self.fanout().know(place) {
             self.shared.admission.known();
         }
     }

@@ -29,16 +29,17 @@ pub(crate) enum Incoming<'a> {
     Close(Option<u16>),
 }
 
-/// Why a connection must be failed (RFC 6455, section 7.1.7).
+/// Why a connection must be failed (RFC 6455, section 7.1.7), each with its close code (section
+/// 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum FrameError {
-    /// Not frames as a client may send them.
+    /// Not frames as a client may send them: 1002.
     #[error("not WebSocket frames")]
     Protocol,
-    /// A text, or the reason in a close frame, that is not UTF-8.
+    /// A text, or the reason in a close frame, that is not UTF-8: 1007.
     #[error("text that is not UTF-8")]
     NotUtf8,
-    /// A frame or a message of more bytes than allowed.
+    /// A frame or a message of more bytes than allowed: 1009.
     #[error("a frame or a message that is too big")]
     TooBig,
 }

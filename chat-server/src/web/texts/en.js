@@ -112,6 +112,7 @@ export default {
   'error.bad_text': 'Line breaks and other invisible characters cannot be used here.',
   'error.key_conflict': 'The server took this for another message. Try again.',
   'error.busy': 'The server is busy. Try again in a moment.',
+  'error.rate_limited': 'Too much came from here at once. Try again in a moment.',
   'error.unavailable': 'The server cannot save anything at the moment. Try again soon.',
   'error.stopping': 'The server is restarting. Try again soon.',
   'error.internal': 'Something went wrong on the server. Try again.',

@@ -112,6 +112,7 @@ export default {
   'error.bad_text': '줄바꿈이나 보이지 않는 문자는 쓸 수 없어요.',
   'error.key_conflict': '서버가 다른 메시지로 받아들였어요. 다시 시도해 주세요.',
   'error.busy': '서버가 바빠요. 잠시 뒤에 다시 시도해 주세요.',
+  'error.rate_limited': '한 번에 너무 많이 보냈어요. 잠시 뒤에 다시 시도해 주세요.',
   'error.unavailable': '지금은 서버가 저장할 수 없어요. 잠시 뒤에 다시 시도해 주세요.',
   'error.stopping': '서버가 다시 시작하고 있어요. 잠시 뒤에 다시 시도해 주세요.',
   'error.internal': '서버에 문제가 생겼어요. 다시 시도해 주세요.',
