@@ -44,6 +44,8 @@ pub(super) struct Shared {
     admission: Arc<Admission>,
     origins: Arc<Origins>,
     meters: Arc<Meters>,
+    /// Whether connections have sessions, which end them when the engine stops.
+    sessions: bool,
     draining: watch::Sender<bool>,
 }
 
@@ -73,6 +75,7 @@ impl Direct {
                 admission,
                 origins,
                 meters,
+                sessions: true,
                 draining: watch::channel(false).0,
             }),
         }
@@ -93,6 +96,7 @@ impl Direct {
                 admission,
                 origins,
                 meters,
+                sessions: false,
                 draining: watch::channel(false).0,
             }),
         }

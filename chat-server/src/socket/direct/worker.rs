@@ -145,7 +145,8 @@ async fn keep_time(worker: Rc<Worker>, clock: Arc<dyn Clock>) {
 /// When the server stops, whoever has no session that would end is told here.
 async fn drain(worker: Rc<Worker>, mut draining: watch::Receiver<bool>) {
     if draining.wait_for(|draining| *draining).await.is_ok() {
-        worker.fanout().close_unknown(close_code(chat_core::CloseReason::Draining));
+        let close = close_code(chat_core::CloseReason::Draining);
+        worker.fanout().close_without_session(close, worker.shared.sessions);
     }
 }
 
