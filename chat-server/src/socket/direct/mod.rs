@@ -3,6 +3,7 @@
 //! system call for each socket and whatever its room has to say.
 
 mod backlog;
+mod bare;
 mod chat;
 mod connection;
 mod conversation;
@@ -22,6 +23,8 @@ use std::time::Duration;
 use chat_core::{Budget, Clock, Engine, Patience, SystemClock};
 use tokio::sync::watch;
 
+#[doc(hidden)]
+pub use bare::BareFanout;
 pub use chat::ChatLine;
 pub use conversation::{Conversation, Line};
 pub use upgrade::{NoUpgrades, UpgradeService, Upgrades, not_upgraded};

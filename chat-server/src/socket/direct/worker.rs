@@ -18,7 +18,7 @@ use crate::socket::direct::fanout::{FanoutParts, SocketFanout};
 use crate::socket::direct::slab::Place;
 
 /// How many frames are sent before others have a turn.
-const TURN: usize = 512;
+pub(super) const TURN: usize = 512;
 /// How much is read at a time.
 const BUFFER: usize = 64 * 1_024;
 
