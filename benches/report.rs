@@ -63,6 +63,15 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 
 const ONE_BY_ONE: &str = "delivered, one by one";
 const FAN_OUT: [usize; 4] = [10, 1_000, 10_000, 50_000];
+const DELIVERY: [usize; 2] = [1_000, 10_000];
+/// What Criterion calls it, and what the table does.
+const WAYS: [(&str, &str); 5] = [
+    ("mailbox", "the mailbox of an actor for each connection"),
+    ("outbox", "an outbox, its reader woken on the same thread"),
+    ("outbox, read on another thread", "an outbox, its reader woken on another thread"),
+    ("slab", "the slab, without its `send`s"),
+    ("send", "a bare `send`, for comparison"),
+];
 const HERE: [usize; 3] = [100, 1_000, 10_000];
 const PRESENT: [usize; 3] = [0, 900, 9_900];
 const COMMANDS: [&str; 3] =
@@ -151,6 +160,18 @@ fn blocks(
             fan_out.push('\n');
         }
     }
+    let mut delivery = String::from("| CPU ns per delivery |");
+    for size in DELIVERY {
+        write!(delivery, " {} members |", number(size as f64))?;
+    }
+    delivery += "\n| --- | --: | --: |\n";
+    for (name, way) in WAYS {
+        write!(delivery, "| {way} |")?;
+        for size in DELIVERY {
+            write!(delivery, " {} |", number(measured.get("delivery", name, size)?))?;
+        }
+        delivery.push('\n');
+    }
     let mut table = String::from("| | |\n| --- | --: |\n");
     for (what, value) in rooms {
         writeln!(table, "| {what} | {} |", number(*value))?;
@@ -170,6 +191,7 @@ fn blocks(
         ("musts", musts(measured, sessions, rooms)?),
         ("members", members),
         ("fan-out", fan_out),
+        ("delivery", delivery),
         ("rooms", table),
     ])
 }

@@ -163,6 +163,12 @@ impl<F> Queue<F> {
         self.bytes + self.held
     }
 
+    /// Frames that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

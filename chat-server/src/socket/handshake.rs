@@ -37,7 +37,8 @@ impl Handshake {
         if head.version < Version::HTTP_11 {
             return Err(not_websocket("it needs HTTP/1.1"));
         }
-        if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION);
+        if versions.next().is_none_or(|version| version != "13") || versions.next().is_some() {
             return Err(Problem::unsupported_version());
         }
         // The key is looked at below.
@@ -200,6 +201,8 @@ mod tests {
         assert_eq!(code(&[("connection", "keep-alive")]), "bad_request");
         assert_eq!(code(&[("sec-websocket-version", "")]), "upgrade_required");
         assert_eq!(code(&[("sec-websocket-version", "8")]), "upgrade_required");
+        let version = |version| ("sec-websocket-version", version);
+        assert_eq!(code(&[version("13"), version("8")]), "upgrade_required", "two versions");
         assert_eq!(code(&[("sec-websocket-key", "")]), "bad_request");
         for key in ["short", "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZQ=a", "a b"] {
             assert_eq!(code(&[("sec-websocket-key", key)]), "bad_request", "{key}");

@@ -21,6 +21,8 @@ use actix_web::rt::net::TcpStream;
 use chat_core::{Clock, Engine, Inboxes};
 
 pub use admission::{Admission, ConnectionLimits};
+#[doc(hidden)]
+pub use direct::BareFanout;
 pub use direct::{
     ChatLine, Conversation, Direct, Line, NoUpgrades, UpgradeService, Upgrades, not_upgraded,
 };

@@ -39,9 +39,14 @@ impl Example {
         timeout(PATIENCE, self.lines.next_line()).await.expect("a line in time").expect("text")
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Presses Ctrl-C.
     pub async fn interrupt(&self) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let status = Command::new("kill").args(["-INT", &id]).status().await;
         assert!(status.expect("kill").success());
     }

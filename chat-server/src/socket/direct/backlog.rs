@@ -11,6 +11,8 @@ use chat_core::{Budget, Patience, Pushed, Queue, Stuck, Weight};
 
 /// How many frames one system call writes at most.
 const AT_ONCE: usize = 64;
+/// What a frame takes besides its bytes, about: its place in the queue, and what the allocator adds.
+const FRAME: usize = 80;
 
 pub(super) struct Backlog {
     queue: Queue<Bytes>,
@@ -46,6 +48,11 @@ impl Backlog {
 
     pub(super) fn is_empty(&self) -> bool {
         self.cut.is_none() && self.queue.is_empty() && self.close.is_none()
+    }
+
+    /// What it takes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        self.queue.bytes() + self.queue.len() * FRAME
     }
 
     /// As [`Queue::look`].

@@ -146,6 +146,9 @@ impl<C: Conversation> Connection<C> {
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
         for _ in 0..READS {
+            if self.pauses() {
+                return Ok(());
+            }
             let worker = Rc::clone(&self.worker);
             let mut buffer = worker.buffer();
             match self.read_some(context, &mut buffer) {
@@ -156,6 +159,19 @@ impl<C: Conversation> Connection<C> {
         }
         context.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// Whether the peer is to take something before it is read from. Its task is woken when it does.
+    fn pauses(&self) -> bool {
+        let most = self.conversation.pause_at();
+        if most == usize::MAX {
+            return false;
+        }
+        let mut fanout = self.worker.fanout();
+        let Some(cold) = fanout.slab.get(self.place) else { return false };
+        let waiting = cold.backlog.as_ref().map_or(0, |backlog| backlog.memory());
+        cold.paused = cold.state == State::Open && waiting > most;
+        cold.paused
     }
 
     fn read_some(

@@ -35,6 +35,13 @@ pub trait Conversation: 'static {
         ControlFlow::Continue(())
     }
 
+    /// Of how much memory what waits for the peer may take before nothing more is read from it until
+    /// it has taken some. For a conversation that says as much as it hears; one that hears more than
+    /// it says had better read on, and so it does unless this is overridden.
+    fn pause_at(&self) -> usize {
+        usize::MAX
+    }
+
     /// The peer has fallen silent, or does not read. Answers whether the conversation sees to the
     /// end of the connection itself; otherwise it is closed at once.
     fn lose(&mut self, reason: CloseReason) -> bool {

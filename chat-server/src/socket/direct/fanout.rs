@@ -181,10 +181,11 @@ impl SocketFanout {
         }
     }
 
-    /// Ends every connection that has no session to end it.
-    pub(super) fn close_unknown(&mut self, close: CloseCode) {
+    /// Ends every connection that has no session to end it: of those who are `known`, all if there
+    /// are no `sessions`.
+    pub(super) fn close_without_session(&mut self, close: CloseCode, sessions: bool) {
         for place in self.slab.all() {
-            if self.slab.get(place).is_some_and(|cold| !cold.known) {
+            if self.slab.get(place).is_some_and(|cold| !(cold.known && sessions)) {
                 self.close(place, close, false);
             }
         }
@@ -727,11 +728,12 @@ impl SocketFanout {
             (Kind::Token, State::Open) if !cold.known => {
                 self.close(place, CloseCode::UNAUTHORIZED, false);
             }
-            (Kind::Ping, State::Open) if cold.mid_message && cold.stalled => {
+            (Kind::Ping, State::Open) if cold.mid_message && cold.stalled && !cold.paused => {
                 self.lose(place, CloseReason::Silent);
             }
             (Kind::Ping, State::Open) => {
-                cold.stalled = cold.mid_message;
+                // A message of which no more has been read does not come any further by that.
+                cold.stalled = cold.mid_message && !cold.paused;
                 // A peer for which something waits is looked at for whether it takes that.
                 let waits = hot.queued && cold.backlog.is_some();
                 if !waits {

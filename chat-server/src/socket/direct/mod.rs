@@ -3,6 +3,7 @@
 //! writes to it, with one system call for each socket and whatever its room has to say.
 
 mod backlog;
+mod bare;
 mod chat;
 mod connection;
 mod conversation;
@@ -23,6 +24,8 @@ use std::time::Duration;
 use chat_core::{Budget, Clock, Engine, Patience, SystemClock};
 use tokio::sync::watch;
 
+#[doc(hidden)]
+pub use bare::BareFanout;
 pub use chat::ChatLine;
 pub use conversation::{Conversation, Line};
 pub use upgrade::{NoUpgrades, UpgradeService, Upgrades, not_upgraded};
@@ -46,6 +49,8 @@ pub(super) struct Shared {
     admission: Arc<Admission>,
     origins: Arc<Origins>,
     meters: Arc<Meters>,
+    /// Whether connections have sessions, which end them when the engine stops.
+    sessions: bool,
     draining: watch::Sender<bool>,
 }
 
@@ -76,6 +81,7 @@ impl Direct {
             admission,
             origins,
             meters,
+            sessions: true,
             draining: watch::channel(false).0,
         });
         let threads = Some(Arc::new(Threads::start(engine, &shared)));
@@ -97,6 +103,7 @@ impl Direct {
                 admission,
                 origins,
                 meters,
+                sessions: false,
                 draining: watch::channel(false).0,
             }),
             threads: None,

@@ -44,6 +44,8 @@ pub(super) struct Cold {
     pub(super) mid_message: bool,
     /// That very message was incomplete at the last ping.
     pub(super) stalled: bool,
+    /// Nothing is read from it until it has taken some of what waits for it.
+    pub(super) paused: bool,
     /// Somebody looks from time to time whether it takes anything.
     pub(super) watched: bool,
     /// How many frames of its own wait in lanes, and in which the last one does.
@@ -96,6 +98,7 @@ impl Slab {
             known,
             mid_message: false,
             stalled: false,
+            paused: false,
             watched: false,
             waiting: (0, 0),
         };

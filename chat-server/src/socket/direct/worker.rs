@@ -18,7 +18,7 @@ use crate::socket::direct::fanout::{FanoutParts, SocketFanout};
 use crate::socket::direct::slab::Place;
 
 /// How many frames are sent before others have a turn.
-const TURN: usize = 512;
+pub(super) const TURN: usize = 512;
 /// How much is read at a time.
 const BUFFER: usize = 64 * 1_024;
 
@@ -147,7 +147,8 @@ async fn keep_time(worker: Rc<Worker>, clock: Arc<dyn Clock>) {
 /// When the server stops, whoever has no session that would end is told here.
 async fn drain(worker: Rc<Worker>, mut draining: watch::Receiver<bool>) {
     if draining.wait_for(|draining| *draining).await.is_ok() {
-        worker.fanout().close_unknown(close_code(chat_core::CloseReason::Draining));
+        let close = close_code(chat_core::CloseReason::Draining);
+        worker.fanout().close_without_session(close, worker.shared.sessions);
     }
 }
 
