@@ -4,6 +4,8 @@
 
 mod header;
 mod reader;
+#[cfg(test)]
+pub(crate) mod testing;
 mod writer;
 
 use thiserror::Error;

@@ -99,21 +99,10 @@ fn announced(header: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::frame::testing::header;
 
     fn frame(length: u64, payload: usize) -> Vec<u8> {
-        let mut bytes = vec![0x81];
-        match length {
-            0..126 => bytes.push(0x80 | length as u8),
-            126..65_536 => {
-                bytes.push(0x80 | 126);
-                bytes.extend((length as u16).to_be_bytes());
-            }
-            _ => {
-                bytes.push(0x80 | 127);
-                bytes.extend(length.to_be_bytes());
-            }
-        }
-        bytes.extend([7; 4]);
+        let mut bytes = header(0x81, length, [7; 4]);
         bytes.resize(bytes.len() + payload, 0xff);
         bytes
     }
