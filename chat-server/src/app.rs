@@ -96,7 +96,8 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let listener = listen::bind(address).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     // Before anything is started that would have to be stopped.
-    let listening = listening(settings, listener)?;
+    let descriptors = Descriptors::take();
+    let listening = listening(settings, listener, descriptors)?;
     let certificate = listening.certificate.clone();
     let mut own_store = None;
     let store: Arc<dyn Store> = match (parts.store, &settings.store.url) {
@@ -131,7 +132,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         Transport::Direct => {
             let meters = Arc::new(metrics.meters());
             let admission = Admission::new(
-                connection_limits(settings),
+                connection_limits(settings, descriptors),
                 Proxies::new(settings.server.trusted_proxies.0.clone()),
                 clock,
                 Arc::clone(&meters),
@@ -242,9 +243,9 @@ fn socket_limits(settings: &Settings) -> SocketLimits {
 }
 
 /// How many connections there may be, never more than there are descriptors for.
-fn connection_limits(settings: &Settings) -> ConnectionLimits {
+fn connection_limits(settings: &Settings, descriptors: Descriptors) -> ConnectionLimits {
     let socket = &settings.socket;
-    let possible = Descriptors::take().sockets;
+    let possible = descriptors.sockets;
     let wanted = any_number(socket.max_connections);
     if wanted > possible && socket.max_connections > 0 {
         tracing::warn!(
@@ -272,7 +273,11 @@ fn origins(settings: &Settings) -> Origins {
     }
 }
 
-fn listening(settings: &Settings, listener: TcpListener) -> Result<Listening, BuildError> {
+fn listening(
+    settings: &Settings,
+    listener: TcpListener,
+    descriptors: Descriptors,
+) -> Result<Listening, BuildError> {
     let (server, socket) = (&settings.server, &settings.socket);
     let workers = match server.workers {
         0 => available_parallelism().map_or(1, usize::from),
@@ -289,7 +294,7 @@ fn listening(settings: &Settings, listener: TcpListener) -> Result<Listening, Bu
     Ok(Listening {
         listener,
         workers,
-        most_per_worker: (Descriptors::take().http / workers).max(1),
+        most_per_worker: (descriptors.http / workers).max(1),
         most_handshakes: socket.max_handshakes,
         tcp,
         shutdown: server.shutdown_timeout,

@@ -35,6 +35,23 @@ pub(super) enum PieceKind {
     Resumed(RoomId),
 }
 
+impl Piece {
+    pub(super) fn urgent(bytes: Bytes) -> Self {
+        Self { bytes, kind: PieceKind::Urgent }
+    }
+}
+
+impl From<Own> for Piece {
+    fn from(own: Own) -> Self {
+        let kind = match own.kind {
+            OwnKind::Event | OwnKind::IfHeard => PieceKind::Urgent,
+            OwnKind::Hint => PieceKind::Hint,
+            OwnKind::Reply(tag, _) => PieceKind::Reply(tag),
+        };
+        Self { bytes: own.frame, kind }
+    }
+}
+
 impl PieceKind {
     pub(super) fn weight(&self) -> Weight {
         match self {
@@ -81,12 +98,7 @@ impl Round {
         let mut at = 0;
         loop {
             while let Some(one) = next.take_if(|one| one.at <= at || !hears) {
-                let kind = match one.kind {
-                    OwnKind::Event | OwnKind::IfHeard => PieceKind::Urgent,
-                    OwnKind::Hint => PieceKind::Hint,
-                    OwnKind::Reply(tag, _) => PieceKind::Reply(tag),
-                };
-                pieces.push(Piece { bytes: one.frame, kind });
+                pieces.push(one.into());
                 next = own.next();
             }
             let Some(frame) = hears.then(|| room.next()).flatten() else { return pieces };

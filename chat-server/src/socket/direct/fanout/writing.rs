@@ -1,0 +1,205 @@
+//! Writes to one connection: to its socket as long as that takes everything, else to its backlog,
+//! whose state says what becomes of a frame.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use chat_core::{Budget, CloseReason, Cursor, Error, Event, Patience, Pushed, Weight, Wire};
+
+use super::SocketFanout;
+use crate::socket::direct::backlog::Backlog;
+use crate::socket::direct::pending::Lane;
+use crate::socket::direct::round::{Piece, PieceKind};
+use crate::socket::direct::send::send_all;
+use crate::socket::direct::slab::{Place, State};
+use crate::socket::frame;
+
+impl SocketFanout {
+    /// Sends a frame of the transport's own, or of a conversation without an engine.
+    pub(in crate::socket::direct) fn say(&mut self, place: Place, frame: Bytes) {
+        self.send_pieces(place, None, vec![Piece::urgent(frame)]);
+    }
+
+    /// Sends something to one connection. Answers whether all of it went out or waits.
+    pub(super) fn send_pieces(
+        &mut self,
+        place: Place,
+        lane: Option<Lane>,
+        pieces: Vec<Piece>,
+    ) -> bool {
+        if self.slab.get(place).is_none_or(|cold| cold.state != State::Open) {
+            return false;
+        }
+        let now = self.clock.elapsed();
+        if self.slab.hot[place as usize].queued {
+            return self.queue_pieces(place, lane, pieces.into_iter(), now);
+        }
+        let Some(sent) = self.try_send(place, &pieces) else { return false };
+        let mut cut = sent;
+        let mut rest = pieces.into_iter();
+        for mut first in rest.by_ref() {
+            if let Some(left) = cut.checked_sub(first.bytes.len()) {
+                cut = left;
+                continue;
+            }
+            first.bytes = first.bytes.slice(cut..);
+            return self.queue_rest(place, lane, std::iter::once(first).chain(rest), cut, now);
+        }
+        true
+    }
+
+    /// Writes to a socket for which nothing waits: how much was taken. A socket that has failed is
+    /// given up.
+    pub(super) fn try_send(&mut self, place: Place, pieces: &[Piece]) -> Option<usize> {
+        let socket = self.slab.hot[place as usize].socket.as_ref()?;
+        let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
+        match send_all(socket, &slices) {
+            Ok(sent) => {
+                self.meters.delivered(1, sent);
+                Some(sent)
+            }
+            Err(_) => {
+                self.give_up(place);
+                None
+            }
+        }
+    }
+
+    /// Queues what a socket has not taken; of the first piece it has, unless `sent` is 0.
+    pub(super) fn queue_rest(
+        &mut self,
+        place: Place,
+        lane: Option<Lane>,
+        mut rest: impl Iterator<Item = Piece>,
+        sent: usize,
+        now: Duration,
+    ) -> bool {
+        let backlog = self.block(place, now);
+        if sent > 0
+            && let Some(first) = rest.next()
+        {
+            backlog.cut(first.bytes);
+        }
+        self.queue_pieces(place, lane, rest, now)
+    }
+
+    /// From here on what is for this socket is queued, until its task has written everything.
+    pub(super) fn block(&mut self, place: Place, now: Duration) -> &mut Backlog {
+        self.meters.blocked();
+        self.watch(place, now);
+        let (hot, cold) = self.slab.both(place).expect("it was written to just now");
+        hot.queued = true;
+        cold.wake();
+        backlog_of(&mut cold.backlog, self.patience, &self.budget, now)
+    }
+
+    /// Queues for a socket that is being written to by its task.
+    pub(super) fn queue_pieces(
+        &mut self,
+        place: Place,
+        lane: Option<Lane>,
+        pieces: impl Iterator<Item = Piece>,
+        now: Duration,
+    ) -> bool {
+        let mut all = true;
+        for Piece { bytes, kind } in pieces {
+            let Some((_, cold)) = self.slab.both(place) else { return false };
+            if cold.state != State::Open {
+                return false;
+            }
+            let backlog = backlog_of(&mut cold.backlog, self.patience, &self.budget, now);
+            let was_empty = backlog.is_empty();
+            let pushed = backlog.push(bytes, kind.weight(), now);
+            if was_empty {
+                cold.wake();
+            }
+            match (pushed, kind) {
+                (Pushed::Done, _) => {}
+                (Pushed::NotReading, _) => {
+                    self.lose(place, CloseReason::NotReading);
+                    return false;
+                }
+                (Pushed::Abandoned, _) | (Pushed::Behind, PieceKind::Hint | PieceKind::Urgent) => {
+                    all = false;
+                }
+                (Pushed::Behind, PieceKind::Event(event)) => {
+                    all = false;
+                    if let Some(lane) = lane
+                        && let Some(after) = event.cursor_before()
+                    {
+                        self.tell_behind(place, lane, after, now);
+                        return false;
+                    }
+                }
+                (Pushed::Behind, PieceKind::Reply(tag)) => {
+                    all = false;
+                    let busy = self.wire.reply(tag, &Err(Error::busy()));
+                    self.push_urgent(place, busy.map(|text| frame::text(&text)), now);
+                }
+                (Pushed::Behind, PieceKind::Resumed(room)) => {
+                    all = false;
+                    let result = Err(Error::busy());
+                    let busy = self.wire.event(&Arc::new(Event::Resumed { room, result }));
+                    self.push_urgent(place, Some(frame::text(&busy)), now);
+                }
+            }
+        }
+        self.watch(place, now);
+        all
+    }
+
+    fn push_urgent(&mut self, place: Place, frame: Option<Bytes>, now: Duration) {
+        let (Some(frame), Some(cold)) = (frame, self.slab.get(place)) else { return };
+        let backlog = backlog_of(&mut cold.backlog, self.patience, &self.budget, now);
+        if backlog.push(frame, Weight::Urgent, now) == Pushed::NotReading {
+            self.lose(place, CloseReason::NotReading);
+        }
+    }
+
+    /// Tells a connection that it is behind. It hears no more of the room until it enters it again,
+    /// which it does with the cursor that it is told here.
+    fn tell_behind(&mut self, place: Place, lane: Lane, after: Cursor, now: Duration) {
+        self.meters.behind();
+        let room = self.lanes.room(lane).id();
+        let text = self.wire.event(&Arc::new(Event::Behind { room, after }));
+        self.push_urgent(place, Some(frame::text(&text)), now);
+        self.lanes.exit(&mut self.slab, place, lane);
+        self.watch(place, now);
+    }
+
+    /// Writes what waits for a connection, by `write`. Answers whether nothing waits any more.
+    ///
+    /// # Errors
+    /// Those of the socket, `WouldBlock` included.
+    pub(in crate::socket::direct) fn write(
+        &mut self,
+        place: Place,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        let now = self.clock.elapsed();
+        let Some((hot, cold)) = self.slab.both(place) else { return Ok(()) };
+        let Some(backlog) = &mut cold.backlog else { return Ok(()) };
+        let (written, result) = backlog.write(now, write);
+        self.meters.delivered(0, written);
+        if written > 0 {
+            // To take something is a sign of life.
+            cold.last = now;
+        }
+        result?;
+        cold.backlog = None;
+        hot.queued = hot.socket.is_none();
+        Ok(())
+    }
+}
+
+/// The backlog of a socket, which begins to lag now if it has none.
+pub(super) fn backlog_of<'a>(
+    backlog: &'a mut Option<Box<Backlog>>,
+    patience: Patience,
+    budget: &Arc<Budget>,
+    now: Duration,
+) -> &'a mut Backlog {
+    backlog.get_or_insert_with(|| Box::new(Backlog::new(patience, budget, now)))
+}
