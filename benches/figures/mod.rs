@@ -5,7 +5,7 @@ mod document;
 mod plot;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 pub use document::{Document, MUSTS, must};
@@ -14,14 +14,15 @@ pub use plot::{Plot, bars, number};
 /// Figures by name.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Cargo's target folder: the one above this program that Cargo has marked as such.
+/// Cargo's target folder: the one above the profile's, in which Cargo has left its lock.
 ///
 /// # Errors
 /// If there is none.
 pub fn target() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
-    let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    marked.map(PathBuf::from).ok_or_else(|| io::Error::other("not in Cargo's target folder"))
+    let profile = program.ancestors().find(|folder| folder.join(".cargo-lock").is_file());
+    let target = profile.and_then(Path::parent).map(PathBuf::from);
+    target.ok_or_else(|| io::Error::other("not in Cargo's target folder"))
 }
 
 /// Leaves the figures of a benchmark.
