@@ -232,7 +232,7 @@ fn outbox(bencher: &mut Bencher<'_>, members: usize, on_same_thread: bool) {
 struct Slab {
     fanout: BareFanout,
     /// What is sent to one of two neighbours is read at the other.
-    sockets: Vec<Rc<TcpStream>>,
+    sockets: Vec<std::net::TcpStream>,
     /// The last message, as a frame.
     frame: Vec<u8>,
     buffer: Vec<u8>,
@@ -250,9 +250,9 @@ impl Slab {
             socket.set_nonblocking(true).expect("an open socket");
             // To the fan-out it is a stream like any other.
             let socket = std::net::TcpStream::from(OwnedFd::from(socket));
-            let socket = Rc::new(TcpStream::from_std(socket).expect("a runtime"));
-            self.fanout.insert(connection, &socket).expect("an open socket");
-            self.sockets.push(socket);
+            self.sockets.push(socket.try_clone().expect("a descriptor"));
+            let socket = TcpStream::from_std(socket).expect("a runtime");
+            self.fanout.insert(connection, socket).expect("an open socket");
         }
     }
 
@@ -307,9 +307,7 @@ impl Slab {
     /// Reads what has come at every socket: how many bytes.
     fn read(&mut self) -> Vec<usize> {
         let Self { sockets, buffer, .. } = self;
-        let mut read = |socket: &Rc<TcpStream>| {
-            rustix::io::read(&**socket, &mut buffer[..]).unwrap_or_default()
-        };
+        let mut read = |socket| rustix::io::read(socket, &mut buffer[..]).unwrap_or_default();
         sockets.iter().map(&mut read).collect()
     }
 }

@@ -86,6 +86,9 @@ pub(crate) fn run(
     let mut command = Command::new(place.programs.join("load"));
     command.arg("ws").args(["--url", &format!("ws://{}/ws", running.address)]);
     command.args(["--dialect", server.dialect, "--secret", SECRET]);
+    // What it costs to wake a load tool that sleeps hangs on how fast both are, and is nothing that
+    // a server whose clients are elsewhere would pay.
+    command.arg("--busy-poll");
     command.args(["--server-pid", &running.program.pid().to_string()]);
     command.arg("--json").arg(&json);
     for (name, value) in &flags.flags {

@@ -101,6 +101,10 @@ pub(crate) struct Ws {
     /// out of ports. Unless given, one for each 20,000 connections; only for a server on 127.0.0.0/8.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) source_addresses: Option<u8>,
+    /// Never sleeps while it waits, which takes a whole core. A server on the same machine then does not
+    /// pay for waking this tool with each thing that it sends.
+    #[arg(long)]
+    pub(crate) busy_poll: bool,
     /// So many of the connections join and then never read again. They count in no figure; the others
     /// must not notice.
     #[arg(long, value_name = "K", default_value_t = 0)]

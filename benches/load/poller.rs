@@ -23,13 +23,15 @@ pub(crate) struct Poller {
     /// Those that go first; one of `all`.
     first: OwnedFd,
     any_first: bool,
+    /// Looks again and again in place of sleeping.
+    busy: bool,
     /// `epoll` counts in milliseconds, which is too coarse for an open loop.
     timer: OwnedFd,
     events: Vec<Event>,
 }
 
 impl Poller {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(busy: bool) -> Result<Self> {
         let (all, first) =
             (epoll::create(CreateFlags::CLOEXEC)?, epoll::create(CreateFlags::CLOEXEC)?);
         let timer = timerfd_create(
@@ -40,7 +42,7 @@ impl Poller {
         epoll::add(&all, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
         let nothing = Event { flags: EventFlags::empty(), data: EventData::new_u64(TIMER) };
         let events = vec![nothing; MANY];
-        Ok(Self { all, first, any_first: false, timer, events })
+        Ok(Self { all, first, any_first: false, busy, timer, events })
     }
 
     /// Watches a new socket for room to write, which it has when it is connected.
@@ -67,12 +69,15 @@ impl Poller {
     }
 
     /// Waits until something is ready or the time is over, and puts into `ready` which sockets are, and
-    /// whether they can be written to.
+    /// whether they can be written to. A busy one does not wait: it is asked again and again.
     pub(crate) fn wait(&mut self, at_most: Duration, ready: &mut Vec<(u32, bool)>) -> Result<()> {
         ready.clear();
-        let exact = Itimerspec { it_interval: time(Duration::ZERO), it_value: time(at_most) };
-        // Setting it to nothing stops it, and setting it forgets that it was over.
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &exact)?;
+        let at_most = if self.busy { Duration::ZERO } else { at_most };
+        if !self.busy {
+            let exact = Itimerspec { it_interval: time(Duration::ZERO), it_value: time(at_most) };
+            // Setting it to nothing stops it, and setting it forgets that it was over.
+            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &exact)?;
+        }
         let until = at_most.is_zero().then(|| time(Duration::ZERO));
         let most = if self.any_first { FEW } else { MANY };
         look(&self.all, until, &mut self.events[..most], ready)?;

@@ -106,7 +106,7 @@ fn target(args: &Ws, all: usize) -> Result<Target, Unable> {
         },
     };
     let (path, connecting) = (url.path().to_owned(), args.connecting);
-    Ok(Target { address, host, path, connecting, source_addresses })
+    Ok(Target { address, host, path, connecting, source_addresses, busy_poll: args.busy_poll })
 }
 
 /// Users and rooms, as far as the dialect knows any.

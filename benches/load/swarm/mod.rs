@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) connecting: usize,
     /// From how many loopback addresses to come; 0 leaves it to the system.
     pub(crate) source_addresses: u8,
+    /// Not to sleep while waiting.
+    pub(crate) busy_poll: bool,
 }
 
 /// Who a connection is to be.
@@ -106,13 +108,15 @@ impl Swarm {
             cut: Vec::new(),
             unsent: Vec::new(),
         };
+        let poller = Poller::new(target.busy_poll);
+        let poller = poller.map_err(|error| Unable(format!("no epoll: {error}")))?;
         Ok(Self {
             target,
             connections: seats.iter().map(connection).collect(),
             seats,
             speaker,
             traffic,
-            poller: Poller::new().map_err(|error| Unable(format!("no epoll: {error}")))?,
+            poller,
             ready: Vec::with_capacity(2_048),
             buffer: vec![0; BUFFER],
             payload: Vec::with_capacity(8_192),
