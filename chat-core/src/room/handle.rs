@@ -44,7 +44,7 @@ impl Room {
         self.rooms.shared.running()?;
         let (caller, answer) = oneshot::channel();
         let (rooms, id) = (Arc::clone(&self.rooms), self.id);
-        let asker = Asker { user: user.clone(), seat: None, away: false };
+        let asker = Asker { user: user.clone(), connection: None, seat: None, away: false };
         // On the room's own thread, so that a policy finds the runtime that it may need.
         self.rooms.thread(id).spawn(async move {
             let whole = Command::Room(id, command.clone());

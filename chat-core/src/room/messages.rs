@@ -21,9 +21,11 @@ pub(crate) struct Ask {
     pub(crate) queued: Queued,
 }
 
-/// Who asks, and through which session, if through one.
+/// Who asks, and through which connection, if through one.
 pub(crate) struct Asker {
     pub(crate) user: User,
+    pub(crate) connection: Option<ConnectionId>,
+    /// The seat of a session that asks to enter.
     pub(crate) seat: Option<Seat>,
     pub(crate) away: bool,
 }

@@ -157,10 +157,7 @@ impl Writes {
     /// Drops what an ended session has asked and was kept back.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         for parked in self.moving.values_mut() {
-            parked.retain(|ask| {
-                let seat = ask.asker.seat.as_ref();
-                seat.is_none_or(|seat| seat.line.connection != connection)
-            });
+            parked.retain(|ask| ask.asker.connection != Some(connection));
         }
     }
 

@@ -40,11 +40,6 @@ impl HeldRooms {
         self.0.iter().flat_map(|inner| &inner.rooms).map(|held| &held.room)
     }
 
-    /// The latest request to enter a room.
-    pub(super) fn asked(&self) -> u64 {
-        self.0.as_ref().map_or(0, |inner| inner.asked)
-    }
-
     /// Takes note of a request to enter a room, and numbers it.
     pub(super) fn ask(&mut self) -> u64 {
         let inner = self.0.get_or_insert_default();

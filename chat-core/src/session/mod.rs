@@ -101,13 +101,19 @@ impl SessionActor {
         let held = self.rooms.get(id).filter(|room| room.is_alive()).cloned();
         let room = held.unwrap_or_else(|| self.sessions.rooms.get(id));
         let enters = matches!(command, RoomCommand::Join { .. } | RoomCommand::Resume { .. });
-        let session = ctx.address().downgrade().recipient();
-        let asked = if enters { self.rooms.ask() } else { self.rooms.asked() };
-        let seat = Seat { line: self.line.clone(), session, asked };
-        let asker = Asker { user: self.user.clone(), seat: Some(seat), away: self.is_away() };
+        let seat = enters.then(|| Seat {
+            line: self.line.clone(),
+            session: ctx.address().downgrade().recipient(),
+            asked: self.rooms.ask(),
+        });
+        let asked = seat.as_ref().map(|seat| seat.asked);
+        let (user, connection) = (self.user.clone(), Some(self.line.connection));
+        let asker = Asker { user, connection, seat, away: self.is_away() };
         // Noted before the room answers, so that this session's end is told to every room that may
         // have seated it by then.
-        if room.ask(self.sessions.shared(), asker, command, reply) && enters {
+        if room.ask(self.sessions.shared(), asker, command, reply)
+            && let Some(asked) = asked
+        {
             self.rooms.hold(id, room, asked);
         }
     }

@@ -2,8 +2,11 @@
 //! wrong type or left over is an error that names the field, so that a typing mistake is found at
 //! once.
 
+use std::fmt;
+
 use chat_core::{Cursor, Error, RoomId, limits};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::protocol::Problem;
 
@@ -13,7 +16,8 @@ pub(super) const GREATEST: u64 = (1 << 53) - 1;
 /// Fields that have not been taken yet.
 #[derive(Debug)]
 pub struct Fields {
-    left: Map<String, Value>,
+    /// In the order in which they came. There are few, so a list is quicker than a map.
+    left: Vec<(String, Value)>,
     /// In a query string every value is text.
     all_text: bool,
 }
@@ -24,10 +28,13 @@ impl Fields {
     /// # Errors
     /// `bad_json`, or `bad_request` for JSON that is not an object.
     pub fn from_json(text: &[u8]) -> Result<Self, Problem> {
-        match serde_json::from_slice(text).map_err(|cause| Problem::bad_json(&cause))? {
-            Value::Object(left) => Ok(Self { left, all_text: false }),
-            _ => Err(Problem::bad_request("this must be a JSON object: {…}")),
+        if let Ok(Object(left)) = serde_json::from_slice(text) {
+            return Ok(Self { left, all_text: false });
         }
+        Err(match serde_json::from_slice::<Value>(text) {
+            Ok(_) => Problem::bad_request("this must be a JSON object: {…}"),
+            Err(cause) => Problem::bad_json(&cause),
+        })
     }
 
     /// The fields of a query string.
@@ -45,7 +52,20 @@ impl Fields {
     /// Whether a field is there.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.left.contains_key(name)
+        self.left.iter().any(|(field, _)| field == name)
+    }
+
+    /// Takes a field. Of several with one name the last one counts, as with most readers of JSON.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let mut taken = None;
+        self.left.retain_mut(|(field, value)| {
+            let found = field == name;
+            if found {
+                taken = Some(value.take());
+            }
+            !found
+        });
+        taken
     }
 
     /// Takes a text, if it is there.
@@ -53,7 +73,7 @@ impl Fields {
     /// # Errors
     /// `bad_request` if it is not text.
     pub fn text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
-        match self.left.remove(name) {
+        match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(wrong(name, "text", &other)),
@@ -65,7 +85,7 @@ impl Fields {
     /// # Errors
     /// `bad_request` if it is not one.
     pub fn number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let Some(value) = self.take(name) else { return Ok(None) };
         let number = match &value {
             Value::String(text) if self.all_text => text.parse().ok(),
             other => other.as_u64(),
@@ -79,7 +99,7 @@ impl Fields {
     /// # Errors
     /// `bad_request` if it is something else.
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
-        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let Some(value) = self.take(name) else { return Ok(None) };
         let flag = match &value {
             Value::String(text) if self.all_text => text.parse().ok(),
             other => other.as_bool(),
@@ -131,10 +151,10 @@ impl Fields {
     /// # Errors
     /// `bad_request` if it is not a list of objects.
     pub fn objects(&mut self, name: &'static str) -> Result<Option<Vec<Self>>, Problem> {
-        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(wrong(name, "a list", &value)) };
         let object = |item| match item {
-            Value::Object(left) => Ok(Self { left, all_text: false }),
+            Value::Object(left) => Ok(Self { left: left.into_iter().collect(), all_text: false }),
             other => Err(wrong(name, "a list of objects", &other)),
         };
         items.into_iter().map(object).collect::<Result<_, _>>().map(Some)
@@ -153,6 +173,34 @@ impl Fields {
                 Err(Problem::bad_request(message).at(name))
             }
         }
+    }
+}
+
+/// A JSON object as it is read.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                // Most commands have no more.
+                let mut left = Vec::with_capacity(5);
+                while let Some(field) = map.next_entry()? {
+                    left.push(field);
+                }
+                Ok(Object(left))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
     }
 }
 

@@ -2,7 +2,6 @@
 //! so that what it costs can be told from what its sockets do.
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::rt::net::TcpStream;
@@ -37,9 +36,10 @@ impl BareFanout {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn insert(&mut self, connection: ConnectionId, socket: &Rc<TcpStream>) -> io::Result<()> {
-        let place = self.0.insert(connection, Some(Rc::clone(socket)), true, frame::ping(b""));
-        self.0.write(place, |slices| send_all(socket, slices))
+    pub fn insert(&mut self, connection: ConnectionId, socket: TcpStream) -> io::Result<()> {
+        let place = self.0.insert(connection, Some(socket), true, frame::ping(b""));
+        self.0
+            .write(place, |socket, slices| socket.map_or(Ok(0), |socket| send_all(socket, slices)))
     }
 
     /// Takes note of what the engine says.

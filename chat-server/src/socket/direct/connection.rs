@@ -25,11 +25,11 @@ use crate::socket::frame::{self, FrameError, Incoming, Reader};
 /// How often a task reads before it lets others have a turn.
 const READS: usize = 8;
 
-/// A socket that is read by its task alone; only the fan-out writes to a plain one.
+/// What a connection's task reads.
 pub(super) enum Io {
-    /// A socket that the slab has too.
-    Plain(Rc<TcpStream>),
-    /// Anything else, as TLS: written to by its task as well.
+    /// A plain socket, which the slab has: the fan-out writes to it.
+    Plain,
+    /// Anything else, as TLS, which its task alone has and writes to as well.
     Stream(Pin<Box<dyn Stream>>),
 }
 
@@ -180,26 +180,9 @@ impl<C: Conversation> Connection<C> {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.io {
-            Io::Plain(stream) => loop {
-                ready!(stream.poll_read_ready(context))?;
-                let mut taken = None;
-                let read = stream.try_io(Interest::READABLE, || {
-                    let count =
-                        rustix::io::retry_on_intr(|| rustix::io::read(&**stream, &mut *buffer))?;
-                    taken = Some(count);
-                    // Less than there is room for is all that there was: the reactor is to say when
-                    // there is more.
-                    let all = count > 0 && count < buffer.len();
-                    if all { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
-                });
-                match (taken, read) {
-                    (Some(count), _) => return Poll::Ready(Ok(count)),
-                    (None, Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                        return Poll::Ready(Err(error));
-                    }
-                    // It was not ready after all; whoever asks again is woken.
-                    (None, _) => {}
-                }
+            Io::Plain => match self.worker.fanout().slab.socket(self.place) {
+                Some(socket) => read_socket(socket, context, buffer),
+                None => Poll::Ready(Ok(0)),
             },
             Io::Stream(stream) => {
                 let mut buffer = ReadBuf::new(buffer);
@@ -258,29 +241,25 @@ impl<C: Conversation> Connection<C> {
         let io = &mut self.io;
         let mut fanout = self.worker.fanout();
         let written = match io {
-            Io::Plain(stream) => loop {
+            Io::Plain => loop {
                 if fanout.slab.get(self.place).is_none_or(|cold| cold.backlog.is_none()) {
                     break Ok(());
                 }
-                match stream.poll_write_ready(context) {
+                let Some(socket) = fanout.slab.socket(self.place) else { break Ok(()) };
+                match socket.poll_write_ready(context) {
                     Poll::Pending => break Err(ErrorKind::WouldBlock.into()),
                     Poll::Ready(ready) => ready.map_err(|_| Ended)?,
                 }
-                let result = stream.try_io(Interest::WRITABLE, || {
-                    fanout.write(self.place, |slices| match send_all(stream, slices)? {
-                        0 => Err(ErrorKind::WouldBlock.into()),
-                        taken => Ok(taken),
-                    })
-                });
-                match result {
+                match fanout.write(self.place, write_socket) {
                     // Looked at again, so that whoever waits is woken.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     result => break result,
                 }
             },
             Io::Stream(stream) => {
-                let result = fanout
-                    .write(self.place, |slices| write_vectored(stream.as_mut(), context, slices));
+                let result = fanout.write(self.place, |_, slices| {
+                    write_vectored(stream.as_mut(), context, slices)
+                });
                 match (result, stream.as_mut().poll_flush(context)) {
                     (Ok(()), Poll::Pending) => Err(ErrorKind::WouldBlock.into()),
                     (Ok(()), Poll::Ready(flushed)) => flushed,
@@ -302,9 +281,11 @@ impl<C: Conversation> Connection<C> {
             return Ok(());
         }
         match &mut self.io {
-            Io::Plain(stream) => {
+            Io::Plain => {
+                let fanout = self.worker.fanout();
+                let socket = fanout.slab.socket(self.place).ok_or(Ended)?;
                 let write = rustix::net::Shutdown::Write;
-                rustix::net::shutdown(&**stream, write).map_err(|_| Ended)?;
+                rustix::net::shutdown(socket, write).map_err(|_| Ended)?;
             }
             Io::Stream(stream) => match stream.as_mut().poll_shutdown(context) {
                 Poll::Pending => return Ok(()),
@@ -319,10 +300,10 @@ impl<C: Conversation> Connection<C> {
     /// too.
     fn abort(&self) -> Ended {
         if !self.shut
-            && let Io::Plain(stream) = &self.io
+            && let Some(socket) = self.worker.fanout().slab.socket(self.place)
         {
             // A socket that has failed already has nothing in its buffers.
-            socket2::SockRef::from(&**stream).set_linger(Some(Duration::ZERO)).ok();
+            socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)).ok();
         }
         Ended
     }
@@ -354,6 +335,41 @@ fn hear(
         Incoming::Pong(_) => ControlFlow::Continue(()),
         Incoming::Close(_) => ControlFlow::Break(CloseCode::NORMAL),
     }
+}
+
+fn read_socket(
+    socket: &TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_read_ready(context))?;
+        let mut taken = None;
+        let read = socket.try_io(Interest::READABLE, || {
+            let count = rustix::io::retry_on_intr(|| rustix::io::read(socket, &mut *buffer))?;
+            taken = Some(count);
+            // Less than there is room for is all that there was: the reactor is to say when there is
+            // more.
+            let all = count > 0 && count < buffer.len();
+            if all { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match (taken, read) {
+            (Some(count), _) => return Poll::Ready(Ok(count)),
+            (None, Err(error)) if error.kind() != ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            // It was not ready after all; whoever asks again is woken.
+            (None, _) => {}
+        }
+    }
+}
+
+fn write_socket(socket: Option<&TcpStream>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let Some(socket) = socket else { return Err(ErrorKind::NotConnected.into()) };
+    socket.try_io(Interest::WRITABLE, || match send_all(socket, slices)? {
+        0 => Err(ErrorKind::WouldBlock.into()),
+        taken => Ok(taken),
+    })
 }
 
 fn write_vectored(

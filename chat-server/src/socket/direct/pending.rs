@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix_web::web::Bytes;
 use chat_core::{CloseReason, ConnectionId, Event, Permit, RoomId, UnderWay};
+use smallvec::SmallVec;
 
 use crate::socket::frame::{self, Opcode};
 
@@ -39,10 +40,10 @@ pub(super) enum Step {
 pub(super) struct Bundle {
     pub(super) bytes: Vec<u8>,
     /// Each event of the room, with where its frame ends.
-    pub(super) told: Vec<(usize, Arc<Event>)>,
-    pub(super) own: Vec<Own>,
+    pub(super) told: SmallVec<[(usize, Arc<Event>); 1]>,
+    pub(super) own: SmallVec<[Own; 1]>,
     /// The deliveries that this is the last of.
-    pub(super) under_way: Vec<UnderWay>,
+    pub(super) under_way: SmallVec<[UnderWay; 1]>,
 }
 
 /// A frame for one connection.
@@ -81,6 +82,7 @@ pub(super) enum Asked {
 pub(super) fn tell(queue: &mut VecDeque<Item>, lane: Lane, text: &str, event: Arc<Event>) {
     let bundle = last(queue, Some(lane));
     let header = frame::header(Opcode::Text, text.len());
+    bundle.bytes.reserve(header.as_ref().len() + text.len());
     bundle.bytes.extend_from_slice(header.as_ref());
     bundle.bytes.extend_from_slice(text.as_bytes());
     bundle.told.push((bundle.bytes.len(), event));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::Bytes;
 use chat_core::{Event, RoomId, UnderWay, Weight};
+use smallvec::SmallVec;
 
 use crate::socket::direct::pending::{Asked, Bundle, Own, OwnKind};
 
@@ -11,10 +12,13 @@ use crate::socket::direct::pending::{Asked, Bundle, Own, OwnKind};
 pub(super) struct Round {
     pub(super) bytes: Bytes,
     /// Each event, with where its frame ends.
-    told: Vec<(usize, Arc<Event>)>,
+    told: SmallVec<[(usize, Arc<Event>); 1]>,
     /// Dropped when all listeners have been told.
-    _under_way: Vec<UnderWay>,
+    _under_way: SmallVec<[UnderWay; 1]>,
 }
+
+/// What one connection gets: mostly an event or two, and the reply to its own command.
+pub(super) type Pieces = SmallVec<[Piece; 3]>;
 
 /// A frame for one connection, and what to do if it finds no place.
 pub(super) struct Piece {
@@ -73,7 +77,7 @@ impl From<&Asked> for PieceKind {
 
 impl Round {
     /// A round of a bundle's frames, and what single connections get in it.
-    pub(super) fn new(bundle: Bundle) -> (Self, Vec<Own>) {
+    pub(super) fn new(bundle: Bundle) -> (Self, SmallVec<[Own; 1]>) {
         let Bundle { bytes, told, own, under_way } = bundle;
         (Self { bytes: bytes.into(), told, _under_way: under_way }, own)
     }
@@ -90,8 +94,8 @@ impl Round {
     }
 
     /// Everything for one connection: its own frames, among those of the room if it hears that.
-    pub(super) fn with(&self, own: Vec<Own>, hears: bool) -> Vec<Piece> {
-        let mut pieces = Vec::with_capacity(own.len() + 1);
+    pub(super) fn with(&self, own: SmallVec<[Own; 1]>, hears: bool) -> Pieces {
+        let mut pieces = Pieces::new();
         let mut own = own.into_iter().filter(|own| hears || !matches!(own.kind, OwnKind::IfHeard));
         let mut next = own.next();
         let mut room = self.rest(0);
@@ -118,7 +122,7 @@ mod tests {
     use crate::socket::direct::pending::{Item, Step, say, tell};
 
     /// A bundle: what is told to the room in upper case, what is for one connection in lower case.
-    fn round(words: &[&str]) -> (Round, Vec<Own>) {
+    fn round(words: &[&str]) -> (Round, SmallVec<[Own; 1]>) {
         let (mut queue, connection) = (VecDeque::new(), ConnectionId::new());
         let event = Arc::new(Event::Closed { room: RoomId::new() });
         for word in words {

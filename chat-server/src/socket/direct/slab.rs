@@ -2,7 +2,6 @@
 //! everything else.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -19,8 +18,9 @@ pub(super) type Place = u32;
 /// What the flush looks at.
 #[derive(Default)]
 pub(super) struct Hot {
-    /// `None` for a socket that is written to by its task alone, as with TLS.
-    pub(super) socket: Option<Rc<TcpStream>>,
+    /// Here and not behind a pointer, because a big room comes by thousands of them. `None` for a
+    /// stream that its task alone has, as with TLS.
+    pub(super) socket: Option<TcpStream>,
     /// Frames go to the backlog: because some wait already, or there is no socket to write to.
     pub(super) queued: bool,
 }
@@ -82,7 +82,7 @@ impl Slab {
     pub(super) fn insert(
         &mut self,
         connection: ConnectionId,
-        socket: Option<Rc<TcpStream>>,
+        socket: Option<TcpStream>,
         known: bool,
         now: Duration,
     ) -> Place {
@@ -133,6 +133,11 @@ impl Slab {
 
     pub(super) fn get(&mut self, place: Place) -> Option<&mut Cold> {
         self.cold.get_mut(place as usize)?.as_mut()
+    }
+
+    /// The socket of a connection, unless its task alone has that.
+    pub(super) fn socket(&self, place: Place) -> Option<&TcpStream> {
+        self.hot.get(place as usize)?.socket.as_ref()
     }
 
     /// Both halves of a connection.

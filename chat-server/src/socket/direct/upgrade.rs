@@ -157,14 +157,14 @@ where
                             let Ok(socket) = socket.into_std() else { return Ok(()) };
                             threads.run(move |worker| {
                                 let Ok(socket) = TcpStream::from_std(socket) else { return };
-                                serve(worker, Io::Plain(Rc::new(socket)), welcome, first);
+                                serve(worker, (Io::Plain, Some(socket)), welcome, first);
                             });
                         }
                         (GivenStream::Plain(socket), None) => {
-                            serve(&own(), Io::Plain(Rc::new(socket)), welcome, first);
+                            serve(&own(), (Io::Plain, Some(socket)), welcome, first);
                         }
                         (GivenStream::Other(stream), _) => {
-                            serve(&own(), Io::Stream(stream), welcome, first);
+                            serve(&own(), (Io::Stream(stream), None), welcome, first);
                         }
                     }
                 }
@@ -177,13 +177,14 @@ where
 }
 
 /// From here on the connection is served on this thread.
-fn serve<C: Conversation>(worker: &Rc<Worker>, io: Io, welcome: Welcome<C>, first: Vec<u8>) {
+fn serve<C: Conversation>(
+    worker: &Rc<Worker>,
+    (io, socket): (Io, Option<TcpStream>),
+    welcome: Welcome<C>,
+    first: Vec<u8>,
+) {
     let Welcome { answer, conversation, admitted, known } = welcome;
     let id = ConnectionId::new();
-    let socket = match &io {
-        Io::Plain(socket) => Some(Rc::clone(socket)),
-        Io::Stream(_) => None,
-    };
     let place = worker.fanout().insert(id, socket, known, answer);
     let connection = Connection::new(Rc::clone(worker), (place, id), io, conversation, admitted);
     actix_web::rt::spawn(connection.run(first));

@@ -7,7 +7,6 @@ mod rounds;
 mod writing;
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -80,12 +79,12 @@ impl SocketFanout {
         }
     }
 
-    /// Takes in a connection, with its socket unless its task alone writes to it; `known` if it
-    /// needs to show no token any more. Its task will write the greeting before anything else.
+    /// Takes in a connection, with its socket unless its task alone has that; `known` if it needs to
+    /// show no token any more. Its task will write the greeting before anything else.
     pub(in crate::socket::direct) fn insert(
         &mut self,
         connection: ConnectionId,
-        socket: Option<Rc<TcpStream>>,
+        socket: Option<TcpStream>,
         known: bool,
         greeting: Bytes,
     ) -> Place {

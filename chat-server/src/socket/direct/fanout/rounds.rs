@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use chat_core::{CloseReason, ConnectionId};
+use smallvec::{SmallVec, smallvec};
 
 use super::SocketFanout;
 use crate::protocol::close_code;
@@ -26,7 +27,8 @@ impl SocketFanout {
         while left > 0
             && let Some(lane) = self.busy.pop_front()
         {
-            let (sent, done) = self.go_round(lane, left);
+            let Some(round) = self.lanes.room(lane).round.clone() else { continue };
+            let (sent, done) = self.go_round(lane, &round, left);
             left = left.saturating_sub(sent);
             if done {
                 self.end_round(lane);
@@ -74,11 +76,11 @@ impl SocketFanout {
                 for own in bundle.own {
                     let Some(place) = self.slab.place(own.connection) else { continue };
                     if let Some(lane) = self.held_up(place) {
-                        let bundle = Bundle { own: vec![own], ..Bundle::default() };
+                        let bundle = Bundle { own: smallvec![own], ..Bundle::default() };
                         let item = Item { lane: None, step: Step::Bundle(bundle) };
                         self.put_off(item, lane);
                     } else {
-                        self.send_pieces(place, None, vec![own.into()]);
+                        self.send_pieces(place, None, smallvec![own.into()]);
                     }
                 }
                 sent.max(1)
@@ -128,27 +130,25 @@ impl SocketFanout {
 
     fn begin_round(&mut self, lane: Lane, bundle: Bundle, left: usize) -> usize {
         let (round, own) = Round::new(bundle);
-        let round = Rc::new(round);
-        let room = self.lanes.room(lane);
-        room.reset();
-        room.round = Some(Rc::clone(&round));
+        self.lanes.room(lane).reset();
         let sent = self.send_own(lane, &round, own);
-        let (told, done) = self.go_round(lane, left.saturating_sub(sent).max(1));
+        let (told, done) = self.go_round(lane, &round, left.saturating_sub(sent).max(1));
         if done {
-            self.end_round(lane);
+            self.done(lane);
         } else {
+            self.lanes.room(lane).round = Some(Rc::new(round));
             self.busy.push_back(lane);
         }
         (sent + told).max(1)
     }
 
     /// Sends what is for single connections in a round, to each together with what is for all.
-    fn send_own(&mut self, lane: Lane, round: &Round, mut own: Vec<Own>) -> usize {
+    fn send_own(&mut self, lane: Lane, round: &Round, mut own: SmallVec<[Own; 1]>) -> usize {
         let mut sent = 0;
         while let Some(first) = own.first() {
             let connection = first.connection;
-            let (its, others) = own.into_iter().partition(|own| own.connection == connection);
-            own = others;
+            let its: SmallVec<_>;
+            (its, own) = own.into_iter().partition(|own| own.connection == connection);
             if let Some(place) = self.slab.place(connection) {
                 let hears = self.lanes.is_told(&mut self.slab, place, lane);
                 self.send_pieces(place, Some(lane), round.with(its, hears));
@@ -160,8 +160,7 @@ impl SocketFanout {
 
     /// Goes on with a room's round for up to `most` listeners. Answers to how many it has been
     /// sent, and whether all have it.
-    fn go_round(&mut self, lane: Lane, most: usize) -> (usize, bool) {
-        let Some(round) = self.lanes.room(lane).round.clone() else { return (0, true) };
+    fn go_round(&mut self, lane: Lane, round: &Round, most: usize) -> (usize, bool) {
         if round.bytes.is_empty() {
             return (0, true);
         }
@@ -237,7 +236,7 @@ impl SocketFanout {
         let Some(Answer { frame, to }) = answer else {
             return self.slab.get(place).is_some_and(|cold| cold.state == State::Open);
         };
-        self.send_pieces(place, None, vec![Piece { bytes: frame, kind: (&to).into() }])
+        self.send_pieces(place, None, smallvec![Piece { bytes: frame, kind: (&to).into() }])
     }
 
     /// The session of a connection has ended.

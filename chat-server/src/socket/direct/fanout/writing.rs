@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use chat_core::{Budget, CloseReason, Cursor, Error, Event, Patience, Pushed, Weight, Wire};
+use smallvec::{SmallVec, smallvec};
+use tokio::net::TcpStream;
 
 use super::SocketFanout;
 use crate::socket::direct::backlog::Backlog;
 use crate::socket::direct::pending::Lane;
-use crate::socket::direct::round::{Piece, PieceKind};
+use crate::socket::direct::round::{Piece, PieceKind, Pieces};
 use crate::socket::direct::send::send_all;
 use crate::socket::direct::slab::{Place, State};
 use crate::socket::frame;
@@ -19,16 +21,11 @@ use crate::socket::frame;
 impl SocketFanout {
     /// Sends a frame of the transport's own, or of a conversation without an engine.
     pub(in crate::socket::direct) fn say(&mut self, place: Place, frame: Bytes) {
-        self.send_pieces(place, None, vec![Piece::urgent(frame)]);
+        self.send_pieces(place, None, smallvec![Piece::urgent(frame)]);
     }
 
     /// Sends something to one connection. Answers whether all of it went out or waits.
-    pub(super) fn send_pieces(
-        &mut self,
-        place: Place,
-        lane: Option<Lane>,
-        pieces: Vec<Piece>,
-    ) -> bool {
+    pub(super) fn send_pieces(&mut self, place: Place, lane: Option<Lane>, pieces: Pieces) -> bool {
         if self.slab.get(place).is_none_or(|cold| cold.state != State::Open) {
             return false;
         }
@@ -54,7 +51,8 @@ impl SocketFanout {
     /// given up.
     pub(super) fn try_send(&mut self, place: Place, pieces: &[Piece]) -> Option<usize> {
         let socket = self.slab.hot[place as usize].socket.as_ref()?;
-        let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
+        let slices: SmallVec<[_; 3]> =
+            pieces.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
         match send_all(socket, &slices) {
             Ok(sent) => {
                 self.meters.delivered(1, sent);
@@ -169,19 +167,20 @@ impl SocketFanout {
         self.watch(place, now);
     }
 
-    /// Writes what waits for a connection, by `write`. Answers whether nothing waits any more.
+    /// Writes what waits for a connection, by `write`, which is given the socket if it is here.
     ///
     /// # Errors
-    /// Those of the socket, `WouldBlock` included.
+    /// Those of the socket; `WouldBlock` if something still waits.
     pub(in crate::socket::direct) fn write(
         &mut self,
         place: Place,
-        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+        mut write: impl FnMut(Option<&TcpStream>, &[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<()> {
         let now = self.clock.elapsed();
         let Some((hot, cold)) = self.slab.both(place) else { return Ok(()) };
         let Some(backlog) = &mut cold.backlog else { return Ok(()) };
-        let (written, result) = backlog.write(now, write);
+        let socket = hot.socket.as_ref();
+        let (written, result) = backlog.write(now, |slices| write(socket, slices));
         self.meters.delivered(0, written);
         if written > 0 {
             // To take something is a sign of life.
