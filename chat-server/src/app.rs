@@ -153,7 +153,16 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
             (None, listen::start(listening, app, None::<NoUpgrades>))
         }
     };
-    let server = server.map_err(BuildError::Http)?;
+    let server = match server {
+        Ok(server) => server,
+        Err(cause) => {
+            engine.stop().await;
+            if let Some(store) = &own_store {
+                store.close().await;
+            }
+            return Err(BuildError::Http(cause));
+        }
+    };
     let handle = server.handle();
     let ended = actix_web::rt::spawn(server);
     let shutdown = settings.server.shutdown_timeout;
@@ -173,13 +182,15 @@ impl Server {
         &self.engine
     }
 
-    /// Reads the certificate and its key again, if there is one. Whoever connects from here on is
-    /// shown the new one.
+    /// Reads the certificate and its key again. Whoever connects from here on is shown the new one.
+    /// Answers whether there is one.
     ///
     /// # Errors
     /// What is wrong with the files; the old ones stay in use.
-    pub fn reload_certificate(&self) -> Result<(), TlsError> {
-        self.certificate.as_ref().map_or(Ok(()), Certificate::reload)
+    pub fn reload_certificate(&self) -> Result<bool, TlsError> {
+        self.certificate
+            .as_ref()
+            .map_or(Ok(false), |certificate| certificate.reload().map(|()| true))
     }
 
     /// Stops: takes nothing new, tells every client when to come back, waits until connections have

@@ -43,7 +43,8 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
             _ = interrupt.recv() => break tracing::info!("interrupted; stopping"),
             _ = terminate.recv() => break tracing::info!("told to stop; stopping"),
             _ = hang_up.recv() => match server.reload_certificate() {
-                Ok(()) => tracing::info!("read the certificate again"),
+                Ok(true) => tracing::info!("read the certificate again"),
+                Ok(false) => tracing::info!("there is no certificate to read again"),
                 Err(error) => tracing::error!(%error, "the old certificate stays in use"),
             },
         }

@@ -197,7 +197,8 @@ async fn without_a_certificate_a_hang_up_does_no_harm() {
     let folder = TempDir::new().expect("a folder");
     let (process, address) = start(folder.path(), &[]).await;
     process.signal("HUP");
-    until("it has heard", async || process.log().contains("read the certificate again")).await;
+    until("it has heard", async || process.log().contains("there is no certificate to read again"))
+        .await;
     let health = reqwest::get(format!("http://{address}/healthz")).await.expect("an answer");
     assert_eq!(health.status().as_u16(), 200);
 }
