@@ -162,11 +162,15 @@ fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
     servers::ready(&chosen.servers, &place)?;
     raise_open_files()?;
     let mut bench = Bench::new(place, flags.rounds, flags.seconds, chosen.runs(flags.rounds))?;
+    // Kept after each part, so that a run of the better part of an hour can be cut short.
+    let keep = |results: &Results| if flags.trial { Ok(()) } else { results.write() };
     for shape in &chosen.shapes {
         bench.compare(shape, &chosen.servers, results);
+        keep(results)?;
     }
     for scenario in &chosen.scenarios {
         (scenario.measure)(&mut bench, results);
+        keep(results)?;
     }
     Ok(bench.finish())
 }

@@ -90,6 +90,8 @@ struct Hosted {
     quiet_since: Duration,
     timer: Option<(Duration, SpawnHandle)>,
     last_at: Timestamp,
+    /// When what is being done now began, by the clock's time that never goes back.
+    now: Duration,
 }
 
 impl RoomActor {
@@ -201,6 +203,7 @@ impl RoomActor {
         act: impl FnOnce(&mut Hosted, &mut Context<Self>),
     ) {
         if let State::Hosted(hosted) = &mut self.state {
+            hosted.now = hosted.shared.clock.elapsed();
             act(hosted, ctx);
             hosted.finish(ctx);
             self.live.publish(hosted.roster.counts());
@@ -232,13 +235,14 @@ impl Hosted {
             quiet_since: now,
             timer: None,
             last_at,
+            now,
             info,
             shared,
         }
     }
 
     fn now(&self) -> Duration {
-        self.shared.clock.elapsed()
+        self.now
     }
 
     fn view(&self) -> RoomView {

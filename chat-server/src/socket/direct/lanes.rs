@@ -106,9 +106,11 @@ impl Lanes {
         let room = self.room(lane);
         let (index, border) = (index as usize, room.told);
         room.told += 1;
-        room.listeners.swap(index, border);
-        for index in [index, border] {
-            Self::moved(slab, self.room(lane).listeners[index], lane, index);
+        if index != border {
+            room.listeners.swap(index, border);
+            let [here, there] = [index, border].map(|index| room.listeners[index]);
+            Self::moved(slab, here, lane, index);
+            Self::moved(slab, there, lane, border);
         }
         true
     }

@@ -15,17 +15,7 @@ use crate::socket::direct::pending::Lane;
 /// A connection's number on its worker; used again when the connection has gone.
 pub(super) type Place = u32;
 
-/// What the flush looks at.
-#[derive(Default)]
-pub(super) struct Hot {
-    /// Here and not behind a pointer, because a big room comes by thousands of them. `None` for a
-    /// stream that its task alone has, as with TLS.
-    pub(super) socket: Option<TcpStream>,
-    /// Frames go to the backlog: because some wait already, or there is no socket to write to.
-    pub(super) queued: bool,
-}
-
-/// Everything else.
+/// What the flush does not look at.
 pub(super) struct Cold {
     pub(super) connection: ConnectionId,
     /// The rooms that it hears.
@@ -72,7 +62,12 @@ pub(super) enum State {
 /// The connections of one worker.
 #[derive(Default)]
 pub(super) struct Slab {
-    pub(super) hot: Vec<Hot>,
+    /// Here and not behind a pointer, because a big room comes by thousands of them, and with nothing
+    /// beside each, so that few lines of the cache hold them. `None` for a stream that its task alone has,
+    /// as with TLS.
+    pub(super) sockets: Vec<Option<TcpStream>>,
+    /// Whose frames go to the backlog: because some wait already, or there is no socket to write to.
+    pub(super) queued: Vec<bool>,
     cold: Vec<Option<Cold>>,
     free: Vec<Place>,
     places: HashMap<ConnectionId, Place>,
@@ -86,7 +81,6 @@ impl Slab {
         known: bool,
         now: Duration,
     ) -> Place {
-        let hot = Hot { queued: socket.is_none(), socket };
         let cold = Cold {
             connection,
             heard: SmallVec::new(),
@@ -103,28 +97,30 @@ impl Slab {
             waiting: (0, 0),
         };
         let place = self.free.pop().unwrap_or_else(|| {
-            self.hot.push(Hot::default());
+            self.sockets.push(None);
+            self.queued.push(false);
             self.cold.push(None);
             // Descriptors are numbered with an int, so there are never more connections.
-            Place::try_from(self.hot.len() - 1).expect("fewer connections than descriptors")
+            Place::try_from(self.cold.len() - 1).expect("fewer connections than descriptors")
         });
-        self.hot[place as usize] = hot;
+        self.queued[place as usize] = socket.is_none();
+        self.sockets[place as usize] = socket;
         self.cold[place as usize] = Some(cold);
         self.places.insert(connection, place);
         place
     }
 
     /// Takes a connection out.
-    pub(super) fn remove(&mut self, place: Place) -> Option<(Hot, Cold)> {
+    pub(super) fn remove(&mut self, place: Place) -> Option<(Option<TcpStream>, Cold)> {
         let cold = self.cold[place as usize].take()?;
-        let hot = std::mem::take(&mut self.hot[place as usize]);
+        let socket = self.sockets[place as usize].take();
         self.places.remove(&cold.connection);
         self.free.push(place);
         if self.places.is_empty() {
             // What grew with a crowd does not stay that large.
             *self = Self::default();
         }
-        Some((hot, cold))
+        Some((socket, cold))
     }
 
     pub(super) fn place(&self, connection: ConnectionId) -> Option<Place> {
@@ -137,12 +133,28 @@ impl Slab {
 
     /// The socket of a connection, unless its task alone has that.
     pub(super) fn socket(&self, place: Place) -> Option<&TcpStream> {
-        self.hot.get(place as usize)?.socket.as_ref()
+        self.sockets.get(place as usize)?.as_ref()
     }
 
-    /// Both halves of a connection.
-    pub(super) fn both(&mut self, place: Place) -> Option<(&mut Hot, &mut Cold)> {
-        Some((&mut self.hot[place as usize], self.cold[place as usize].as_mut()?))
+    /// What the flush looks at: the socket, and whether its frames go to the backlog.
+    pub(super) fn hot(&self, place: Place) -> (Option<&TcpStream>, bool) {
+        (self.sockets[place as usize].as_ref(), self.queued[place as usize])
+    }
+
+    /// Whether a connection's frames go to its backlog, and what the flush does not look at.
+    pub(super) fn both(&mut self, place: Place) -> Option<(&mut bool, &mut Cold)> {
+        let (_, queued, cold) = self.all_of(place)?;
+        Some((queued, cold))
+    }
+
+    /// The same, and the socket.
+    pub(super) fn all_of(
+        &mut self,
+        place: Place,
+    ) -> Option<(Option<&TcpStream>, &mut bool, &mut Cold)> {
+        let place = place as usize;
+        let cold = self.cold[place].as_mut()?;
+        Some((self.sockets[place].as_ref(), &mut self.queued[place], cold))
     }
 
     pub(super) fn len(&self) -> usize {

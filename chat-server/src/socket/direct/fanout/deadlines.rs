@@ -61,7 +61,7 @@ impl SocketFanout {
 
     fn on_time(&mut self, kind: Kind, due: Due, now: Duration) {
         let place = due.place;
-        let Some((hot, cold)) = self.slab.both(place) else { return };
+        let Some((queued, cold)) = self.slab.both(place) else { return };
         match (kind, cold.state) {
             (Kind::Token, State::Open) if !cold.known => {
                 self.close(place, CloseCode::UNAUTHORIZED, false);
@@ -73,7 +73,7 @@ impl SocketFanout {
                 // A message of which no more has been read does not come any further by that.
                 cold.stalled = cold.mid_message && !cold.paused;
                 // A peer for which something waits is looked at for whether it takes that.
-                let waits = hot.queued && cold.backlog.is_some();
+                let waits = *queued && cold.backlog.is_some();
                 if !waits {
                     self.say(place, frame::ping(b""));
                     self.time(Kind::Silence, now + self.limits.ping_timeout, place);

@@ -23,7 +23,7 @@ use crate::socket::SocketLimits;
 use crate::socket::direct::lanes::Lanes;
 use crate::socket::direct::pending::{Answer, Asked, Item, Lane, OwnKind, Step, say, tell};
 use crate::socket::direct::round::Piece;
-use crate::socket::direct::slab::{Hot, Place, Slab, State};
+use crate::socket::direct::slab::{Place, Slab, State};
 use crate::socket::direct::timers::{Kind, Timers};
 use crate::socket::frame;
 use crate::socket::meters::Meters;
@@ -43,6 +43,8 @@ pub(in crate::socket::direct) struct SocketFanout {
     timers: Timers,
     /// Whether the timer is to be set anew.
     rearm: bool,
+    /// Where short pieces for one socket are put together.
+    together: Vec<u8>,
     wire: JsonWire,
     clock: Arc<dyn Clock>,
     budget: Arc<Budget>,
@@ -70,6 +72,7 @@ impl SocketFanout {
             busy: VecDeque::new(),
             timers: Timers::default(),
             rearm: false,
+            together: Vec::new(),
             wire: JsonWire,
             clock,
             budget,
@@ -90,8 +93,8 @@ impl SocketFanout {
     ) -> Place {
         let now = self.clock.elapsed();
         let place = self.slab.insert(connection, socket, known, now);
-        if let Some((hot, cold)) = self.slab.both(place) {
-            hot.queued = true;
+        if let Some((queued, cold)) = self.slab.both(place) {
+            *queued = true;
             backlog_of(&mut cold.backlog, self.patience, &self.budget, now).cut(greeting);
         }
         if !known {
@@ -103,12 +106,15 @@ impl SocketFanout {
 
     /// Lets go of a connection. Its socket is closed when what this gives is dropped. Also
     /// answers whether the peer has shown who it is.
-    pub(in crate::socket::direct) fn remove(&mut self, place: Place) -> Option<(Hot, bool)> {
-        let (hot, cold) = self.slab.remove(place)?;
+    pub(in crate::socket::direct) fn remove(
+        &mut self,
+        place: Place,
+    ) -> Option<(Option<TcpStream>, bool)> {
+        let (socket, cold) = self.slab.remove(place)?;
         self.lanes.exit_all(&mut self.slab, cold.heard);
         let Self { timers, slab, .. } = self;
         timers.tidy(slab.len(), |due| slab.place(due.connection) == Some(due.place));
-        Some((hot, cold.known))
+        Some((socket, cold.known))
     }
 
     /// Something has come from the peer.
@@ -145,8 +151,8 @@ impl SocketFanout {
         cold.state = State::Closing;
         let heard = std::mem::take(&mut cold.heard);
         self.lanes.exit_all(&mut self.slab, heard);
-        let Some((hot, cold)) = self.slab.both(place) else { return };
-        if hot.queued {
+        let Some((queued, cold)) = self.slab.both(place) else { return };
+        if *queued {
             let backlog = backlog_of(&mut cold.backlog, self.patience, &self.budget, now);
             backlog.close(frame, give_up);
         } else if let Some(sent) = self.try_send(place, &[Piece::urgent(frame.clone())])
@@ -160,8 +166,8 @@ impl SocketFanout {
 
     /// The socket has failed, or its time is over: its task is to let go of it.
     fn give_up(&mut self, place: Place) {
-        if let Some((hot, cold)) = self.slab.both(place) {
-            hot.queued = true;
+        if let Some((queued, cold)) = self.slab.both(place) {
+            *queued = true;
             cold.state = State::Over;
             cold.wake();
         }

@@ -11,7 +11,7 @@ use crate::protocol::close_code;
 use crate::socket::direct::pending::{Answer, Bundle, Item, Lane, Own, Step, append};
 use crate::socket::direct::round::{Piece, Round};
 use crate::socket::direct::send::send;
-use crate::socket::direct::slab::{Hot, Place, State};
+use crate::socket::direct::slab::{Place, State};
 
 impl SocketFanout {
     /// Sends up to about `most` frames. Answers whether there is more to do. Rooms that take long
@@ -172,8 +172,8 @@ impl SocketFanout {
             for place in &listeners[*told..end] {
                 *told += 1;
                 left -= 1;
-                let Hot { socket: Some(socket), queued: false } = &self.slab.hot[*place as usize]
-                else {
+                let (socket, queued) = self.slab.hot(*place);
+                let Some(socket) = socket.filter(|_| !queued) else {
                     slow = Some((*place, Some(0)));
                     break;
                 };
@@ -194,7 +194,7 @@ impl SocketFanout {
                 }
                 Some((place, Some(sent))) => {
                     let now = self.clock.elapsed();
-                    if self.slab.hot[place as usize].queued {
+                    if self.slab.queued[place as usize] {
                         self.queue_pieces(place, Some(lane), round.rest(0), now);
                     } else {
                         self.queue_rest(place, Some(lane), round.rest(sent), sent, now);

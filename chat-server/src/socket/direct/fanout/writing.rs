@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use chat_core::{Budget, CloseReason, Cursor, Error, Event, Patience, Pushed, Weight, Wire};
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 use tokio::net::TcpStream;
 
 use super::SocketFanout;
 use crate::socket::direct::backlog::Backlog;
 use crate::socket::direct::pending::Lane;
 use crate::socket::direct::round::{Piece, PieceKind, Pieces};
-use crate::socket::direct::send::send_all;
+use crate::socket::direct::send::{send, send_all};
 use crate::socket::direct::slab::{Place, State};
 use crate::socket::frame;
+
+/// Up to so many bytes are copied into one piece rather than handed to the system in several, which
+/// costs it more.
+const TOGETHER: usize = 4 * 1_024;
 
 impl SocketFanout {
     /// Sends a frame of the transport's own, or of a conversation without an engine.
@@ -30,7 +34,7 @@ impl SocketFanout {
             return false;
         }
         let now = self.clock.elapsed();
-        if self.slab.hot[place as usize].queued {
+        if self.slab.queued[place as usize] {
             return self.queue_pieces(place, lane, pieces.into_iter(), now);
         }
         let Some(sent) = self.try_send(place, &pieces) else { return false };
@@ -50,10 +54,20 @@ impl SocketFanout {
     /// Writes to a socket for which nothing waits: how much was taken. A socket that has failed is
     /// given up.
     pub(super) fn try_send(&mut self, place: Place, pieces: &[Piece]) -> Option<usize> {
-        let socket = self.slab.hot[place as usize].socket.as_ref()?;
-        let slices: SmallVec<[_; 3]> =
-            pieces.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
-        match send_all(socket, &slices) {
+        let Self { slab, together, .. } = self;
+        let socket = slab.socket(place)?;
+        let length: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let sent = if let [one] = pieces {
+            send(socket, &one.bytes)
+        } else if length <= TOGETHER {
+            together.clear();
+            pieces.iter().for_each(|piece| together.extend_from_slice(&piece.bytes));
+            send(socket, together)
+        } else {
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(&piece.bytes)).collect();
+            send_all(socket, &slices)
+        };
+        match sent {
             Ok(sent) => {
                 self.meters.delivered(1, sent);
                 Some(sent)
@@ -87,8 +101,8 @@ impl SocketFanout {
     pub(super) fn block(&mut self, place: Place, now: Duration) -> &mut Backlog {
         self.meters.blocked();
         self.watch(place, now);
-        let (hot, cold) = self.slab.both(place).expect("it was written to just now");
-        hot.queued = true;
+        let (queued, cold) = self.slab.both(place).expect("it was written to just now");
+        *queued = true;
         cold.wake();
         backlog_of(&mut cold.backlog, self.patience, &self.budget, now)
     }
@@ -177,9 +191,8 @@ impl SocketFanout {
         mut write: impl FnMut(Option<&TcpStream>, &[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<()> {
         let now = self.clock.elapsed();
-        let Some((hot, cold)) = self.slab.both(place) else { return Ok(()) };
+        let Some((socket, queued, cold)) = self.slab.all_of(place) else { return Ok(()) };
         let Some(backlog) = &mut cold.backlog else { return Ok(()) };
-        let socket = hot.socket.as_ref();
         let (written, result) = backlog.write(now, |slices| write(socket, slices));
         self.meters.delivered(0, written);
         if written > 0 {
@@ -188,7 +201,7 @@ impl SocketFanout {
         }
         result?;
         cold.backlog = None;
-        hot.queued = hot.socket.is_none();
+        *queued = socket.is_none();
         Ok(())
     }
 }
