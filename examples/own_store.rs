@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
@@ -16,6 +16,7 @@ use chat_core::{
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -53,19 +54,22 @@ impl LogStore {
     }
 
     /// Keeps a call, if it is one that writes, and answers from the contents: on a thread that may
-    /// wait for the disk, and to the end, even if whoever asked does not wait for it any more.
+    /// wait for the disk, and to the end, even if whoever asked does not wait for it any more. Calls
+    /// have their turns in the order in which they came.
     async fn with<T: Send + 'static>(
         &self,
         line: Option<Line>,
         answer: impl FnOnce(&MemoryStore) -> Result<T> + Send + 'static,
     ) -> Kept<T> {
-        let log = Arc::clone(&self.0);
+        let mut log = Arc::clone(&self.0).lock_owned().await;
         let work = move |log: &mut Log| {
             line.map_or(Ok(()), |line| log.write(&line))?;
             answer(&log.contents)
         };
-        let work = move || log.lock().unwrap_or_else(PoisonError::into_inner).alone(work);
-        spawn_blocking(work).await.map_err(StoreError::new)?.map_err(StoreError::new)
+        spawn_blocking(move || log.alone(work))
+            .await
+            .map_err(StoreError::new)?
+            .map_err(StoreError::new)
     }
 
     /// Everything that any process has written.
