@@ -149,6 +149,8 @@ impl RoomActor {
     fn close(&mut self) {
         let ended = State::Ended(Error::no_such_room());
         if let State::Hosted(mut hosted) = std::mem::replace(&mut self.state, ended) {
+            // Another process may have ended a room in which nothing has been done for long.
+            hosted.now = hosted.shared.clock.elapsed();
             hosted.let_go();
             self.live.publish(Counts::default());
         }
