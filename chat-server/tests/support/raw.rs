@@ -24,21 +24,12 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The header of a frame whose payload has this many bytes, or is said to.
 pub fn header(first: u8, length: u64) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match length {
-        0..126 => bytes.push(0x80 | length as u8),
-        126..65_536 => {
-            bytes.push(0x80 | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(0x80 | 127);
-            bytes.extend(length.to_be_bytes());
-        }
-    }
-    bytes.extend([0; 4]);
-    bytes
+    client_frames::header(first, length, [0; 4])
 }
+
+#[path = "../../src/socket/frame/testing.rs"]
+#[allow(dead_code, reason = "these tests need headers alone")]
+mod client_frames;
 
 /// What a handshake of somebody with this token consists of, line by line.
 pub fn handshake_lines(token: Option<&str>) -> Vec<String> {

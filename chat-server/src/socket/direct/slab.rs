@@ -65,7 +65,7 @@ pub(super) struct Slab {
     /// Here and not behind a pointer, because a big room comes by thousands of them, and with nothing
     /// beside each, so that few lines of the cache hold them. `None` for a stream that its task alone has,
     /// as with TLS.
-    pub(super) sockets: Vec<Option<TcpStream>>,
+    sockets: Vec<Option<TcpStream>>,
     /// Whose frames go to the backlog: because some wait already, or there is no socket to write to.
     pub(super) queued: Vec<bool>,
     cold: Vec<Option<Cold>>,
