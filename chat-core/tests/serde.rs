@@ -103,7 +103,7 @@ fn records_come_back() {
         let message = |key| Write::Message { from: from.clone(), text: text.clone(), at, key };
         let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
         writes.extend(kinds.map(|kind| Write::Change { kind, at }));
-        through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), writes });
+        through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });
     }
     for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {
         let kind = if title.is_some() { Kind::Private } else { Kind::Direct };

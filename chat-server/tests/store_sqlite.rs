@@ -67,7 +67,7 @@ async fn load(store: &dyn Store, room: RoomId) -> LoadedRoom {
 }
 
 fn batch(room: RoomKey, after: (u64, u64), writes: Vec<Write>) -> Batch {
-    Batch { room, after: Cursor::new(after.0, after.1), writes }
+    Batch { room, after: Cursor::new(after.0, after.1), may_follow: false, writes }
 }
 
 async fn append(

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::ids::{ConnectionId, UserId};
@@ -11,6 +12,7 @@ use crate::journal::Slot;
 use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
+use crate::store::Outcome;
 
 /// What waits, and what is under way.
 #[derive(Default)]
@@ -19,6 +21,11 @@ pub(super) struct Writes {
     pub(super) queue: VecDeque<Pending>,
     /// With the journal.
     pub(super) in_flight: VecDeque<Pending>,
+    /// When what is with the journal was written.
+    pub(super) at: Timestamp,
+    /// Stored messages that are not shown yet, because others have been written before them that
+    /// are being read.
+    pub(super) ahead: VecDeque<(Pending, Outcome)>,
     pub(super) under_way: UnderWay,
     /// The last commit failed, so that nobody knows whether it took effect: the store's end of the
     /// room is read before anything else is written, and at this time at the latest, so that what
@@ -39,7 +46,7 @@ pub(super) enum UnderWay {
     Nothing,
     /// A commit.
     Commit,
-    /// Reading where the store says the room stands.
+    /// Reading what the store has and the room does not.
     Check,
 }
 
@@ -107,7 +114,7 @@ impl Writes {
 
     /// How many writes wait.
     pub(super) fn len(&self) -> usize {
-        self.queue.len() + self.in_flight.len()
+        self.queue.len() + self.in_flight.len() + self.ahead.len()
     }
 
     /// Adds a write.

@@ -126,11 +126,14 @@ impl Hosted {
         // Time never goes back within a room, even if the machine's clock is set.
         let at = self.shared.clock.now().max(self.last_at);
         self.last_at = at;
-        let writes = self.writes.in_flight.iter().map(|pending| to_write(&pending.what, at));
-        let batch = Batch { room: self.key, after: self.timeline.end(), writes: writes.collect() };
+        self.writes.at = at;
+        let in_flight = self.writes.in_flight.iter();
+        let may_follow = in_flight.clone().all(|pending| matches!(pending.what, What::Send { .. }));
+        let writes = in_flight.map(|pending| to_write(&pending.what, at)).collect();
+        let batch = Batch { room: self.key, after: self.timeline.end(), may_follow, writes };
         self.writes.under_way = UnderWay::Commit;
         let room = ctx.address().recipient();
-        self.shared.journal.do_send(Commit { batch, room });
+        self.shared.journal(self.key).do_send(Commit { batch, room });
     }
 
     /// The journal has answered.
@@ -144,9 +147,8 @@ impl Hosted {
         match outcome {
             Some(BatchOutcome::Done(outcomes)) if outcomes.len() == in_flight.len() => {
                 self.writes.fenced = 0;
-                for (pending, outcome) in in_flight.into_iter().zip(outcomes) {
-                    self.apply(pending, outcome, ctx);
-                }
+                self.writes.ahead = in_flight.into_iter().zip(outcomes).collect();
+                self.apply_stored(ctx);
             }
             Some(BatchOutcome::Fenced) if self.writes.fenced < GIVE_WAY => {
                 self.writes.fenced += 1;
@@ -165,11 +167,82 @@ impl Hosted {
         }
     }
 
+    /// Applies what is stored; first of all, what others have written before it.
+    fn apply_stored(&mut self, ctx: &mut Context<RoomActor>) {
+        let first = self.writes.ahead.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Stored(cursor) => Some(cursor.seq),
+            _ => None,
+        });
+        if let Some(before) = first.and_then(|seq| seq.checked_sub(1))
+            && before > self.timeline.end().seq
+        {
+            return self.read_others(before, ctx);
+        }
+        for (pending, outcome) in std::mem::take(&mut self.writes.ahead) {
+            self.apply(pending, outcome, ctx);
+        }
+    }
+
+    /// Reads messages that somebody else has written, up to this one, a page at a time.
+    fn read_others(&mut self, until: u64, ctx: &mut Context<RoomActor>) {
+        self.writes.under_way = UnderWay::Check;
+        let (store, key, after) =
+            (Arc::clone(&self.shared.store), self.key, self.timeline.end().seq);
+        let until = until.min(after + limits::PAGE as u64);
+        let read = async move { store.messages(key, after, until).await };
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
+            room.with_hosted(ctx, |hosted, ctx| hosted.others_read(read, until, ctx));
+        }));
+    }
+
+    fn others_read(
+        &mut self,
+        read: Result<Vec<Message>, StoreError>,
+        until: u64,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        self.writes.under_way = UnderWay::Nothing;
+        match read {
+            Ok(messages) if messages.last().is_some_and(|message| message.seq == until) => {
+                messages.into_iter().for_each(|message| self.show_stored(message));
+                self.apply_stored(ctx);
+            }
+            read => {
+                let error = read.err();
+                tracing::error!(?error, room = %self.id, "could not read what others have written");
+                self.writes.unsure = Some(self.now() + AGAIN);
+                self.answer_ahead();
+            }
+        }
+    }
+
+    /// Tells senders that their messages are stored, though they cannot be shown yet.
+    fn answer_ahead(&mut self) {
+        for (pending, outcome) in std::mem::take(&mut self.writes.ahead) {
+            match (pending.what, outcome) {
+                (What::Send { from, draft, fingerprint, reply }, outcome) => {
+                    let sent = match outcome {
+                        Outcome::Stored(cursor) => Sent { seq: cursor.seq, at: self.writes.at },
+                        Outcome::Seen(sent) => sent,
+                        Outcome::KeyConflict => {
+                            let error = Err(Error::key_conflict());
+                            self.answer_all(from.id, &draft, reply, &error);
+                            continue;
+                        }
+                    };
+                    self.sent(from.id, &draft, fingerprint, reply, sent);
+                }
+                // Only messages may come ahead of what is shown.
+                (what, _) => self.fail(what, &Error::unavailable()),
+            }
+        }
+    }
+
     /// A write is stored, or was before.
     fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<RoomActor>) {
         match (pending.what, outcome) {
             (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
-                let sent = Sent { seq: cursor.seq, at: self.last_at };
+                let sent = Sent { seq: cursor.seq, at: self.writes.at };
                 let user = from.id;
                 let message =
                     Message { seq: sent.seq, from, text: draft.text.clone(), at: sent.at };
@@ -264,6 +337,7 @@ impl Hosted {
 
     /// Nothing that waits will be written.
     pub(super) fn refuse_waiting(&mut self, error: &Error) {
+        self.answer_ahead();
         let in_flight = std::mem::take(&mut self.writes.in_flight);
         let queue = std::mem::take(&mut self.writes.queue);
         for pending in in_flight.into_iter().chain(queue) {
@@ -295,7 +369,7 @@ impl Hosted {
     /// Adds a committed change. Whoever is to be told is told afterwards, by
     /// [`tell_change`](Self::tell_change).
     fn change(&mut self, cursor: Cursor, kind: ChangeKind) -> Arc<Change> {
-        let change = Arc::new(Change { cursor, kind, at: self.last_at });
+        let change = Arc::new(Change { cursor, kind, at: self.writes.at });
         self.apply_change(&change);
         change
     }

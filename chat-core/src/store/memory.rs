@@ -162,7 +162,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables();
         let outcomes = batches.iter().map(|batch| match tables.rooms.get_mut(&batch.room) {
             None => BatchOutcome::Gone,
-            Some(room) if room.end() != batch.after => BatchOutcome::Fenced,
+            Some(room) if !batch.fits(room.end()) => BatchOutcome::Fenced,
             Some(room) => {
                 BatchOutcome::Done(batch.writes.iter().map(|write| room.write(write)).collect())
             }

@@ -24,6 +24,16 @@ use crate::model::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct RoomKey(pub i64);
 
+impl RoomKey {
+    /// Which of so many writers has this room: each room has one, and always the same.
+    #[must_use]
+    pub fn writer(self, writers: usize) -> usize {
+        // No machine has writers beyond the positive half of this, and the rest is less than them.
+        let writers = i64::try_from(writers).unwrap_or(i64::MAX).max(1);
+        self.0.rem_euclid(writers) as usize
+    }
+}
+
 /// Keeps rooms, memberships, messages and changes.
 ///
 /// Duties of every implementation:
@@ -35,6 +45,13 @@ pub struct RoomKey(pub i64);
 ///   the room's end before it writes to the room again.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// How many calls of [`append`](Self::append) it can carry out at the same time, 1 unless it
+    /// says more. The engine never asks for more at once, and gives each of them its own rooms: see
+    /// [`RoomKey::writer`].
+    fn writers(&self) -> usize {
+        1
+    }
+
     /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
     /// answers its id. If it is a direct room and its two members have one already, keeps nothing
     /// and answers that one's id, however many ask at once.
@@ -50,7 +67,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Commits all batches in one transaction, each batch's writes in order, numbered on from
     /// [`Batch::after`] without a gap. Answers one outcome per batch, in order. At most one batch
-    /// of a room is under way at a time in one engine; another process may write the same room.
+    /// of a room is under way at a time in one engine; another process may write the same room. Then
+    /// a batch is fenced, unless it [may follow](Batch::may_follow) what the other has written.
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError>;
 
     /// The room's messages above `after`, up to and including `until`; oldest first.
@@ -106,8 +124,23 @@ pub struct Batch {
     pub room: RoomKey,
     /// Where the engine believes the room stands.
     pub after: Cursor,
+    /// Whether the writes, all of which are messages, may also come after messages that somebody
+    /// else has written since: then they are numbered on from where the room stands, and the engine
+    /// reads what came in between. They never may come after a change that the engine does not
+    /// know, which could have ended somebody's membership. A store that cannot do this fences.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub may_follow: bool,
     /// What to write, in order.
     pub writes: Vec<Write>,
+}
+
+impl Batch {
+    /// Whether its writes can be numbered on from where the room stands.
+    #[must_use]
+    pub fn fits(&self, end: Cursor) -> bool {
+        let follows = end.change == self.after.change && end.seq > self.after.seq;
+        end == self.after || (self.may_follow && follows)
+    }
 }
 
 /// One write.

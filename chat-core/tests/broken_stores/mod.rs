@@ -351,7 +351,14 @@ impl Broken {
                         key: None,
                     };
                     let after = self.end(batch.room).await?;
-                    store.append(&[Batch { room: batch.room, after, writes: vec![again] }]).await?;
+                    store
+                        .append(&[Batch {
+                            room: batch.room,
+                            after,
+                            may_follow: false,
+                            writes: vec![again],
+                        }])
+                        .await?;
                 }
                 (Write::Change { kind: ChangeKind::Invited(membership), .. }, _) => {
                     let mut state = self.state();
@@ -389,7 +396,9 @@ impl Broken {
         let room = store.load_room(info.id, 0).await?.expect("just made");
         let kind = ChangeKind::Joined(members[1].clone());
         let writes = vec![Write::Change { kind, at: info.created }];
-        store.append(&[Batch { room: room.key, after: room.end, writes }]).await?;
+        store
+            .append(&[Batch { room: room.key, after: room.end, may_follow: false, writes }])
+            .await?;
         Ok(info.id)
     }
 }

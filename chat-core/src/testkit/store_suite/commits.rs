@@ -94,7 +94,7 @@ async fn a_dropped_commit_leaves_nothing_or_the_whole(home: &dyn StoreHome) -> C
         let mut batches = Vec::new();
         for room in &rooms {
             let end = load(store, room.info.id).await?.end;
-            batches.push(Batch { room: room.key, after: end, writes: writes() });
+            batches.push(Batch { room: room.key, after: end, may_follow: false, writes: writes() });
         }
         let answer = until.drop(store.append(&batches)).await.transpose()?;
 

@@ -4,14 +4,15 @@ use futures_util::future;
 
 use super::support::*;
 use super::{StoreHome, cases};
-use crate::model::Cursor;
-use crate::store::BatchOutcome;
+use crate::model::{Cursor, User};
+use crate::store::{Batch, BatchOutcome, RoomKey, Store};
 
 cases!(
     a_room_that_stands_elsewhere_is_fenced,
     of_two_writers_at_once_one_wins,
     many_writers_leave_no_gap,
     a_writer_knows_what_another_did,
+    messages_may_follow_messages_and_nothing_else,
 );
 
 async fn a_room_that_stands_elsewhere_is_fenced(home: &dyn StoreHome) -> Checked {
@@ -118,4 +119,54 @@ async fn a_writer_knows_what_another_did(home: &dyn StoreHome) -> Checked {
     two.delete_room(room.key).await?;
     let outcome = append(one, room.key, (3, 2), vec![message(&ann, "late")]).await?;
     same("a room that the other deleted", outcome, BatchOutcome::Gone)
+}
+
+async fn messages_may_follow_messages_and_nothing_else(home: &dyn StoreHome) -> Checked {
+    let (one, two) = (&*home.open().await, &*home.open().await);
+    let ann = user("Ann");
+    let room = open_room(one, &ann).await?;
+    let (ann, key) = (&ann, room.key);
+    same(
+        "at the end",
+        follow(one, ann, key, (0, 1), "a").await?,
+        done([stored(1, 1), stored(2, 1)]),
+    )?;
+    write(two, key, (2, 1), vec![message(ann, "of another")]).await?;
+    // What the store numbers on from is up to it, as long as it says so.
+    let mut end = 3;
+    for store in [one, two] {
+        let outcome = follow(store, ann, key, (2, 1), &format!("k{end}")).await?;
+        if outcome != BatchOutcome::Fenced {
+            let expected = done([stored(end + 1, 1), stored(end + 2, 1)]);
+            same("numbered on", outcome, expected)?;
+            end += 2;
+        }
+        same("the room's end", load(store, room.info.id).await?.end, Cursor::new(end, 1))?;
+    }
+    let outcome = follow(one, ann, key, (2, 1), "a").await?;
+    if outcome != BatchOutcome::Fenced {
+        same("a repeated one among them", outcome, done([stored(end + 1, 1), seen(2)]))?;
+        end += 1;
+    }
+    write(two, key, (end, 1), vec![leave(ann)]).await?;
+    for after in [(end, 1), (end - 1, 1), (end, 0), (end, 3), (end + 1, 2)] {
+        let outcome = follow(one, ann, key, after, "no").await?;
+        same(format_args!("after {after:?}, where nobody stood"), outcome, BatchOutcome::Fenced)?;
+    }
+    let read = texts(two, key).await?;
+    same("how many messages", read.len() as u64, end)?;
+    same("the room's end", load(one, room.info.id).await?.end, Cursor::new(end, 2))
+}
+
+/// Two messages that may come after messages of others.
+async fn follow(
+    store: &dyn Store,
+    from: &User,
+    room: RoomKey,
+    after: (u64, u64),
+    key: &str,
+) -> Checked<BatchOutcome> {
+    let writes = vec![message(from, "first"), keyed(from, "second", key)];
+    let batch = Batch { may_follow: true, ..batch(room, after, writes) };
+    Ok(store.append(&[batch]).await?.remove(0))
 }

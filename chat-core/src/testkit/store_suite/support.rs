@@ -163,7 +163,7 @@ pub(super) fn cursor((seq, change): (u64, u64)) -> Cursor {
 }
 
 pub(super) fn batch(room: RoomKey, after: (u64, u64), writes: Vec<Write>) -> Batch {
-    Batch { room, after: cursor(after), writes }
+    Batch { room, after: cursor(after), may_follow: false, writes }
 }
 
 pub(super) fn done(outcomes: impl IntoIterator<Item = Outcome>) -> BatchOutcome {

@@ -37,7 +37,7 @@ fn batch(room: &LoadedRoom, from: &User, texts: &[String]) -> Batch {
             key,
         }
     };
-    Batch { room: room.key, after: room.end, writes: texts.iter().map(write).collect() }
+    Batch { room: room.key, after: room.end, may_follow: false, writes: texts.iter().map(write).collect() }
 }
 
 async fn pragma(connection: &mut SqliteConnection, name: &str) -> String {
