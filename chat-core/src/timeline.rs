@@ -11,6 +11,8 @@ use crate::model::{Change, Cursor, Message};
 #[derive(Debug)]
 pub(crate) struct Timeline {
     end: Cursor,
+    /// The last message that is known to be kept nowhere any more.
+    removed: u64,
     messages: VecDeque<Arc<Message>>,
     bytes: usize,
     changes: VecDeque<Arc<Change>>,
@@ -28,9 +30,11 @@ pub(crate) struct Span {
 }
 
 impl Timeline {
-    /// A timeline that ends at `end` with these messages and changes, oldest first.
+    /// A timeline that ends at `end` with these messages and changes, oldest first; messages up to
+    /// `removed` are kept nowhere any more.
     pub(crate) fn new(
         end: Cursor,
+        removed: u64,
         messages: Vec<Message>,
         changes: Vec<Change>,
         most: usize,
@@ -38,6 +42,7 @@ impl Timeline {
     ) -> Self {
         let mut timeline = Self {
             end,
+            removed,
             bytes: messages.iter().map(size).sum(),
             messages: messages.into_iter().map(Arc::new).collect(),
             changes: changes.into_iter().map(Arc::new).collect(),
@@ -80,25 +85,36 @@ impl Timeline {
         slice(&self.changes, self.end.change, Span { after, until: self.end.change })
     }
 
+    /// Where the messages begin that are kept somewhere.
+    pub(crate) fn removed(&self) -> u64 {
+        self.removed
+    }
+
+    /// Takes note that messages up to this one are kept nowhere any more.
+    pub(crate) fn remove(&mut self, until: u64) {
+        self.removed = self.removed.max(until.min(self.end.seq));
+    }
+
     /// The span of messages that a question is about.
     pub(crate) fn span(&self, query: HistoryQuery) -> Span {
         let (end, limit) = (self.end.seq, query.limit as u64);
-        match query.at {
+        let span = match query.at {
             HistoryAt::End => Span { after: end.saturating_sub(limit), until: end },
             HistoryAt::Before(seq) => {
                 let until = seq.saturating_sub(1).min(end);
                 Span { after: until.saturating_sub(limit), until }
             }
             HistoryAt::After(seq) => {
-                let after = seq.min(end);
+                let after = seq.clamp(self.removed, end);
                 Span { after, until: after.saturating_add(limit).min(end) }
             }
             HistoryAt::Around(seq) => {
                 let middle = seq.clamp(1, end.max(1));
-                let after = (middle - 1).saturating_sub(limit / 2);
+                let after = (middle - 1).saturating_sub(limit / 2).max(self.removed);
                 Span { after, until: after.saturating_add(limit).min(end) }
             }
-        }
+        };
+        Span { after: span.after.clamp(self.removed, end), until: span.until.max(self.removed) }
     }
 
     fn trim(&mut self) {
@@ -152,7 +168,7 @@ mod tests {
     }
 
     fn timeline(count: u64, most: usize) -> Timeline {
-        let mut timeline = Timeline::new(Cursor::default(), vec![], vec![], most, usize::MAX);
+        let mut timeline = Timeline::new(Cursor::default(), 0, vec![], vec![], most, usize::MAX);
         for seq in 1..=count {
             timeline.push_message(Arc::new(message(seq)));
         }
@@ -165,7 +181,7 @@ mod tests {
         assert_eq!(seqs(&timeline.messages(Span { after: 6, until: 10 }).unwrap()), [7, 8, 9, 10]);
         assert!(timeline.messages(Span { after: 5, until: 7 }).is_none());
         let all = (1..=10).map(message).collect();
-        let small = Timeline::new(Cursor::new(10, 0), all, vec![], 100, 18);
+        let small = Timeline::new(Cursor::new(10, 0), 0, all, vec![], 100, 18);
         assert!(small.messages(Span { after: 7, until: 10 }).is_none(), "18 bytes hold two texts");
         assert_eq!(seqs(&small.messages(Span { after: 8, until: 10 }).unwrap()), [9, 10]);
     }
@@ -208,7 +224,7 @@ mod tests {
         /// nothing is answered that does not reach back far enough.
         #[test]
         fn both_lists_keep_their_ends(kinds in prop::collection::vec(any::<bool>(), 0..60), most in 1usize..20) {
-            let mut timeline = Timeline::new(Cursor::default(), vec![], vec![], most, usize::MAX);
+            let mut timeline = Timeline::new(Cursor::default(), 0, vec![], vec![], most, usize::MAX);
             let (mut messages, mut changes) = (Vec::new(), Vec::new());
             for is_message in kinds {
                 if is_message {

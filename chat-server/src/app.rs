@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use crate::auth::{Admit, Gate, SecretError, Tokens, signing_key};
-use crate::config::{ConfigError, Settings, StoreUrl, Transport};
+use crate::config::{self, ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
@@ -23,7 +23,9 @@ use crate::socket::{
     self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, Proxies, SocketLimits,
     Sockets, TcpOptions,
 };
-use crate::store::{OpenError, SqliteStore};
+use crate::store::{
+    MySqlOpenError, MySqlOptions, MySqlStore, Retention, SqlStore, SqliteOpenError, SqliteStore,
+};
 
 /// Where WebSocket is spoken.
 const SOCKETS: &str = "/ws";
@@ -31,12 +33,18 @@ const SOCKETS: &str = "/ws";
 /// Over how long the clients of a server that stops are told to come back.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(5);
 
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How often old messages are looked for.
+const RETAIN_EVERY: Duration = Duration::from_secs(600);
+
 /// A server that is listening.
 pub struct Server {
     address: SocketAddr,
     engine: Engine,
     /// What is to be closed in the end, if it is this server's own.
-    store: Option<Arc<SqliteStore>>,
+    store: Option<Arc<dyn SqlStore>>,
+    retention: Option<JoinHandle<()>>,
     direct: Option<Direct>,
     certificate: Option<Certificate>,
     handle: ServerHandle,
@@ -59,9 +67,12 @@ pub enum BuildError {
     /// The signing key.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The store.
+    /// The store in SQLite.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Sqlite(#[from] SqliteOpenError),
+    /// The store in MySQL.
+    #[error(transparent)]
+    MySql(#[from] MySqlOpenError),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] StartError),
@@ -99,14 +110,12 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let descriptors = Descriptors::take();
     let listening = listening(settings, listener, descriptors)?;
     let certificate = listening.certificate.clone();
-    let mut own_store = None;
-    let store: Arc<dyn Store> = match (parts.store, &settings.store.url) {
-        (Some(store), _) => store,
-        (None, StoreUrl::Memory) => Arc::new(MemoryStore::default()),
-        (None, StoreUrl::Sqlite(path)) => {
-            Arc::clone(own_store.insert(Arc::new(SqliteStore::open(path).await?))) as _
-        }
+    let own_store = match parts.store {
+        Some(_) => None,
+        None => own_store(&settings.store).await?,
     };
+    let store = parts.store.or_else(|| own_store.clone().map(|store| store as _));
+    let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
     let clock = parts.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
     let engine = Engine::builder()
         .shared_store(store)
@@ -115,7 +124,8 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .start()?;
 
     let gate: Arc<dyn Admit> = Arc::new(Gate::new(tokens(&key, settings), Arc::clone(&clock)));
-    let metrics = Arc::new(Metrics::default());
+    let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
+    let metrics = Arc::new(Metrics::new(own_store.clone()));
     let api = Arc::new(Api {
         engine: engine.clone(),
         tokens: tokens(&key, settings),
@@ -157,16 +167,24 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         Ok(server) => server,
         Err(cause) => {
             engine.stop().await;
-            if let Some(store) = &own_store {
-                store.close().await;
-            }
+            close(retention, own_store).await;
             return Err(BuildError::Http(cause));
         }
     };
     let handle = server.handle();
     let ended = actix_web::rt::spawn(server);
     let shutdown = settings.server.shutdown_timeout;
-    Ok(Server { address, engine, store: own_store, direct, certificate, handle, ended, shutdown })
+    Ok(Server {
+        address,
+        engine,
+        store: own_store,
+        retention,
+        direct,
+        certificate,
+        handle,
+        ended,
+        shutdown,
+    })
 }
 
 impl Server {
@@ -212,10 +230,56 @@ impl Server {
         }
         self.handle.stop(true).await;
         self.engine.stop().await;
-        if let Some(store) = &self.store {
-            store.close().await;
-        }
+        close(self.retention, self.store).await;
         self.ended.await.map_err(io::Error::other)?
+    }
+}
+
+/// The store that the settings choose; none for the one in memory.
+async fn own_store(settings: &config::Store) -> Result<Option<Arc<dyn SqlStore>>, BuildError> {
+    Ok(match &settings.url {
+        StoreUrl::Memory => None,
+        StoreUrl::Sqlite(path) => Some(Arc::new(SqliteStore::open(path).await?)),
+        StoreUrl::MySql(url) => {
+            let mut options = MySqlOptions::new(url.secret().clone());
+            options.replicas = settings.replicas.0.iter().map(|url| url.secret().clone()).collect();
+            options.connections = settings.connections;
+            options.deadline = settings.timeout;
+            Some(Arc::new(MySqlStore::open(&options).await?))
+        }
+    })
+}
+
+/// Removes old messages now and then, if any are to be removed.
+fn retain(
+    settings: &Settings,
+    store: Arc<dyn SqlStore>,
+    clock: Arc<dyn Clock>,
+) -> Option<JoinHandle<()>> {
+    let (days, messages) = (settings.store.keep_days, settings.store.keep_messages);
+    let retention = Retention {
+        age: (days > 0).then(|| DAY * u32::try_from(days).unwrap_or(u32::MAX)),
+        messages: (messages > 0).then_some(messages),
+    };
+    if retention == Retention::default() {
+        return None;
+    }
+    Some(actix_web::rt::spawn(async move {
+        loop {
+            if let Err(error) = store.remove_old(retention, clock.now()).await {
+                tracing::error!(%error, "could not remove old messages; trying again later");
+            }
+            clock.sleep(RETAIN_EVERY).await;
+        }
+    }))
+}
+
+async fn close(retention: Option<JoinHandle<()>>, store: Option<Arc<dyn SqlStore>>) {
+    if let Some(retention) = retention {
+        retention.abort();
+    }
+    if let Some(store) = store {
+        store.close().await;
     }
 }
 

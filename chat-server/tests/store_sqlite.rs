@@ -11,7 +11,7 @@ use chat_core::{
     Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Store, Text, Timestamp, Title, User,
     UserId, Write,
 };
-use chat_server::store::{OpenError, SqliteStore};
+use chat_server::store::{SqlStore, SqliteOpenError as OpenError, SqliteStore};
 use sqlx::{Connection, SqliteConnection};
 use store_support::Home;
 
@@ -188,6 +188,12 @@ async fn a_deletion_that_a_crash_cut_short_is_finished() {
     store.close().await;
 
     let store = home.open().await;
+    let finished = async {
+        while count(&mut crash, "rooms").await > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), finished).await.expect("finished");
     for (table, left) in
         [("rooms", 1), ("messages", 30), ("changes", 1), ("members", 1), ("users", 1)]
     {

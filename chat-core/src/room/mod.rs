@@ -216,7 +216,7 @@ impl RoomActor {
 
 impl Hosted {
     fn new(shared: Arc<Shared>, loaded: LoadedRoom) -> Self {
-        let LoadedRoom { key, info, end, members, invited, messages, changes } = loaded;
+        let LoadedRoom { key, info, end, removed, members, invited, messages, changes } = loaded;
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
@@ -226,7 +226,7 @@ impl Hosted {
             key,
             roster: Roster::new(members, invited, now),
             audience: Audience::new(info.id),
-            timeline: Timeline::new(end, messages, changes, most, most_bytes),
+            timeline: Timeline::new(end, removed, messages, changes, most, most_bytes),
             dedup: Dedup::new(limits.kept_keys),
             typing: Typing::default(),
             writes: Writes::default(),

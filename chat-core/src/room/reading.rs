@@ -39,7 +39,14 @@ impl Hosted {
             let answer = |hosted: &mut Self, reply, _: &mut _| {
                 hosted.reads -= 1;
                 let result = match read {
-                    Ok(messages) => Ok(hosted.page(span, shared(messages))),
+                    Ok(messages) => {
+                        // What the store no longer has is asked for no more.
+                        let first = messages.first().map_or(span.until + 1, |first| first.seq);
+                        if first > span.after + 1 {
+                            hosted.timeline.remove(first - 1);
+                        }
+                        Ok(hosted.page(span, shared(messages)))
+                    }
                     Err(error) => {
                         tracing::error!(%error, room = %hosted.id, "could not read history");
                         Err(Error::unavailable())
@@ -65,7 +72,7 @@ impl Hosted {
         Reply::History(History {
             room: self.id,
             messages,
-            more_before: span.after > 0,
+            more_before: span.after > self.timeline.removed(),
             more_after: span.until < self.timeline.end().seq,
         })
     }

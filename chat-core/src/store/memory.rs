@@ -151,6 +151,7 @@ impl Store for MemoryStore {
             key,
             info: room.info.clone(),
             end: room.end(),
+            removed: 0,
             members: room.members.values().cloned().collect(),
             invited: room.invited.values().cloned().collect(),
             messages: last(&room.messages, recent),

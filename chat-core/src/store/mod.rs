@@ -106,6 +106,8 @@ pub struct LoadedRoom {
     pub info: RoomInfo,
     /// Its last message and change.
     pub end: Cursor,
+    /// The last of its messages that are no longer kept; 0 if all are.
+    pub removed: u64,
     /// Its members, in any order.
     pub members: Vec<Membership>,
     /// Who has been invited and has not joined since, in any order.

@@ -8,9 +8,9 @@ use ::config::{Value, ValueKind};
 use super::ConfigError;
 use super::sections::RANGES;
 
-/// The keys whose values no error shows: the secret, and the address of a database, which may hold
-/// a password.
-const UNSHOWN: [&str; 2] = ["auth.secret", "store.url"];
+/// The keys whose values no error shows: the secret, and the addresses of databases, which may hold
+/// passwords.
+const UNSHOWN: [&str; 3] = ["auth.secret", "store.url", "store.replicas"];
 
 /// The most characters of a value that an error repeats.
 const SHOWN_CHARS: usize = 80;

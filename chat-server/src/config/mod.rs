@@ -15,7 +15,7 @@ mod values;
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use sections::{Auth, Data, Log, Rooms, Server, Socket, Store};
-pub use values::{LogFormat, Networks, OriginList, StoreUrl, Transport};
+pub use values::{DatabaseUrl, DatabaseUrls, LogFormat, Networks, OriginList, StoreUrl, Transport};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -10,13 +10,19 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::values::{self, LogFormat, Networks, OriginList, StoreUrl, Transport, seconds};
+use super::values::{
+    self, DatabaseUrls, LogFormat, Networks, OriginList, StoreUrl, Transport, seconds,
+};
 
 /// The least and the most that a number may be, both included, by full key. Every number has its
 /// line here.
-pub(super) const RANGES: [(&str, RangeInclusive<u64>); 24] = [
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 28] = [
     ("server.workers", 0..=1_024),
     ("server.shutdown_timeout_s", 0..=3_600),
+    ("store.connections", 1..=1_000),
+    ("store.timeout_s", 1..=60),
+    ("store.keep_days", 0..=36_500),
+    ("store.keep_messages", 0..=1_000_000_000_000),
     ("auth.guest_ttl_s", 1..=31_536_000),
     ("rooms.grace_s", 1..=86_400),
     ("rooms.idle_stop_s", 1..=86_400),
@@ -66,8 +72,21 @@ pub struct Server {
 /// Which database holds rooms and messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Store {
-    /// `sqlite:` and a path, or `memory:`; `chat.db` in the data folder unless set.
+    /// `sqlite:` and a path, `mysql://…`, or `memory:`; `chat.db` in the data folder unless set.
     pub url: StoreUrl,
+    /// MySQL's read-only replicas, which may answer questions about history and lists; none.
+    pub replicas: DatabaseUrls,
+    /// Connections for reading to MySQL, and to each of its replicas; 10, from 1 to 1,000. Two more
+    /// write.
+    pub connections: u32,
+    /// `timeout_s`: how long a call to MySQL may take, waiting for a connection and for the answer;
+    /// 10 s, from 1 s to a minute. Then whoever waits is told `unavailable`.
+    #[serde(rename = "timeout_s", with = "seconds")]
+    pub timeout: Duration,
+    /// After how many days messages are removed; 0 (the default) for never, up to 36,500.
+    pub keep_days: u64,
+    /// How many messages of each room are kept, the newest; 0 (the default) for all of them.
+    pub keep_messages: u64,
 }
 
 /// Where files are kept. Relative paths start at the directory in which the server was started.
@@ -202,7 +221,14 @@ impl Default for Server {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: StoreUrl::below(&Data::default().dir) }
+        Self {
+            url: StoreUrl::below(&Data::default().dir),
+            replicas: DatabaseUrls::default(),
+            connections: 10,
+            timeout: Duration::from_secs(10),
+            keep_days: 0,
+            keep_messages: 0,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
@@ -20,6 +20,8 @@ pub enum StoreUrl {
     Memory,
     /// `sqlite:PATH`: one file, made if it does not exist.
     Sqlite(PathBuf),
+    /// `mysql://…`: MySQL or MariaDB.
+    MySql(DatabaseUrl),
 }
 
 impl StoreUrl {
@@ -34,6 +36,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::MySql(url) => url.fmt(f),
         }
     }
 }
@@ -51,6 +54,9 @@ impl TryFrom<String> for StoreUrl {
         if text == "memory:" {
             return Ok(Self::Memory);
         }
+        if let Ok(url) = DatabaseUrl::try_from(text.as_str()) {
+            return Ok(Self::MySql(url));
+        }
         // `sqlite://path` means the same in many other programs, so it is not taken for a file in a
         // folder named `//`.
         let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
@@ -58,8 +64,89 @@ impl TryFrom<String> for StoreUrl {
             Some(path) if !path.is_empty() && !path.starts_with(':') && !path.contains('?') => {
                 Ok(Self::Sqlite(PathBuf::from(path)))
             }
-            _ => Err("`sqlite:` followed by the path of a file (without `?`), or `memory:`"),
+            _ => Err("`sqlite:` followed by the path of a file (without `?`), \
+                 `mysql://user:password@host:3306/database`, or `memory:`"),
         }
+    }
+}
+
+/// Where a database is, and how one is let in. It is never shown with its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// As it was set, password and all.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.expose_secret();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        match rest.rsplit_once('@') {
+            Some((account, place)) => {
+                let user = account.split_once(':').map_or(account, |(user, _)| user);
+                write!(f, "{scheme}://{user}:(hidden)@{place}")
+            }
+            None => write!(f, "{scheme}://{rest}"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for DatabaseUrl {}
+
+impl TryFrom<&str> for DatabaseUrl {
+    type Error = &'static str;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        let place = text.strip_prefix("mysql://").map(|rest| {
+            let place = rest.split('?').next().unwrap_or_default();
+            place.rsplit_once('@').map_or(place, |(_, place)| place)
+        });
+        match place.and_then(|place| place.split_once('/')) {
+            Some((host, database)) if !host.is_empty() && !database.is_empty() => {
+                Ok(Self(SecretString::from(text)))
+            }
+            _ => Err("`mysql://user:password@host:3306/database`"),
+        }
+    }
+}
+
+/// Several of them, parted by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DatabaseUrls(pub Vec<DatabaseUrl>);
+
+impl From<DatabaseUrls> for String {
+    fn from(DatabaseUrls(urls): DatabaseUrls) -> Self {
+        let texts: Vec<_> = urls.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+impl TryFrom<String> for DatabaseUrls {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let urls = parts(&text).map(DatabaseUrl::try_from).collect::<Result<_, _>>();
+        urls.map(Self).map_err(|_| {
+            "addresses of databases, parted by commas: `mysql://user:password@host:3306/database`"
+        })
     }
 }
 
@@ -232,11 +319,22 @@ mod tests {
         assert_eq!(read("memory:"), Ok(StoreUrl::Memory));
         assert_eq!(read("sqlite:./data/chat.db"), Ok(StoreUrl::Sqlite("./data/chat.db".into())));
         assert_eq!(read("sqlite:///srv/chat.db"), Ok(StoreUrl::Sqlite("/srv/chat.db".into())));
-        for wrong in
-            ["", "memory", "sqlite:", "sqlite::memory:", "sqlite:a?mode=ro", "mysql://a:b@c/d"]
-        {
+        for wrong in [
+            "",
+            "memory",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite:a?mode=ro",
+            "mysql://a:b@c/",
+            "mysql:c",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+        let url = "mysql://chat:p@ss:w/rd@db.example:3306/chat?ssl-mode=REQUIRED";
+        let Ok(StoreUrl::MySql(database)) = read(url) else { panic!("{url}") };
+        assert_eq!(database.secret().expose_secret(), url);
+        let shown = "mysql://chat:(hidden)@db.example:3306/chat?ssl-mode=REQUIRED";
+        assert_eq!((database.to_string(), format!("{database:?}")), (shown.into(), shown.into()));
         for right in ["memory:", "sqlite:a b/채팅.db"] {
             assert_eq!(read(right).expect(right).to_string(), right);
         }

@@ -1,17 +1,21 @@
 //! What the server counts, in the text format of Prometheus. Each server has a recorder of its own,
 //! so that several fit one process.
 
+use std::sync::Arc;
+
 use chat_core::Engine;
-use metrics::{Counter, Gauge, Key, Level, Metadata, Recorder, Unit};
+use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::socket::Meters;
+use crate::store::{SqlStore, StoreStats};
 
 /// A server's metrics.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     engine: EngineMeters,
+    store: Option<Arc<dyn SqlStore>>,
 }
 
 /// What is read off the engine when somebody looks.
@@ -26,12 +30,28 @@ struct EngineMeters {
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// The metrics of a server, and of its store if that has some.
+    #[must_use]
+    pub fn new(store: Option<Arc<dyn SqlStore>>) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let engine = EngineMeters::new(&recorder);
-        Self { recorder, handle, engine }
+        for (name, what) in [
+            ("chat_store_queries_total", "Statements that the database was sent"),
+            ("chat_store_rows_removed_total", "Rows of deleted rooms and old messages removed"),
+        ] {
+            recorder.describe_counter(name.into(), Some(Unit::Count), what.into());
+        }
+        for (name, unit, what) in [
+            ("chat_store_rooms_to_remove", Unit::Count, "Deleted rooms being removed"),
+            ("chat_store_connections", Unit::Count, "Connections that read"),
+            ("chat_store_replica_in_use", Unit::Count, "Whether a replica is asked"),
+            ("chat_store_replica_behind_s", Unit::Seconds, "How far a replica is behind"),
+        ] {
+            recorder.describe_gauge(name.into(), Some(unit), what.into());
+        }
+        Self { recorder, handle, engine, store }
     }
 }
 
@@ -85,6 +105,42 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, engine: &Engine) -> String {
         self.engine.read(engine);
+        if let Some(store) = &self.store {
+            self.read_store(&store.stats());
+        }
         self.handle.render()
+    }
+
+    fn read_store(&self, stats: &StoreStats) {
+        let queries = stats.queries;
+        for (kind, count) in [
+            ("select", queries.selects),
+            ("insert", queries.inserts),
+            ("update", queries.updates),
+            ("delete", queries.deletes),
+            ("commit", queries.commits),
+        ] {
+            self.counter("chat_store_queries_total", &[Label::new("kind", kind)]).absolute(count);
+        }
+        self.counter("chat_store_rows_removed_total", &[]).absolute(stats.removed.rows);
+        self.gauge("chat_store_rooms_to_remove", &[]).set(stats.removed.rooms_left as f64);
+        let (open, idle) = stats.connections;
+        for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
+            let labels = [Label::new("state", state)];
+            self.gauge("chat_store_connections", &labels).set(count as f64);
+        }
+        for replica in &stats.replicas {
+            let labels = [Label::new("replica", replica.address.clone())];
+            self.gauge("chat_store_replica_in_use", &labels).set(f64::from(replica.in_use));
+            self.gauge("chat_store_replica_behind_s", &labels).set(replica.behind_s as f64);
+        }
+    }
+
+    fn counter(&self, name: &'static str, labels: &[Label]) -> Counter {
+        self.recorder.register_counter(&Key::from_parts(name, labels.to_vec()), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, labels: &[Label]) -> Gauge {
+        self.recorder.register_gauge(&Key::from_parts(name, labels.to_vec()), &METADATA)
     }
 }

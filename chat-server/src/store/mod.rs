@@ -1,12 +1,80 @@
 //! The engine's store in SQL. What every database has in common (which rows a commit writes, what
-//! is selected, how a row is read) stands beside this file; what one database does in its own way
-//! stands in a folder of its name.
+//! is selected, how a row is read, what is removed in the background) stands beside this file; what
+//! one database does in its own way stands in a folder of its name.
 
+mod background;
+mod inserts;
+mod known;
 mod names;
 mod plan;
+mod reads;
 mod rows;
 mod selects;
+mod sql;
 mod statement;
+mod writer;
 
+mod mysql;
 mod sqlite;
-pub use sqlite::{OpenError, SqliteStore};
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat_core::{Store, StoreError, Timestamp};
+use thiserror::Error;
+
+pub use background::{Removed, Retention};
+pub use mysql::{MySqlOptions, MySqlStore, OpenError as MySqlOpenError, Replica};
+pub use sql::QueryCounts;
+pub use sqlite::{OpenError as SqliteOpenError, SqliteStore};
+
+/// A store in an SQL database.
+#[async_trait]
+pub trait SqlStore: Store {
+    /// What it is doing.
+    fn stats(&self) -> StoreStats;
+
+    /// Removes messages that are not to be kept at this time, in small pieces; answers how many.
+    /// Client keys of removed messages may be used again.
+    ///
+    /// # Errors
+    /// If the database fails; what has been removed by then is gone.
+    async fn remove_old(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Waits for calls that are under way, and closes all connections. Calls after it fail. A store
+    /// that is merely dropped loses nothing either.
+    async fn close(&self);
+}
+
+/// What a store is doing.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStats {
+    /// Statements since it was opened.
+    pub queries: QueryCounts,
+    /// What was removed in the background.
+    pub removed: Removed,
+    /// Connections for reading and for background work: open, and of these not in use.
+    pub connections: (usize, usize),
+    /// Its replicas.
+    pub replicas: Vec<Replica>,
+}
+
+/// A call was not done in time.
+#[derive(Debug, Error)]
+#[error(
+    "the database did not answer within {} ms; is it overloaded or stopped, or its disk, or the way \
+     to it?",
+    .0.as_millis()
+)]
+struct TooLate(Duration);
+
+/// Gives a call its deadline.
+async fn in_time<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(answer) => answer.map_err(StoreError::new),
+        Err(_) => Err(StoreError::new(TooLate(deadline))),
+    }
+}

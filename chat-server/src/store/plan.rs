@@ -62,11 +62,14 @@ pub(super) struct NewChange {
 
 impl<'a> Plan<'a> {
     /// What to write if rooms stand at `ends` and these `keys` were used before.
-    pub(super) fn new(batches: &'a [Batch], mut ends: Ends, mut keys: Keys<'a>) -> Self {
+    pub(super) fn new<'k>(batches: &'a [Batch], mut ends: Ends, mut keys: Keys<'k>) -> Self
+    where
+        'a: 'k,
+    {
         let mut rows = Rows::default();
         let outcomes = batches.iter().map(|batch| match ends.get_mut(&batch.room) {
             None => BatchOutcome::Gone,
-            Some(end) if *end != batch.after => BatchOutcome::Fenced,
+            Some(end) if !batch.fits(*end) => BatchOutcome::Fenced,
             Some(end) => {
                 let writes = batch.writes.iter();
                 BatchOutcome::Done(
@@ -86,13 +89,16 @@ impl<'a> Rows<'a> {
         authors.chain(self.changes.iter().map(|new| &new.change.kind.membership().user))
     }
 
-    fn write(
+    fn write<'k>(
         &mut self,
         room: RoomKey,
         end: &mut Cursor,
-        keys: &mut Keys<'a>,
+        keys: &mut Keys<'k>,
         write: &'a Write,
-    ) -> Outcome {
+    ) -> Outcome
+    where
+        'a: 'k,
+    {
         match write {
             Write::Message { from, text, at, key } => {
                 let seq = end.seq + 1;

@@ -23,13 +23,15 @@ pub(super) struct RoomRow {
     room: i64,
     seq: i64,
     number: i64,
+    removed_seq: i64,
     #[sqlx(flatten)]
     info: InfoRow,
 }
 
 impl RoomRow {
-    pub(super) fn read(self) -> Result<(RoomKey, RoomInfo, Cursor), Unreadable> {
-        Ok((RoomKey(self.room), self.info.read()?, cursor(self.seq, self.number)?))
+    pub(super) fn read(self) -> Result<(RoomKey, RoomInfo, Cursor, u64), Unreadable> {
+        let (end, removed) = (cursor(self.seq, self.number)?, number(self.removed_seq)?);
+        Ok((RoomKey(self.room), self.info.read()?, end, removed))
     }
 }
 
@@ -149,6 +151,18 @@ impl EndRow {
     }
 }
 
+/// Where a room's messages begin and end.
+#[derive(FromRow)]
+pub(super) struct RetainedRow {
+    pub(super) room: i64,
+    /// All up to this one have been removed.
+    pub(super) removed_seq: i64,
+    /// The last one.
+    pub(super) seq: i64,
+    /// Whether the first is older than what was asked.
+    pub(super) is_old: bool,
+}
+
 /// A message that took a client key.
 #[derive(FromRow)]
 pub(super) struct KeyRow {
@@ -182,11 +196,6 @@ impl From<Unreadable> for sqlx::Error {
     fn from(unreadable: Unreadable) -> Self {
         Self::Decode(unreadable.into())
     }
-}
-
-/// An id as it is stored.
-pub(super) fn id_bytes(id: Uuid) -> Vec<u8> {
-    id.into_bytes().to_vec()
 }
 
 /// A public id of a room.

@@ -1,53 +1,88 @@
 //! The texts of what is selected, the same for every database. Each is named after the row in
 //! [`rows`](super::rows) that it yields; the parameters are in the order of the question marks.
 
-/// A live room and where it stands. Both ends are found by one dive into an index each: no counter
-/// is kept. Parameter: public id.
-pub(super) const ROOM: &str = "\
+use sqlx::SqlStr;
+
+/// A live room and where it stands. The last message is found by one dive into an index: no counter
+/// of messages is kept. Parameter: public id.
+pub(super) const ROOM: SqlStr = SqlStr::from_static(
+    "\
     SELECT r.id AS room, r.public_id, r.title, r.kind, r.ephemeral, r.created_ms, \
-        COALESCE((SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), 0) AS seq, \
-        COALESCE((SELECT MAX(c.number) FROM changes c WHERE c.room = r.id), 0) AS number \
-    FROM rooms r WHERE r.public_id = ? AND r.ended = 0";
+        COALESCE((SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq, \
+        r.last_change AS number, r.removed_seq \
+    FROM rooms r WHERE r.public_id = ? AND r.ended = 0",
+);
 
 /// A room's members. Parameter: room.
-pub(super) const MEMBERS: &str = "\
+pub(super) const MEMBERS: SqlStr = SqlStr::from_static(
+    "\
     SELECT m.user, u.name, m.role \
-    FROM members m LEFT JOIN users u ON u.id = m.user WHERE m.room = ?";
+    FROM members m LEFT JOIN users u ON u.id = m.user WHERE m.room = ?",
+);
 
 /// Who has been invited to a room. Parameter: room.
-pub(super) const INVITED: &str = "\
+pub(super) const INVITED: SqlStr = SqlStr::from_static(
+    "\
     SELECT i.user, u.name \
-    FROM invitations i LEFT JOIN users u ON u.id = i.user WHERE i.room = ?";
+    FROM invitations i LEFT JOIN users u ON u.id = i.user WHERE i.room = ?",
+);
 
 /// The direct room of two users. Parameter: their ids.
-pub(super) const DIRECT: &str = "SELECT public_id FROM rooms WHERE pair = ? AND ended = 0";
+pub(super) const DIRECT: SqlStr =
+    SqlStr::from_static("SELECT public_id FROM rooms WHERE pair = ? AND ended = 0");
 
 /// A range of a room's messages, oldest first. An author is always in `users`; if one were missing,
 /// the outer join makes that an error instead of a silent gap. Parameters: room, above, up to and
 /// including.
-pub(super) const MESSAGES: &str = "\
+pub(super) const MESSAGES: SqlStr = SqlStr::from_static(
+    "\
     SELECT m.seq, m.sender, u.name, m.text, m.at_ms \
     FROM messages m LEFT JOIN users u ON u.id = m.sender \
-    WHERE m.room = ? AND m.seq > ? AND m.seq <= ? ORDER BY m.seq";
+    WHERE m.room = ? AND m.seq > ? AND m.seq <= ? ORDER BY m.seq",
+);
 
 /// A range of a room's changes, oldest first. Parameters: room, above, how many at most.
-pub(super) const CHANGES: &str = "\
+pub(super) const CHANGES: SqlStr = SqlStr::from_static(
+    "\
     SELECT c.number, c.seq, c.kind, c.user, u.name, c.role, c.at_ms \
     FROM changes c LEFT JOIN users u ON u.id = c.user \
-    WHERE c.room = ? AND c.number > ? ORDER BY c.number LIMIT ?";
+    WHERE c.room = ? AND c.number > ? ORDER BY c.number LIMIT ?",
+);
 
 /// Live rooms with this in their title, newest first; members are counted for the rooms of the
 /// answer only. Parameters: kind, older than this public id, folded part of the title, how many at
 /// most.
-pub(super) const LISTED: &str = "\
+pub(super) const LISTED: SqlStr = SqlStr::from_static(
+    "\
     SELECT r.public_id, r.title, r.kind, r.ephemeral, r.created_ms, \
         (SELECT COUNT(*) FROM members m WHERE m.room = r.id) AS members \
     FROM rooms r \
     WHERE r.ended = 0 AND r.kind = ? AND r.public_id < ? AND INSTR(r.title_folded, ?) > 0 \
-    ORDER BY r.public_id DESC LIMIT ?";
+    ORDER BY r.public_id DESC LIMIT ?",
+);
 
 /// Public ids of live ephemeral rooms.
-pub(super) const EPHEMERAL: &str = "SELECT public_id FROM rooms WHERE ephemeral = 1 AND ended = 0";
+pub(super) const EPHEMERAL: SqlStr =
+    SqlStr::from_static("SELECT public_id FROM rooms WHERE ephemeral = 1 AND ended = 0");
 
 /// Numbers of rooms whose deletion was begun.
-pub(super) const ENDED: &str = "SELECT id FROM rooms WHERE ended = 1";
+pub(super) const ENDED: SqlStr =
+    SqlStr::from_static("SELECT id FROM rooms WHERE ended = 1 ORDER BY id");
+
+/// Live rooms by number, where their messages begin and end, and whether the first of them is older
+/// than a moment. Parameters: the moment, after this number, how many at most.
+pub(super) const RETAINED: SqlStr = SqlStr::from_static(
+    "\
+    SELECT r.id AS room, r.removed_seq, \
+        COALESCE((SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq, \
+        EXISTS (SELECT 1 FROM messages f \
+            WHERE f.room = r.id AND f.seq = r.removed_seq + 1 AND f.at_ms < ?) AS is_old \
+    FROM rooms r WHERE r.ended = 0 AND r.id > ? ORDER BY r.id LIMIT ?",
+);
+
+/// The first message of a range that is not older than a moment. Parameters: room, above, up to and
+/// including, the moment.
+pub(super) const FIRST_YOUNG: SqlStr = SqlStr::from_static(
+    "\
+    SELECT MIN(seq) FROM messages WHERE room = ? AND seq > ? AND seq <= ? AND at_ms >= ?",
+);

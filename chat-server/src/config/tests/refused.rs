@@ -88,8 +88,11 @@ fn a_value_that_makes_no_sense_is_named_with_its_place() {
         let shown = &wrong[..wrong.len().min(79)];
         says(&error, &[&format!("`{key}`"), shown, "config/development.toml"]);
     }
-    let error = Start::new().variable("CHAT__STORE__URL", "mysql://thirty:thirty@host/db").error();
-    says(&error, &["`store.url`", "sqlite:", "memory:", "CHAT__STORE__URL"]);
+    let error = Start::new().variable("CHAT__STORE__URL", "mysql://thirty:thirty@host/").error();
+    says(&error, &["`store.url`", "sqlite:", "mysql:", "memory:", "CHAT__STORE__URL"]);
+    let error =
+        Start::new().variable("CHAT__STORE__REPLICAS", "mysql://a:thirty@b/c, thirty").error();
+    says(&error, &["`store.replicas`", "mysql:", "CHAT__STORE__REPLICAS"]);
 }
 
 #[test]

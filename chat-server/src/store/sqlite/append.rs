@@ -1,25 +1,42 @@
 //! Commits what the journal gathered: all batches in one transaction.
 //!
 //! Client keys are not looked up. A repeated one is rare and breaks a unique index; only then is
-//! the transaction begun again, with the keys looked up first.
+//! the transaction begun again, with the keys looked up first. Nor is the end of a busy room read:
+//! as long as nobody else has written to the file, a room stands where this connection's last commit
+//! has left it, and SQLite tells whether somebody has. Reading it for every commit took up to a
+//! third of the commit's time.
 
 use std::collections::HashMap;
 
-use chat_core::{
-    Batch, BatchOutcome, ChangeKind, Cursor, Membership, RoomId, RoomInfo, RoomKey, Write,
-};
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, Transaction};
+use chat_core::{Batch, BatchOutcome, Cursor, Membership, RoomId, RoomInfo};
 
-use super::SqliteStore;
-use super::known::Known;
-use super::writer::{Lent, begin};
-use crate::store::plan::{Keys, Plan};
-use crate::store::rows::{self, KeyRow, id_bytes};
-use crate::store::selects::DIRECT;
+use sqlx::SqlStr;
 
-const INSERT_ROOM: &str = "\
-    INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms, pair) \
-    VALUES (?, ?, ?, ?, ?, ?, ?)";
+use super::Inner;
+use super::open::SqlitePen;
+use crate::store::inserts::{first_batch, insert_room, pair_bytes};
+use crate::store::known::Known;
+use crate::store::plan::{Ends, Keys, Plan};
+use crate::store::reads;
+use crate::store::rows::{self, EndRow, KeyRow};
+use crate::store::sql::{Session, Sql, Value};
+use crate::store::writer::Lent;
+
+/// Begins a transaction that may write from the start, so that what it reads stays true until it
+/// ends.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Changes when another connection, of this process or another one, has written to the file.
+const VERSION: SqlStr = SqlStr::from_static("PRAGMA data_version");
+
+/// Where live rooms stand. Parameter: their numbers, as a JSON array.
+const ENDS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT r.id AS room, \
+        COALESCE((SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq, \
+        r.last_change AS number \
+    FROM rooms r WHERE r.ended = 0 AND r.id IN (SELECT value FROM json_each(?))",
+);
 
 /// What to find out before a commit is planned, besides where the rooms stand.
 enum LookUp {
@@ -28,12 +45,14 @@ enum LookUp {
     Keys,
 }
 
-impl SqliteStore {
+impl Inner {
     /// Commits all batches at once.
     pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let mut writer = self.writer.lend().await?;
         let outcomes = match self.try_commit(&mut writer, batches, LookUp::Nothing).await {
             Err(error) if is_duplicate(&error) => {
+                let (connection, _) = writer.parts();
+                Session::new(connection, &self.queries).run("ROLLBACK").await?;
                 self.try_commit(&mut writer, batches, LookUp::Keys).await?
             }
             outcomes => outcomes?,
@@ -44,19 +63,43 @@ impl SqliteStore {
 
     async fn try_commit(
         &self,
-        writer: &mut Lent,
+        writer: &mut Lent<SqlitePen>,
         batches: &[Batch],
         look_up: LookUp,
     ) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let (connection, known) = writer.parts();
-        let mut transaction = begin(connection).await?;
-        let ends = known.ends(&mut transaction, batches).await?;
+        let mut sql = Session::new(connection, &self.queries);
+        sql.run(BEGIN).await?;
+        let ends = self.ends(&mut sql, known, batches).await?;
         let found = match look_up {
             LookUp::Nothing => Vec::new(),
-            LookUp::Keys => self.find_keys(&mut transaction, batches).await?,
+            LookUp::Keys => self.statements.find_keys(&mut sql, batches).await?,
         };
         let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
-        self.commit_plan(transaction, Plan::new(batches, ends, keys), known).await
+        self.commit_plan(&mut sql, Plan::new(batches, ends, keys), known).await
+    }
+
+    /// Where the batches' rooms stand.
+    async fn ends(
+        &self,
+        sql: &mut impl Sql,
+        known: &mut Known,
+        batches: &[Batch],
+    ) -> Result<Ends, sqlx::Error> {
+        let version: Vec<(i64,)> = sql.select(VERSION, &[]).await?;
+        let version = version.first().map(|(version,)| *version);
+        if known.version != version {
+            known.forget_ends();
+            known.version = version;
+        }
+        let (mut ends, unknown) = known.ends(batches);
+        if !unknown.is_empty() {
+            let rooms: Vec<_> = unknown.iter().map(|room| room.0.to_string()).collect();
+            let rooms = format!("[{}]", rooms.join(","));
+            let read = sql.select(ENDS, &[Value::Text(&rooms)]).await?;
+            ends.extend(rows::read_all::<_, _, Ends>(read, EndRow::read)?);
+        }
+        Ok(ends)
     }
 
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
@@ -66,84 +109,40 @@ impl SqliteStore {
         info: &RoomInfo,
         members: &[Membership],
     ) -> Result<RoomId, sqlx::Error> {
-        let pair = info.pair(members);
-        let pair = pair.map(|users| users.map(|user| user.uuid().into_bytes()).concat());
-        let title = info.title.as_deref().unwrap_or_default();
+        let pair = pair_bytes(info, members);
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
-        let mut transaction = begin(connection).await?;
+        let mut sql = Session::new(connection, &self.queries);
+        sql.run(BEGIN).await?;
         // Nobody else writes during this transaction, so what is not there now does not come in
         // between.
-        if let Some(pair) = &pair {
-            let same = sqlx::query_scalar(DIRECT).bind(pair);
-            let same: Option<Vec<u8>> = same.fetch_optional(&mut *transaction).await?;
-            if let Some(id) = same {
-                transaction.rollback().await?;
-                writer.give_back();
-                return Ok(rows::room_id(&id)?);
-            }
+        if let Some(pair) = &pair
+            && let Some(same) = reads::direct(&mut sql, pair).await?
+        {
+            sql.run("ROLLBACK").await?;
+            writer.give_back();
+            return Ok(same);
         }
-        let room = sqlx::query(INSERT_ROOM)
-            .bind(id_bytes(info.id.uuid()))
-            .bind(title)
-            .bind(title.to_lowercase())
-            .bind(info.kind.as_str())
-            .bind(info.ephemeral)
-            .bind(info.created.timestamp_millis())
-            .bind(pair)
-            .execute(&mut *transaction)
-            .await?;
-        let room = RoomKey(room.last_insert_rowid());
-        let join = |membership: &Membership| {
-            let kind = ChangeKind::Joined(membership.clone());
-            Write::Change { kind, at: info.created }
-        };
-        let writes = members.iter().map(join).collect();
-        let first = [Batch { room, after: Cursor::default(), writes }];
+        let room = insert_room(&mut sql, info, pair.as_deref()).await?;
+        let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
-        self.commit_plan(transaction, plan, known).await?;
+        self.commit_plan(&mut sql, plan, known).await?;
         writer.give_back();
         Ok(info.id)
     }
 
     async fn commit_plan(
         &self,
-        mut transaction: Transaction<'_, Sqlite>,
+        sql: &mut impl Sql,
         plan: Plan<'_>,
         known: &mut Known,
     ) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let names = known.names.unknown(plan.rows.users());
-        self.statements.insert(&mut transaction, &names, &plan.rows).await?;
-        transaction.commit().await?;
+        self.statements.insert(sql, &names, &plan.rows).await?;
+        sql.run("COMMIT").await?;
         known.names.learn(&names);
         known.learn(plan.ends);
         Ok(plan.outcomes)
-    }
-
-    /// Messages that have one of the batches' keys already.
-    async fn find_keys(
-        &self,
-        connection: &mut SqliteConnection,
-        batches: &[Batch],
-    ) -> Result<Vec<KeyRow>, sqlx::Error> {
-        let writes =
-            batches.iter().flat_map(|batch| batch.writes.iter().map(|write| (batch.room, write)));
-        let keys = writes.filter_map(|(room, write)| match write {
-            Write::Message { from, key: Some((key, _)), .. } => Some((room, from.id, key)),
-            _ => None,
-        });
-        let keys: Vec<_> = keys.collect();
-        let mut found = Vec::new();
-        for (text, keys) in self.statements.keys.pieces(&keys) {
-            let query = keys.iter().fold(
-                sqlx::query_as(AssertSqlSafe(text)),
-                |query, (room, user, key)| {
-                    query.bind(room.0).bind(id_bytes(user.uuid())).bind(key.as_str().as_bytes())
-                },
-            );
-            found.append(&mut query.fetch_all(&mut *connection).await?);
-        }
-        Ok(found)
     }
 }
 

@@ -3,73 +3,105 @@
 //! is answered (`synchronous=FULL`).
 
 mod append;
-mod delete;
-mod insert;
-mod known;
 mod open;
-mod read;
 #[cfg(test)]
 mod tests;
-mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
     Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Store, StoreError,
+    RoomKey, RoomQuery, Store, StoreError, Timestamp,
 };
-use sqlx::SqlitePool;
-use thiserror::Error;
+use sqlx::{SqlStr, SqlitePool};
 
 pub use open::OpenError;
 
-use insert::Statements;
-use writer::Writer;
+use super::background::{self, Cleaned, Progress, Retention};
+use super::inserts::Statements;
+use super::sql::{Queries, Row, Session, Sql, Value};
+use super::writer::Writer;
+use super::{SqlStore, StoreStats, in_time, reads};
+use open::SqlitePen;
 
 /// How long one call may take, waiting for its turn and for the disk. Then it fails; what it had
 /// begun is rolled back, or proves to be committed, as soon as the disk answers again.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// From now on nobody sees the room, and what is appended to it finds it gone.
+const END: SqlStr = SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
+
 /// A [`Store`] in one SQLite file. Needs a tokio runtime with time, which actix's is.
 ///
 /// Several processes may open the same file, which must be on a local disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SqliteStore {
-    writer: Writer,
-    readers: SqlitePool,
-    statements: Statements,
+    inner: Arc<Inner>,
 }
 
-impl SqliteStore {
-    /// Waits for calls that are under way, merges the write-ahead log into the file and closes it.
-    /// Calls after it fail. A store that is merely dropped loses nothing either, but may leave the
-    /// log beside the file. Waits 20 s at most.
-    pub async fn close(&self) {
-        let close = async {
-            self.readers.close().await;
-            self.writer.close().await;
-        };
-        if tokio::time::timeout(DEADLINE, close).await.is_err() {
-            tracing::warn!("the database was not closed in time; nothing committed is lost");
-        }
+#[derive(Debug)]
+struct Inner {
+    writer: Writer<SqlitePen>,
+    readers: SqlitePool,
+    statements: Statements,
+    queries: Queries,
+    progress: Progress,
+}
+
+impl Inner {
+    /// Marks a room as deleted. Answers whether there is such a room.
+    async fn end_room(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+        let mut writer = self.writer.lend().await?;
+        let (connection, known) = writer.parts();
+        known.forget(room);
+        let mut sql = Session::new(connection, &self.queries);
+        let done = sql.execute(END, &[room.0.into()]).await?;
+        writer.give_back();
+        Ok(done.rows > 0)
     }
 }
 
-/// A call was not done within [`DEADLINE`].
-#[derive(Debug, Error)]
-#[error(
-    "the database did not answer within {} seconds; is the disk overloaded, or does another program \
-     hold the file?",
-    DEADLINE.as_secs()
-)]
-struct TooLate;
+/// Reads with a connection of its own.
+macro_rules! read {
+    ($store:expr, $sql:ident => $answer:expr) => {
+        in_time(DEADLINE, async {
+            let mut connection = $store.readers.acquire().await?;
+            let $sql = &mut Session::new(&mut *connection, &$store.queries);
+            $answer.await
+        })
+        .await
+    };
+}
 
-/// Gives a call its deadline.
-async fn in_time<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(answer) => answer.map_err(StoreError::new),
-        Err(_) => Err(StoreError::new(TooLate)),
+impl Cleaned for Inner {
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    async fn ask<R: Row + 'static>(
+        &self,
+        text: SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        read!(self, sql => sql.select(text, values))
+    }
+
+    async fn change(&self, statements: &[(SqlStr, &[Value<'_>])]) -> Result<u64, StoreError> {
+        in_time(DEADLINE, async {
+            let mut writer = self.writer.lend().await?;
+            let mut sql = Session::new(writer.parts().0, &self.queries);
+            let mut rows = 0;
+            sql.run(append::BEGIN).await?;
+            for (text, values) in statements {
+                rows += sql.execute(text.clone(), values).await?.rows;
+            }
+            sql.run("COMMIT").await?;
+            writer.give_back();
+            Ok(rows)
+        })
+        .await
     }
 }
 
@@ -80,15 +112,23 @@ impl Store for SqliteStore {
         info: &RoomInfo,
         members: &[Membership],
     ) -> Result<RoomId, StoreError> {
-        in_time(self.insert_room(info, members)).await
+        in_time(DEADLINE, self.inner.insert_room(info, members)).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
-        in_time(self.select_room(id, recent)).await
+        in_time(DEADLINE, async {
+            // One transaction, so that the end, the members and the messages are of one moment.
+            let mut snapshot = self.inner.readers.begin().await?;
+            let sql = &mut Session::new(&mut *snapshot, &self.inner.queries);
+            let room = reads::room(sql, id, recent).await?;
+            snapshot.commit().await?;
+            Ok(room)
+        })
+        .await
     }
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        in_time(self.commit(batches)).await
+        in_time(DEADLINE, self.inner.commit(batches)).await
     }
 
     async fn messages(
@@ -97,7 +137,7 @@ impl Store for SqliteStore {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
-        in_time(self.select_messages(room, after, until)).await
+        read!(self.inner, sql => reads::messages(sql, room, after, until))
     }
 
     async fn changes(
@@ -106,21 +146,52 @@ impl Store for SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
-        in_time(self.select_changes(room, after, limit)).await
+        read!(self.inner, sql => reads::changes(sql, room, after, limit as u64))
     }
 
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
-        in_time(self.select_listed(query)).await
+        read!(self.inner, sql => reads::listed(sql, query))
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
-        if in_time(self.end_room(room)).await? {
-            self.remove_room(room).await?;
+        if !in_time(DEADLINE, self.inner.end_room(room)).await? {
+            return Ok(());
         }
-        Ok(())
+        // It goes on even if nobody waits for it any more.
+        let inner = Arc::clone(&self.inner);
+        let removing = tokio::spawn(async move { background::remove_room(&*inner, room).await });
+        removing.await.map_err(StoreError::new)?
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
-        in_time(self.select_ephemeral()).await
+        read!(self.inner, sql => reads::ephemeral(sql))
+    }
+}
+
+#[async_trait]
+impl SqlStore for SqliteStore {
+    fn stats(&self) -> StoreStats {
+        StoreStats {
+            queries: self.inner.queries.counts(),
+            removed: self.inner.progress.read(),
+            connections: (self.inner.readers.size() as usize, self.inner.readers.num_idle()),
+            replicas: Vec::new(),
+        }
+    }
+
+    async fn remove_old(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError> {
+        background::remove_old(&*self.inner, retention, now).await
+    }
+
+    /// Merges the write-ahead log into the file. A store that is merely dropped may leave the log
+    /// beside it. Waits 20 s at most.
+    async fn close(&self) {
+        let close = async {
+            self.inner.readers.close().await;
+            self.inner.writer.close().await;
+        };
+        if tokio::time::timeout(DEADLINE, close).await.is_err() {
+            tracing::warn!("the database was not closed in time; nothing committed is lost");
+        }
     }
 }

@@ -3,18 +3,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_core::StoreError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::insert::Statements;
-use super::writer::Writer;
-use super::{SqliteStore, in_time};
+use super::{Inner, SqliteStore};
+use crate::store::background::{self, Progress};
+use crate::store::inserts::{KINDS, Statements, Syntax};
+use crate::store::sql::Queries;
+use crate::store::statement::LENGTHS;
+use crate::store::writer::{Pen, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -26,8 +29,15 @@ const BUSY: Duration = Duration::from_secs(5);
 const CACHE: &str = "-16384";
 /// The size to which the write-ahead log is cut back after it grew: 64 MiB.
 const LOG_BYTES: &str = "67108864";
-/// Enough for all texts of every length that this store has.
-const STATEMENTS: usize = 128;
+/// Enough for all texts of every length that this store has, and for those without lengths.
+const STATEMENTS: usize = KINDS * LENGTHS + 64;
+/// How SQLite writes what databases write differently.
+const SYNTAX: Syntax = Syntax {
+    or_replace: |key, column| {
+        format!("ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}")
+    },
+    rows_of_list: "VALUES ",
+};
 /// SQLite's result codes for a damaged file, and for one that is no database.
 const CORRUPT: i32 = 11;
 const NOT_A_DATABASE: i32 = 26;
@@ -108,7 +118,8 @@ pub enum OpenError {
 
 impl SqliteStore {
     /// Opens the file at `path`. Makes it, with its folders, if there is none: readable by this
-    /// user only. Brings its tables up to date and finishes deletions that a crash cut short.
+    /// user only. Brings its tables up to date, and finishes in the background the
+    /// deletions that a crash cut short.
     ///
     /// # Errors
     /// Says for each what to do: see [`OpenError`].
@@ -119,7 +130,8 @@ impl SqliteStore {
             .map_err(|source| OpenError::Create { path: path.into(), source })?;
         create(&path)?;
         let options = options(&path);
-        let connection = prepare_in_turn(&options, &path).await?;
+        let prepared = prepare_in_turn(&options, &path).await?;
+        prepared.close().await.map_err(|error| refusal(&path, error))?;
         let readers: PoolOptions<_> = PoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(BUSY)
@@ -127,22 +139,32 @@ impl SqliteStore {
             .max_lifetime(None)
             // A connection to a file does not go away by itself.
             .test_before_acquire(false);
-        let store = Self {
+        let inner = Arc::new(Inner {
             readers: readers.connect_lazy_with(options.clone().read_only(true)),
-            writer: Writer::new(options, connection),
-            statements: Statements::new(),
-        };
-        store.finish_deletions().await.map_err(|source| failed(&path, source))?;
+            writer: Writer::new(SqlitePen(options)),
+            statements: Statements::new(&SYNTAX),
+            queries: Queries::default(),
+            progress: Progress::default(),
+        });
+        background::finish_deletions_of(&inner);
         tracing::debug!(path = %path.display(), "opened the SQLite store");
-        Ok(store)
+        Ok(Self { inner })
     }
+}
 
-    async fn finish_deletions(&self) -> Result<(), StoreError> {
-        for room in in_time(self.select_ended()).await? {
-            tracing::info!(room = room.0, "finishing the deletion of a room");
-            self.remove_room(room).await?;
-        }
-        Ok(())
+/// How the file is written to.
+#[derive(Debug)]
+pub(super) struct SqlitePen(SqliteConnectOptions);
+
+impl Pen for SqlitePen {
+    type Connection = SqliteConnection;
+
+    /// At most one connection ever hangs on a disk that does not answer.
+    const ALONE: bool = true;
+    const IDLE: Duration = Duration::MAX;
+
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.0.connect().await
     }
 }
 

@@ -37,7 +37,12 @@ fn batch(room: &LoadedRoom, from: &User, texts: &[String]) -> Batch {
             key,
         }
     };
-    Batch { room: room.key, after: room.end, may_follow: false, writes: texts.iter().map(write).collect() }
+    Batch {
+        room: room.key,
+        after: room.end,
+        may_follow: false,
+        writes: texts.iter().map(write).collect(),
+    }
 }
 
 async fn pragma(connection: &mut SqliteConnection, name: &str) -> String {
@@ -49,7 +54,7 @@ async fn pragma(connection: &mut SqliteConnection, name: &str) -> String {
 #[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_answered() {
     let (_folder, store) = open().await;
-    let mut writer = store.writer.lend().await.unwrap();
+    let mut writer = store.inner.writer.lend().await.unwrap();
     let (connection, _) = writer.parts();
     for (name, value) in [
         ("journal_mode", "wal"),
@@ -61,7 +66,7 @@ async fn a_commit_is_on_the_disk_before_it_is_answered() {
     }
     // The next connection, after an error, is no other.
     drop(writer);
-    let mut writer = store.writer.lend().await.unwrap();
+    let mut writer = store.inner.writer.lend().await.unwrap();
     let (connection, _) = writer.parts();
     assert_eq!(pragma(connection, "synchronous").await, "2");
     assert_eq!(pragma(connection, "journal_mode").await, "wal");
@@ -70,7 +75,7 @@ async fn a_commit_is_on_the_disk_before_it_is_answered() {
 #[tokio::test]
 async fn readers_cannot_write() {
     let (_folder, store) = open().await;
-    let mut reader = store.readers.acquire().await.unwrap();
+    let mut reader = store.inner.readers.acquire().await.unwrap();
     assert_eq!(pragma(&mut reader, "journal_mode").await, "wal");
     assert!(sqlx::query("DELETE FROM users").execute(&mut *reader).await.is_err());
 }
@@ -78,8 +83,8 @@ async fn readers_cannot_write() {
 #[tokio::test]
 async fn every_select_has_its_index() {
     let (_folder, store) = open().await;
-    let mut reader = store.readers.acquire().await.unwrap();
-    let keys = store.statements.keys.pieces(&[(), ()]).next().unwrap().0;
+    let mut reader = store.inner.readers.acquire().await.unwrap();
+    let keys = store.inner.statements.keys.pieces(&[(), ()]).next().unwrap().0;
     let by_seq = "INDEX sqlite_autoindex_messages_1";
     for (select, parts) in [
         (selects::MESSAGES, vec![format!("{by_seq} (room=? AND seq>? AND seq<?)")]),
@@ -92,8 +97,9 @@ async fn every_select_has_its_index() {
         (selects::LISTED, vec!["(public_id<?)".into(), "m USING PRIMARY KEY (room=?)".into()]),
         (selects::EPHEMERAL, vec!["rooms_ephemeral".into()]),
         (selects::ENDED, vec!["rooms_ended".into()]),
-        (&keys, vec!["INDEX messages_by_key (room=? AND sender=? AND client_key=?)".into()]),
+        (keys, vec!["INDEX messages_by_key (room=? AND sender=? AND client_key=?)".into()]),
     ] {
+        let select = select.as_str();
         let explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}")));
         let steps = explain.fetch_all(&mut *reader).await.unwrap();
         let plan: String =
@@ -109,7 +115,7 @@ async fn every_select_has_its_index() {
 async fn a_full_disk_costs_one_call_and_nothing_else() {
     let (_folder, store) = open().await;
     let (ann, room) = open_room(&store).await;
-    let mut writer = store.writer.lend().await.unwrap();
+    let mut writer = store.inner.writer.lend().await.unwrap();
     let (connection, _) = writer.parts();
     let pages = pragma(connection, "page_count").await;
     pragma(connection, &format!("max_page_count = {pages}")).await;
@@ -140,7 +146,7 @@ async fn a_row_that_cannot_be_read_is_an_error_and_not_a_gap() {
         ),
         ("DELETE FROM users", ""),
     ] {
-        let mut writer = store.writer.lend().await.unwrap();
+        let mut writer = store.inner.writer.lend().await.unwrap();
         sqlx::query(damage).execute(writer.parts().0).await.unwrap();
         assert!(store.messages(room.key, 0, 10).await.is_err(), "{damage}");
         sqlx::query(repair).execute(writer.parts().0).await.unwrap();

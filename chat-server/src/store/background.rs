@@ -1,0 +1,289 @@
+//! What is removed, and nobody waits for: the rest of deleted rooms, and messages that are too old
+//! or too many. Always in pieces of a thousand neighbouring rows, each a transaction of its own, with
+//! a pause as long as the piece took, so that writers are never held up for long. A crash in between
+//! loses nothing: what is left is found again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chat_core::{RoomKey, StoreError, Timestamp};
+use sqlx::SqlStr;
+
+use super::rows::{RetainedRow, signed};
+use super::selects;
+use super::sql::{Row, Value};
+
+/// How many rows one transaction removes at most.
+const PIECE: i64 = 1_000;
+/// How many rooms are looked at in one question.
+const ROOMS: i64 = 500;
+/// How often progress is logged.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Which messages are kept. Everything, unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that are not older than this.
+    pub age: Option<Duration>,
+    /// So many of each room, the newest.
+    pub messages: Option<u64>,
+}
+
+/// How far background work has come since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Rows of deleted rooms, and old messages, that have been removed.
+    pub rows: u64,
+    /// Deleted rooms of which something is left, as far as this process knows.
+    pub rooms_left: u64,
+}
+
+/// Counts what [`Removed`] tells.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    rows: AtomicU64,
+    rooms_left: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn read(&self) -> Removed {
+        Removed {
+            rows: self.rows.load(Ordering::Relaxed),
+            rooms_left: self.rooms_left.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A database in which something is removed. Each call has a deadline of its own.
+pub(super) trait Cleaned: Send + Sync + 'static {
+    fn progress(&self) -> &Progress;
+
+    /// Asks what is true of all that has been committed.
+    fn ask<R: Row + 'static>(
+        &self,
+        text: SqlStr,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
+
+    /// Executes statements as one transaction. Answers how many rows they changed.
+    fn change(
+        &self,
+        statements: &[(SqlStr, &[Value<'_>])],
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// Removes, in the background, everything that deleted rooms have left behind.
+pub(super) fn finish_deletions_of(database: &Arc<impl Cleaned>) {
+    let database = Arc::clone(database);
+    tokio::spawn(async move {
+        if let Err(error) = finish_deletions(&*database).await {
+            tracing::error!(%error, "could not finish the deletion of rooms; the next start goes on");
+        }
+    });
+}
+
+async fn finish_deletions(database: &impl Cleaned) -> Result<(), StoreError> {
+    let rooms: Vec<(i64,)> = database.ask(selects::ENDED, &[]).await?;
+    for (room,) in rooms {
+        tracing::info!(room, "finishing the deletion of a room");
+        remove_room(database, RoomKey(room)).await?;
+    }
+    Ok(())
+}
+
+/// One table of what belongs to rooms: where its first piece ends, and how it is removed up to
+/// there. Parameters of the first: room, how many rows to skip; of the second: room, last row.
+struct Table {
+    end: SqlStr,
+    remove: SqlStr,
+    by: By,
+}
+
+/// In which order a table's rows lie in a room.
+#[derive(Clone, Copy)]
+enum By {
+    Number,
+    User,
+}
+
+const REMOVE_MESSAGES: SqlStr =
+    SqlStr::from_static("DELETE FROM messages WHERE room = ? AND seq <= ?");
+
+const TABLES: [Table; 4] = [
+    Table {
+        end: SqlStr::from_static(
+            "SELECT seq FROM messages WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
+        ),
+        remove: REMOVE_MESSAGES,
+        by: By::Number,
+    },
+    Table {
+        end: SqlStr::from_static(
+            "SELECT number FROM changes WHERE room = ? ORDER BY number LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM changes WHERE room = ? AND number <= ?"),
+        by: By::Number,
+    },
+    Table {
+        end: SqlStr::from_static(
+            "SELECT user FROM members WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM members WHERE room = ? AND user <= ?"),
+        by: By::User,
+    },
+    Table {
+        end: SqlStr::from_static(
+            "SELECT user FROM invitations WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM invitations WHERE room = ? AND user <= ?"),
+        by: By::User,
+    },
+];
+
+/// The room itself comes last, because it carries the mark by which the rest is found again.
+const REMOVE_ROOM: SqlStr = SqlStr::from_static("DELETE FROM rooms WHERE id = ? AND ended = 1");
+
+/// Removes what belongs to a room that is marked as deleted, and the room.
+pub(super) async fn remove_room(database: &impl Cleaned, room: RoomKey) -> Result<(), StoreError> {
+    let left = &database.progress().rooms_left;
+    left.fetch_add(1, Ordering::Relaxed);
+    let removed = remove_rows(database, room).await;
+    left.fetch_sub(1, Ordering::Relaxed);
+    removed
+}
+
+async fn remove_rows(database: &impl Cleaned, room: RoomKey) -> Result<(), StoreError> {
+    let mut pace = Pace::new();
+    for table in TABLES {
+        loop {
+            let up_to = piece_end(database, &table, room).await?;
+            let is_last = up_to.is_none();
+            let up_to = up_to.unwrap_or(match table.by {
+                By::Number => Value::Number(i64::MAX),
+                By::User => Value::Sixteen([u8::MAX; 16]),
+            });
+            let values = [room.0.into(), up_to];
+            let rows = database.change(&[(table.remove.clone(), &values)]).await?;
+            pace.after_piece(database.progress(), rows, room, "removing a deleted room").await;
+            if is_last {
+                break;
+            }
+        }
+    }
+    database.change(&[(REMOVE_ROOM, &[room.0.into()])]).await?;
+    Ok(())
+}
+
+/// The last row of the first piece; `None` if the rest is less than a piece.
+async fn piece_end(
+    database: &impl Cleaned,
+    table: &Table,
+    room: RoomKey,
+) -> Result<Option<Value<'static>>, StoreError> {
+    let values = [room.0.into(), (PIECE - 1).into()];
+    Ok(match table.by {
+        By::Number => {
+            let rows: Vec<(i64,)> = database.ask(table.end.clone(), &values).await?;
+            rows.first().map(|(number,)| Value::Number(*number))
+        }
+        By::User => {
+            let rows: Vec<(Vec<u8>,)> = database.ask(table.end.clone(), &values).await?;
+            let user = rows.first().map(|(user,)| user.as_slice().try_into());
+            let user =
+                user.transpose().map_err(|_| StoreError::new("a stored user id is damaged"))?;
+            user.map(Value::Sixteen)
+        }
+    })
+}
+
+/// Removes the messages that are not to be kept at this time. Answers how many.
+pub(super) async fn remove_old(
+    database: &impl Cleaned,
+    retention: Retention,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    if retention == Retention::default() {
+        return Ok(0);
+    }
+    let age = retention.age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    // Everything is younger than what lies before all time.
+    let oldest = age.map_or(i64::MIN, |age| now.timestamp_millis().saturating_sub(age));
+    let (mut pace, mut after, mut removed) = (Pace::new(), i64::MIN, 0);
+    loop {
+        let values = [oldest.into(), after.into(), ROOMS.into()];
+        let rooms: Vec<RetainedRow> = database.ask(selects::RETAINED, &values).await?;
+        let Some(last) = rooms.last() else { break };
+        after = last.room;
+        for room in rooms {
+            let surplus = retention.messages.map_or(0, |most| room.seq - signed(most));
+            removed += trim(database, &room, surplus, oldest, &mut pace).await?;
+        }
+    }
+    if removed > 0 {
+        tracing::info!(removed, "removed old messages");
+    }
+    Ok(removed)
+}
+
+/// Removes a room's messages up to number `surplus`, and those before the first that is not older
+/// than `oldest`.
+async fn trim(
+    database: &impl Cleaned,
+    room: &RetainedRow,
+    surplus: i64,
+    oldest: i64,
+    pace: &mut Pace,
+) -> Result<u64, StoreError> {
+    let (key, mut from, mut removed) = (RoomKey(room.room), room.removed_seq, 0);
+    while surplus > from || (room.is_old && from < room.seq) {
+        let until = (from + PIECE).min(room.seq);
+        let values = [key.0, from, until, oldest].map(Value::Number);
+        let young: Vec<(Option<i64>,)> = database.ask(selects::FIRST_YOUNG, &values).await?;
+        let young = young.first().and_then(|(seq,)| *seq);
+        let old = young.map_or(until, |seq| seq - 1);
+        let up_to = old.max(surplus.min(until));
+        if up_to <= from {
+            break;
+        }
+        let mark = [up_to, key.0, up_to].map(Value::Number);
+        let rows = [key.0, up_to].map(Value::Number);
+        let changed = database.change(&[(MARK_REMOVED, &mark), (REMOVE_MESSAGES, &rows)]).await?;
+        // The room's own row is one of them.
+        let messages = changed.saturating_sub(1);
+        removed += messages;
+        pace.after_piece(database.progress(), messages, key, "removing old messages").await;
+        from = up_to;
+    }
+    Ok(removed)
+}
+
+/// In the same transaction as the removal, so that a room never forgets how far it has counted.
+const MARK_REMOVED: SqlStr =
+    SqlStr::from_static("UPDATE rooms SET removed_seq = ? WHERE id = ? AND removed_seq < ?");
+
+/// Sees to it that no more than half of the time goes into removal, and that progress is told.
+struct Pace {
+    piece: Instant,
+    told: Instant,
+    rows: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { piece: Instant::now(), told: Instant::now(), rows: 0 }
+    }
+
+    async fn after_piece(&mut self, progress: &Progress, rows: u64, room: RoomKey, what: &str) {
+        self.rows += rows;
+        progress.rows.fetch_add(rows, Ordering::Relaxed);
+        if self.told.elapsed() > TELL_EVERY {
+            tracing::info!(room = room.0, rows = self.rows, "{what}");
+            self.told = Instant::now();
+        }
+        if rows > 0 {
+            tokio::time::sleep(self.piece.elapsed().min(TELL_EVERY)).await;
+        }
+        self.piece = Instant::now();
+    }
+}

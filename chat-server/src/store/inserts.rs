@@ -1,0 +1,275 @@
+//! Writes a commit's rows with as few statements as their number allows: each is one way to the
+//! database and back.
+
+use chat_core::{Batch, ChangeKind, Cursor, Membership, Name, RoomInfo, RoomKey, UserId, Write};
+
+use sqlx::SqlStr;
+
+use super::plan::{NewChange, Rows};
+use super::rows::{KeyRow, signed};
+use super::sql::{Sql, Value};
+use super::statement::ManyRows;
+
+const INSERT_ROOM: SqlStr = SqlStr::from_static(
+    "INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms, pair) \
+     VALUES (?, ?, ?, ?, ?, ?, ?)",
+);
+
+/// What databases write differently.
+pub(super) struct Syntax {
+    /// What follows an insert that replaces a column of the row that is there already, if it is
+    /// found by this key: made from the key's columns and the column.
+    pub(super) or_replace: fn(key: &str, column: &str) -> String,
+    /// Stands before the rows of a list that a row is looked up in.
+    pub(super) rows_of_list: &'static str,
+}
+
+/// The statements over many rows, each in all its lengths.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) keys: ManyRows,
+    users: ManyRows,
+    messages: ManyRows,
+    changes: ManyRows,
+    last_changes: ManyRows,
+    joined: ManyRows,
+    left: ManyRows,
+    invited: ManyRows,
+    came: ManyRows,
+}
+
+/// How many kinds there are.
+pub(super) const KINDS: usize = 9;
+
+impl Statements {
+    pub(super) fn new(syntax: &Syntax) -> Self {
+        let Syntax { or_replace, rows_of_list } = syntax;
+        let among =
+            |head: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), "(?, ?)", ")");
+        Self {
+            keys: ManyRows::new(
+                &format!(
+                    "SELECT room, sender, client_key, fingerprint, seq, at_ms FROM messages \
+                     WHERE client_key IS NOT NULL AND (room, sender, client_key) IN ({rows_of_list}"
+                ),
+                "(?, ?, ?)",
+                ")",
+            ),
+            users: ManyRows::new(
+                "INSERT INTO users (id, name) VALUES",
+                "(?, ?)",
+                &or_replace("id", "name"),
+            ),
+            messages: ManyRows::new(
+                "INSERT INTO messages \
+                 (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?)",
+                "",
+            ),
+            changes: ManyRows::new(
+                "INSERT INTO changes (room, number, seq, kind, user, role, at_ms) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?)",
+                "",
+            ),
+            last_changes: ManyRows::with(|list| {
+                format!(
+                    "UPDATE rooms SET last_change = CASE id {} ELSE last_change END \
+                     WHERE id IN ({})",
+                    list("WHEN ? THEN ?", " "),
+                    list("?", ", ")
+                )
+            }),
+            joined: ManyRows::new(
+                "INSERT INTO members (room, user, role) VALUES",
+                "(?, ?, ?)",
+                &or_replace("room, user", "role"),
+            ),
+            left: among("DELETE FROM members WHERE (room, user)"),
+            invited: ManyRows::new(
+                "INSERT INTO invitations (room, user) VALUES",
+                "(?, ?)",
+                // Who is invited already stays so.
+                &or_replace("room, user", "user"),
+            ),
+            came: among("DELETE FROM invitations WHERE (room, user)"),
+        }
+    }
+
+    /// Writes the names that `users` may lack, and all rows.
+    pub(super) async fn insert(
+        &self,
+        sql: &mut impl Sql,
+        names: &[(UserId, &Name)],
+        rows: &Rows<'_>,
+    ) -> Result<(), sqlx::Error> {
+        self.insert_names(sql, names).await?;
+        execute(sql, &self.messages, &rows.messages, |values, message| {
+            let (key, fingerprint) = message.key.unzip();
+            values.extend([
+                Value::from(message.room.0),
+                signed(message.seq).into(),
+                message.from.id.uuid().into_bytes().into(),
+                Value::Text(message.text),
+                message.at.timestamp_millis().into(),
+                key.map_or(Value::Null, |key| Value::Bytes(key.as_str().as_bytes())),
+                fingerprint.map(|fingerprint| fingerprint.0).into(),
+            ]);
+        })
+        .await?;
+        if rows.changes.is_empty() {
+            return Ok(());
+        }
+        self.insert_changes(sql, &rows.changes).await?;
+        let members = rows.members.iter();
+        let joined: Vec<_> =
+            members.clone().filter_map(|(member, role)| Some((member, (*role)?))).collect();
+        execute(sql, &self.joined, &joined, |values, ((room, user), role)| {
+            values.extend([
+                Value::from(room.0),
+                user.uuid().into_bytes().into(),
+                role.as_str().into(),
+            ]);
+        })
+        .await?;
+        let left: Vec<_> =
+            members.filter(|(_, role)| role.is_none()).map(|(member, _)| member).collect();
+        execute(sql, &self.left, &left, put_member).await?;
+        let invitations = rows.invited.iter();
+        let (invited, came): (Vec<_>, Vec<_>) = invitations.partition(|(_, invited)| **invited);
+        for (statement, users) in [(&self.invited, invited), (&self.came, came)] {
+            let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
+            execute(sql, statement, &users, put_member).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes names. Always in the order of ids, so that two who write the same ones wait for each
+    /// other once and not both.
+    pub(super) async fn insert_names(
+        &self,
+        sql: &mut impl Sql,
+        names: &[(UserId, &Name)],
+    ) -> Result<(), sqlx::Error> {
+        execute(sql, &self.users, names, |values, (id, name)| {
+            values.extend([id.uuid().into_bytes().into(), Value::Text(name)]);
+        })
+        .await
+    }
+
+    async fn insert_changes(
+        &self,
+        sql: &mut impl Sql,
+        changes: &[NewChange],
+    ) -> Result<(), sqlx::Error> {
+        execute(sql, &self.changes, changes, |values, new| {
+            let membership = new.change.kind.membership();
+            values.extend([
+                Value::from(new.room.0),
+                signed(new.change.cursor.change).into(),
+                signed(new.change.cursor.seq).into(),
+                new.change.kind.as_str().into(),
+                membership.user.id.uuid().into_bytes().into(),
+                membership.role.as_str().into(),
+                new.change.at.timestamp_millis().into(),
+            ]);
+        })
+        .await?;
+        let mut last: Vec<_> =
+            changes.iter().map(|new| (new.room, new.change.cursor.change)).collect();
+        last.sort_unstable_by_key(|(room, number)| (room.0, std::cmp::Reverse(*number)));
+        last.dedup_by_key(|(room, _)| *room);
+        for (text, piece) in self.last_changes.pieces(&last) {
+            let numbers = piece.iter().flat_map(|(room, number)| [room.0, signed(*number)]);
+            let rooms = piece.iter().map(|(room, _)| room.0);
+            let values: Vec<_> = numbers.chain(rooms).map(Value::Number).collect();
+            sql.execute(text, &values).await?;
+        }
+        Ok(())
+    }
+
+    /// Messages that have one of the batches' keys already.
+    pub(super) async fn find_keys(
+        &self,
+        sql: &mut impl Sql,
+        batches: &[Batch],
+    ) -> Result<Vec<KeyRow>, sqlx::Error> {
+        let writes =
+            batches.iter().flat_map(|batch| batch.writes.iter().map(|write| (batch.room, write)));
+        let keys = writes.filter_map(|(room, write)| match write {
+            Write::Message { from, key: Some((key, _)), .. } => Some((room, from.id, key)),
+            _ => None,
+        });
+        let keys: Vec<_> = keys.collect();
+        let mut found = Vec::new();
+        for (text, keys) in self.keys.pieces(&keys) {
+            let values: Vec<_> = keys
+                .iter()
+                .flat_map(|(room, user, key)| {
+                    [
+                        room.0.into(),
+                        user.uuid().into_bytes().into(),
+                        Value::Bytes(key.as_str().as_bytes()),
+                    ]
+                })
+                .collect();
+            found.append(&mut sql.select(text, &values).await?);
+        }
+        Ok(found)
+    }
+}
+
+/// Writes a room without anybody in it.
+pub(super) async fn insert_room(
+    sql: &mut impl Sql,
+    info: &RoomInfo,
+    pair: Option<&[u8]>,
+) -> Result<RoomKey, sqlx::Error> {
+    let title = info.title.as_deref().unwrap_or_default();
+    let folded = title.to_lowercase();
+    let values = [
+        info.id.uuid().into_bytes().into(),
+        title.into(),
+        folded.as_str().into(),
+        info.kind.as_str().into(),
+        i64::from(info.ephemeral).into(),
+        info.created.timestamp_millis().into(),
+        pair.map_or(Value::Null, Value::Bytes),
+    ];
+    Ok(RoomKey(sql.execute(INSERT_ROOM, &values).await?.id))
+}
+
+/// The first batch of a new room: its members join.
+pub(super) fn first_batch(room: RoomKey, info: &RoomInfo, members: &[Membership]) -> Batch {
+    let join = |membership: &Membership| {
+        let kind = ChangeKind::Joined(membership.clone());
+        Write::Change { kind, at: info.created }
+    };
+    let writes = members.iter().map(join).collect();
+    Batch { room, after: Cursor::default(), may_follow: false, writes }
+}
+
+/// What stands for the two members of a direct room.
+pub(super) fn pair_bytes(info: &RoomInfo, members: &[Membership]) -> Option<Vec<u8>> {
+    let users = info.pair(members)?;
+    Some(users.map(|user| user.uuid().into_bytes()).concat())
+}
+
+fn put_member(values: &mut Vec<Value<'_>>, (room, user): &&(RoomKey, UserId)) {
+    values.extend([Value::from(room.0), user.uuid().into_bytes().into()]);
+}
+
+/// Executes a statement for all rows.
+async fn execute<'r, T: Sync>(
+    sql: &mut impl Sql,
+    statement: &ManyRows,
+    rows: &'r [T],
+    put: impl Fn(&mut Vec<Value<'r>>, &'r T) + Send,
+) -> Result<(), sqlx::Error> {
+    let mut values = Vec::new();
+    for (text, piece) in statement.pieces(rows) {
+        values.clear();
+        piece.iter().for_each(|row| put(&mut values, row));
+        sql.execute(text, &values).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What a writer knows of the database without reading it: where its own commits have left the
+//! rooms, and which names are stored. It belongs to one connection and is given up with it.
+
+use std::collections::hash_map::Entry;
+
+use chat_core::{Batch, RoomKey};
+
+use super::names::Names;
+use super::plan::Ends;
+
+/// How many rooms' ends are remembered, at less than a hundred bytes each. What is forgotten is
+/// read again.
+const MOST_ENDS: usize = 65_536;
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    ends: Ends,
+    /// Of which version of the database that is true, where the database has versions.
+    pub(super) version: Option<i64>,
+    pub(super) names: Names,
+}
+
+impl Known {
+    /// Where the batches' rooms stand as far as is known, and the rooms of which it is not.
+    pub(super) fn ends(&self, batches: &[Batch]) -> (Ends, Vec<RoomKey>) {
+        let mut ends = Ends::with_capacity(batches.len());
+        let mut unknown = Vec::new();
+        for Batch { room, .. } in batches {
+            match (ends.entry(*room), self.ends.get(room)) {
+                (Entry::Vacant(entry), Some(end)) => _ = entry.insert(*end),
+                (Entry::Vacant(_), None) => unknown.push(*room),
+                (Entry::Occupied(_), _) => {}
+            }
+        }
+        unknown.sort_unstable_by_key(|room| room.0);
+        unknown.dedup();
+        (ends, unknown)
+    }
+
+    /// Remembers where a commit has left its rooms.
+    pub(super) fn learn(&mut self, ends: Ends) {
+        if self.ends.len() + ends.len() > MOST_ENDS {
+            self.ends.clear();
+        }
+        self.ends.extend(ends);
+    }
+
+    /// Forgets where all rooms stand.
+    pub(super) fn forget_ends(&mut self) {
+        self.ends.clear();
+    }
+
+    /// Forgets a room.
+    pub(super) fn forget(&mut self, room: RoomKey) {
+        self.ends.remove(&room);
+    }
+}

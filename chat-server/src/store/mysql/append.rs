@@ -1,0 +1,272 @@
+//! Commits what a journal gathered: all batches in one transaction.
+//!
+//! A commit of busy rooms reads nothing. The writer remembers where its last commit has left them,
+//! and makes sure by one update that changes nothing: it finds the rooms' rows, if their last change
+//! is the one that is known and they have not ended, and holds them until the commit, so that
+//! nobody else writes to these rooms meanwhile. A message that another process has written breaks
+//! the primary key (room, seq), and a client key that was used before breaks its own unique key. Only
+//! if something does not fit is the transaction begun again, the other way: the rows are locked
+//! first, and where the rooms stand and which keys were used is read under the locks.
+//!
+//! Everybody takes names before rooms, and each in the order of ids, so that nobody waits for each
+//! other in a circle.
+
+use std::time::Duration;
+
+use chat_core::{Batch, BatchOutcome, Change, Message, RoomKey, User, Write};
+
+use super::Inner;
+use super::pen::{Fault, MySqlPen};
+use crate::store::plan::{Ends, Keys, Plan};
+use crate::store::reads;
+use crate::store::rows::{self, EndRow, KeyRow};
+use crate::store::sql::{Session, Sql, Value};
+use crate::store::statement::ManyRows;
+use crate::store::writer::Lent;
+
+/// How long to wait before trying to reach the database again.
+pub(super) const AGAIN: Duration = Duration::from_millis(50);
+/// How often a transaction is tried again because others were in its way.
+pub(super) const CONFLICTS: usize = 20;
+
+/// The statements that keep writers of the same rooms apart.
+#[derive(Debug)]
+pub(super) struct Locks {
+    /// Finds and holds the rows of rooms whose last change is the known one.
+    known: ManyRows,
+    /// Holds the rows of rooms.
+    any: ManyRows,
+    /// Reads where rooms stand whose rows are held.
+    ends: ManyRows,
+}
+
+/// How many kinds of statements these are.
+pub(super) const KINDS: usize = 3;
+
+impl Locks {
+    pub(super) fn new() -> Self {
+        Self {
+            known: ManyRows::with(|list| {
+                format!(
+                    "UPDATE rooms FORCE INDEX (PRIMARY) SET ended = ended \
+                     WHERE ended = 0 AND id IN ({}) AND (id, last_change) IN ({})",
+                    list("?", ", "),
+                    list("(?, ?)", ", ")
+                )
+            }),
+            any: ManyRows::new(
+                "SELECT id FROM rooms FORCE INDEX (PRIMARY) WHERE id IN (",
+                "?",
+                ") ORDER BY id FOR UPDATE",
+            ),
+            ends: ManyRows::new(
+                "SELECT r.id AS room, r.last_change AS number, COALESCE(\
+                    (SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq \
+                 FROM rooms r WHERE r.ended = 0 AND r.id IN (",
+                "?",
+                ")",
+            ),
+        }
+    }
+
+    /// Holds the rooms' rows, if all of them are as they are known.
+    async fn hold_known(&self, sql: &mut impl Sql, ends: &Ends) -> Result<bool, sqlx::Error> {
+        let mut rooms: Vec<_> =
+            ends.iter().map(|(room, end)| (room.0, rows::signed(end.change))).collect();
+        rooms.sort_unstable();
+        for (text, piece) in self.known.pieces(&rooms) {
+            let ids = piece.iter().map(|(room, _)| *room);
+            let pairs = piece.iter().flat_map(|(room, change)| [*room, *change]);
+            let values: Vec<_> = ids.chain(pairs).map(Value::Number).collect();
+            if sql.execute(text, &values).await?.rows != piece.len() as u64 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Holds the rooms' rows, and reads where the rooms stand.
+    async fn hold(&self, sql: &mut impl Sql, batches: &[Batch]) -> Result<Ends, sqlx::Error> {
+        let mut rooms: Vec<_> = batches.iter().map(|batch| batch.room.0).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        let rooms: Vec<_> = rooms.into_iter().map(Value::Number).collect();
+        for (text, piece) in self.any.pieces(&rooms) {
+            let _: Vec<(i64,)> = sql.select(text, piece).await?;
+        }
+        let mut ends = Ends::with_capacity(rooms.len());
+        for (text, piece) in self.ends.pieces(&rooms) {
+            let read = sql.select(text, piece).await?;
+            ends.extend(rows::read_all::<_, _, Ends>(read, EndRow::read)?);
+        }
+        Ok(ends)
+    }
+}
+
+/// How a commit is tried.
+enum Way<'a> {
+    /// From what the writer remembers.
+    Known,
+    /// From what is read under locks.
+    Read,
+    /// Likewise, but first of all this is looked for, which may have been committed.
+    Unsure(Box<Plan<'a>>),
+}
+
+impl Inner {
+    /// Commits all batches at once. Goes on until it is done, or trying again does not help; the
+    /// caller sets the deadline.
+    pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
+        let writer = batches.first().map_or(0, |batch| batch.room.writer(self.writers.len()));
+        let (mut way, mut conflicts) = (Way::Known, 0);
+        loop {
+            let mut lent = match self.writers[writer].lend().await {
+                Err(error) if Fault::of(&error) == Fault::Lost => {
+                    tracing::warn!(%error, "the database cannot be reached; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                lent => lent?,
+            };
+            let error = match self.try_commit(&mut lent, batches, &mut way).await {
+                Ok(Some(outcomes)) => {
+                    lent.give_back();
+                    return Ok(outcomes);
+                }
+                Ok(None) => {
+                    way = Way::Read;
+                    lent.give_back();
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let fault = Fault::of(&error);
+            match fault {
+                Fault::Duplicate | Fault::Conflict => {
+                    conflicts += usize::from(!matches!(way, Way::Known));
+                    if conflicts > CONFLICTS {
+                        return Err(error);
+                    }
+                    if fault == Fault::Duplicate {
+                        way = Way::Read;
+                    }
+                    let rolled_back = {
+                        let mut sql = Session::new(lent.parts().0, &self.queries);
+                        sql.run("ROLLBACK").await
+                    };
+                    if rolled_back.is_ok() {
+                        lent.give_back();
+                    }
+                }
+                Fault::Lost => {
+                    tracing::warn!(%error, "the connection to the database was lost; trying again");
+                    if matches!(way, Way::Known) {
+                        way = Way::Read;
+                    }
+                    drop(lent);
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Fault::Other => return Err(error),
+            }
+        }
+    }
+
+    /// Tries once. Answers nothing, with no transaction open, if it has to be tried by reading.
+    async fn try_commit<'a>(
+        &self,
+        lent: &mut Lent<MySqlPen>,
+        batches: &'a [Batch],
+        way: &mut Way<'a>,
+    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
+        let (connection, known) = lent.parts();
+        let mut sql = Session::new(connection, &self.queries);
+        let trusted = match way {
+            Way::Known => {
+                let (ends, _) = known.ends(batches);
+                let as_known = |batch: &Batch| ends.get(&batch.room) == Some(&batch.after);
+                if !batches.iter().all(as_known) {
+                    return Ok(None);
+                }
+                Some(ends)
+            }
+            Way::Read | Way::Unsure(_) => None,
+        };
+        let writes = batches.iter().flat_map(|batch| &batch.writes);
+        let mut names = known.names.unknown(writes.map(author));
+        names.sort_unstable_by_key(|(id, _)| *id);
+
+        sql.run("BEGIN").await?;
+        self.statements.insert_names(&mut sql, &names).await?;
+        let found;
+        let plan = match trusted {
+            Some(ends) => {
+                if !self.locks.hold_known(&mut sql, &ends).await? {
+                    sql.run("ROLLBACK").await?;
+                    return Ok(None);
+                }
+                Plan::new(batches, ends, Keys::new())
+            }
+            None => {
+                let ends = self.locks.hold(&mut sql, batches).await?;
+                if let Way::Unsure(lost) = way
+                    && is_stored(&mut sql, lost).await?
+                {
+                    sql.run("ROLLBACK").await?;
+                    known.learn(ends);
+                    return Ok(Some(std::mem::take(&mut lost.outcomes)));
+                }
+                *way = Way::Read;
+                found = self.statements.find_keys(&mut sql, batches).await?;
+                let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
+                Plan::new(batches, ends, keys)
+            }
+        };
+        self.statements.insert(&mut sql, &[], &plan.rows).await?;
+        if let Err(error) = sql.run("COMMIT").await {
+            if Fault::of(&error) == Fault::Lost {
+                *way = Way::Unsure(Box::new(plan));
+            }
+            return Err(error);
+        }
+        known.names.learn(&names);
+        known.learn(plan.ends);
+        Ok(Some(plan.outcomes))
+    }
+}
+
+/// Whose name a write refers to.
+fn author(write: &Write) -> &User {
+    match write {
+        Write::Message { from, .. } => from,
+        Write::Change { kind, .. } => &kind.membership().user,
+    }
+}
+
+/// Whether the rows of a commit are there. It was one transaction, so the rows of one room tell.
+/// Nobody else can have written the same: the sender, the text and the moment would all be alike.
+async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Error> {
+    if let Some(first) = plan.rows.messages.first() {
+        let of_room = plan.rows.messages.iter().filter(|message| message.room == first.room);
+        let planned: Vec<_> = of_room.collect();
+        let until = first.seq + planned.len() as u64 - 1;
+        let stored: Vec<Message> = reads::messages(sql, first.room, first.seq - 1, until).await?;
+        let same = |(stored, planned): (&Message, &&crate::store::plan::NewMessage<'_>)| {
+            (stored.seq, stored.from.id, &stored.text, stored.at.timestamp_millis())
+                == (planned.seq, planned.from.id, planned.text, planned.at.timestamp_millis())
+        };
+        return Ok(stored.len() == planned.len() && stored.iter().zip(&planned).all(same));
+    }
+    if let Some(first) = plan.rows.changes.first() {
+        let (room, number): (RoomKey, u64) = (first.room, first.change.cursor.change);
+        let stored: Vec<Change> = reads::changes(sql, room, number - 1, 1).await?;
+        let same = |stored: &Change| {
+            stored.cursor == first.change.cursor
+                && stored.kind.as_str() == first.change.kind.as_str()
+                && stored.kind.membership().user.id == first.change.kind.membership().user.id
+                && stored.at.timestamp_millis() == first.change.at.timestamp_millis()
+        };
+        return Ok(stored.first().is_some_and(same));
+    }
+    // There was nothing to write.
+    Ok(true)
+}

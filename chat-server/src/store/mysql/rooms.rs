@@ -1,0 +1,109 @@
+//! Rooms come and go.
+
+use std::collections::HashMap;
+
+use chat_core::{Cursor, Membership, RoomId, RoomInfo, RoomKey};
+use sqlx::{Connection, SqlStr};
+
+use super::Inner;
+use super::append::{AGAIN, CONFLICTS};
+use super::pen::Fault;
+use crate::store::inserts::{first_batch, insert_room, pair_bytes};
+use crate::store::names::Names;
+use crate::store::plan::Plan;
+use crate::store::reads;
+use crate::store::rows::RoomRow;
+use crate::store::selects;
+use crate::store::sql::{Session, Sql};
+
+/// From now on nobody sees the room, and what is appended to it finds it gone: whoever appends holds
+/// this row meanwhile. Two users' direct room gives up its pair, so that they may open another.
+const END: SqlStr = SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
+
+impl Inner {
+    /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
+    /// of the direct room which its members have already.
+    pub(super) async fn insert_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+    ) -> Result<RoomId, sqlx::Error> {
+        let pair = pair_bytes(info, members);
+        let mut conflicts = 0;
+        loop {
+            let error = match self.try_insert(info, members, pair.as_deref()).await {
+                Ok(()) => return Ok(info.id),
+                Err(error) => error,
+            };
+            match Fault::of(&error) {
+                Fault::Duplicate => {
+                    let mut connection = self.primary.acquire().await?;
+                    let mut sql = Session::new(&mut *connection, &self.queries);
+                    let same = match &pair {
+                        Some(pair) => reads::direct(&mut sql, pair).await?,
+                        None => {
+                            let id = info.id.uuid().into_bytes();
+                            let own: Vec<RoomRow> = sql.select(selects::ROOM, &[id.into()]).await?;
+                            (!own.is_empty()).then_some(info.id)
+                        }
+                    };
+                    if let Some(id) = same {
+                        return Ok(id);
+                    }
+                    // It has ended in between.
+                    conflicts += 1;
+                }
+                Fault::Conflict => conflicts += 1,
+                // Whether it was committed shows when it is tried again.
+                Fault::Lost => tokio::time::sleep(AGAIN).await,
+                Fault::Other => return Err(error),
+            }
+            if conflicts > CONFLICTS {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn try_insert(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+        pair: Option<&[u8]>,
+    ) -> Result<(), sqlx::Error> {
+        let mut connection = self.primary.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let mut sql = Session::new(&mut *transaction, &self.queries);
+        let nobody = Names::default();
+        let mut names = nobody.unknown(members.iter().map(|membership| &membership.user));
+        names.sort_unstable_by_key(|(id, _)| *id);
+        self.statements.insert_names(&mut sql, &names).await?;
+        let room = insert_room(&mut sql, info, pair).await?;
+        let first = [first_batch(room, info, members)];
+        let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
+        self.statements.insert(&mut sql, &[], &plan.rows).await?;
+        transaction.commit().await
+    }
+
+    /// Marks a room as deleted. Answers whether there is such a room.
+    pub(super) async fn end_room(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+        let mut ended = false;
+        for _ in 0..CONFLICTS {
+            let mut connection = self.primary.acquire().await?;
+            let mut sql = Session::new(&mut *connection, &self.queries);
+            match sql.execute(END, &[room.0.into()]).await {
+                Ok(done) => {
+                    ended |= done.rows > 0;
+                    return Ok(ended);
+                }
+                Err(error) if Fault::of(&error) == Fault::Conflict => {}
+                Err(error) if Fault::of(&error) == Fault::Lost => {
+                    // It may have been carried out, and then is not found again.
+                    ended = true;
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ended)
+    }
+}
