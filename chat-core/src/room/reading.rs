@@ -49,6 +49,7 @@ impl Hosted {
                     }
                     Err(error) => {
                         tracing::error!(%error, room = %hosted.id, "could not read history");
+
                         Err(Error::unavailable())
                     }
                 };

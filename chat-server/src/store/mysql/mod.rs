@@ -6,6 +6,7 @@ mod open;
 mod pen;
 mod replicas;
 mod rooms;
+mod thread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +29,15 @@ use super::{SqlStore, StoreStats, in_time, reads};
 use append::{CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
+use thread::Thread;
 
-/// A [`Store`] in MySQL or MariaDB. Needs a tokio runtime with time, which actix's is.
+/// A [`Store`] in MySQL or MariaDB. It has a thread of its own, and needs no particular runtime.
 ///
 /// Several processes may open the same database and write to the same rooms.
 #[derive(Clone, Debug)]
 pub struct MySqlStore {
     inner: Arc<Inner>,
+    thread: Arc<Thread>,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,19 @@ impl Inner {
     }
 }
 
+impl MySqlStore {
+    /// Does something with the database, on its thread.
+    async fn run<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.thread.run(work(Arc::clone(&self.inner))).await
+    }
+}
+
 #[async_trait]
 impl Store for MySqlStore {
     fn writers(&self) -> usize {
@@ -118,29 +134,37 @@ impl Store for MySqlStore {
         info: &RoomInfo,
         members: &[Membership],
     ) -> Result<RoomId, StoreError> {
-        let id = in_time(self.inner.deadline, self.inner.insert_room(info, members)).await?;
-        self.inner.replicas.lists_changed();
-        Ok(id)
-    }
-
-    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
-        in_time(self.inner.deadline, async {
-            // One transaction, so that the end, the members and the messages are of one moment.
-            let mut snapshot = self.inner.primary.begin().await?;
-            let sql = &mut Session::new(&mut *snapshot, &self.inner.queries);
-            let room = reads::room(sql, id, recent).await?;
-            snapshot.commit().await?;
-            Ok(room)
+        let (info, members) = (info.clone(), members.to_vec());
+        self.run(async move |inner: Arc<Inner>| {
+            let id = in_time(inner.deadline, inner.insert_room(&info, &members)).await?;
+            inner.replicas.lists_changed();
+            Ok(id)
         })
         .await
     }
 
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        let load = async move |inner: Arc<Inner>| {
+            // One transaction, so that the end, the members and the messages are of one moment.
+            let mut snapshot = inner.primary.begin().await?;
+            let sql = &mut Session::new(&mut *snapshot, &inner.queries);
+            let room = reads::room(sql, id, recent).await?;
+            snapshot.commit().await?;
+            Ok(room)
+        };
+        self.run(async move |inner: Arc<Inner>| in_time(inner.deadline, load(inner)).await).await
+    }
+
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        let outcomes = in_time(self.inner.deadline, self.inner.commit(batches)).await?;
-        if batches.iter().any(|batch| !batch.may_follow) {
-            self.inner.replicas.lists_changed();
-        }
-        Ok(outcomes)
+        let batches = batches.to_vec();
+        self.run(async move |inner: Arc<Inner>| {
+            let outcomes = in_time(inner.deadline, inner.commit(&batches)).await?;
+            if batches.iter().any(|batch| !batch.may_follow) {
+                inner.replicas.lists_changed();
+            }
+            Ok(outcomes)
+        })
+        .await
     }
 
     async fn messages(
@@ -149,12 +173,14 @@ impl Store for MySqlStore {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
-        if let Some(messages) =
-            self.inner.replicas.messages(&self.inner.queries, room, after, until).await
-        {
-            return Ok(messages);
-        }
-        read!(self.inner, sql => reads::messages(sql, room, after, until))
+        self.run(async move |inner: Arc<Inner>| {
+            let replica = inner.replicas.messages(&inner.queries, room, after, until);
+            if let Some(messages) = replica.await {
+                return Ok(messages);
+            }
+            read!(inner, sql => reads::messages(sql, room, after, until))
+        })
+        .await
     }
 
     async fn changes(
@@ -163,56 +189,70 @@ impl Store for MySqlStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
-        read!(self.inner, sql => reads::changes(sql, room, after, limit as u64))
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::changes(sql, room, after, limit as u64))
+        })
+        .await
     }
 
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
-        if let Some(listed) = self.inner.replicas.listed(&self.inner.queries, query).await {
-            return Ok(listed);
-        }
-        read!(self.inner, sql => reads::listed(sql, query))
+        let query = query.clone();
+        self.run(async move |inner: Arc<Inner>| {
+            if let Some(listed) = inner.replicas.listed(&inner.queries, &query).await {
+                return Ok(listed);
+            }
+            read!(inner, sql => reads::listed(sql, &query))
+        })
+        .await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
-        if !in_time(self.inner.deadline, self.inner.end_room(room)).await? {
-            return Ok(());
-        }
-        self.inner.replicas.lists_changed();
-        // It goes on even if nobody waits for it any more.
-        let inner = Arc::clone(&self.inner);
-        let removing = tokio::spawn(async move { background::remove_room(&*inner, room).await });
-        removing.await.map_err(StoreError::new)?
+        self.run(async move |inner: Arc<Inner>| {
+            if !in_time(inner.deadline, inner.end_room(room)).await? {
+                return Ok(());
+            }
+            inner.replicas.lists_changed();
+            background::remove_room(&*inner, room).await
+        })
+        .await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
-        read!(self.inner, sql => reads::ephemeral(sql))
+        self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::ephemeral(sql))).await
     }
 }
 
 #[async_trait]
 impl SqlStore for MySqlStore {
     fn stats(&self) -> StoreStats {
+        let inner = &self.inner;
         StoreStats {
-            queries: self.inner.queries.counts(),
-            removed: self.inner.progress.read(),
-            connections: (self.inner.primary.size() as usize, self.inner.primary.num_idle()),
-            replicas: self.inner.replicas.state(),
+            queries: inner.queries.counts(),
+            removed: inner.progress.read(),
+            connections: (inner.primary.size() as usize, inner.primary.num_idle()),
+            replicas: inner.replicas.state(),
         }
     }
 
     async fn remove_old(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError> {
-        background::remove_old(&*self.inner, retention, now).await
+        self.run(async move |inner: Arc<Inner>| {
+            background::remove_old(&*inner, retention, now).await
+        })
+        .await
     }
 
     async fn close(&self) {
-        let close = async {
-            self.inner.replicas.close(&self.inner.primary).await;
-            for writer in &self.inner.writers {
+        let close = async move |inner: Arc<Inner>| {
+            inner.replicas.close(&inner.primary).await;
+            for writer in &inner.writers {
                 writer.close().await;
             }
-            self.inner.primary.close().await;
+            inner.primary.close().await;
+            Ok(())
         };
-        if tokio::time::timeout(self.inner.deadline, close).await.is_err() {
+        let closed =
+            self.run(async move |inner: Arc<Inner>| in_time(inner.deadline, close(inner)).await);
+        if closed.await.is_err() {
             tracing::warn!("the database was not closed in time; nothing committed is lost");
         }
     }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::append::{self, Locks};
 use super::pen::{Fault, MySqlPen, code};
 use super::replicas::Replicas;
+use super::thread::Thread;
 use super::{Inner, MySqlStore};
 use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
@@ -169,36 +170,45 @@ impl MySqlStore {
     /// # Errors
     /// Says for each what to do: see [`OpenError`].
     pub async fn open(options: &MySqlOptions) -> Result<Self, OpenError> {
-        let primary = connect_options(&options.url)?;
-        let deadline = options.deadline;
-        match tokio::time::timeout(deadline, prepare(&primary)).await {
-            Ok(prepared) => prepared?,
-            Err(_) => {
-                let cause = format!("no answer within {} s", deadline.as_secs());
-                return Err(OpenError::Unreachable { address: address(&primary), cause });
-            }
-        }
-        let pools = options.replicas.iter().map(|url| {
-            let replica = connect_options(url)?;
-            Ok((address(&replica), pool(options, replica)))
-        });
-        let pools = pools.collect::<Result<_, OpenError>>()?;
-        let pen = || Writer::new(MySqlPen(primary.clone()));
-        let writers = (0..WRITERS).map(|_| pen()).collect();
-        let primary = pool(options, primary);
-        let inner = Arc::new(Inner {
-            writers,
-            replicas: Replicas::new(pools, &primary),
-            primary,
-            statements: Statements::new(&SYNTAX),
-            locks: Locks::new(),
-            queries: Queries::default(),
-            progress: Progress::default(),
-            deadline,
-        });
-        background::finish_deletions_of(&inner);
-        Ok(Self { inner })
+        let thread = Thread::start().map_err(|error| OpenError::Failed(error.into()))?;
+        let options = options.clone();
+        let opening = thread.handle().spawn(async move { open_here(&options).await });
+        let inner = opening.await.map_err(|error| OpenError::Failed(error.into()))??;
+        Ok(Self { inner, thread: Arc::new(thread) })
     }
+}
+
+/// Opens the database on the thread of the store.
+async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
+    let primary = connect_options(&options.url)?;
+    let deadline = options.deadline;
+    match tokio::time::timeout(deadline, prepare(&primary)).await {
+        Ok(prepared) => prepared?,
+        Err(_) => {
+            let cause = format!("no answer within {} s", deadline.as_secs());
+            return Err(OpenError::Unreachable { address: address(&primary), cause });
+        }
+    }
+    let pools = options.replicas.iter().map(|url| {
+        let replica = connect_options(url)?;
+        Ok((address(&replica), pool(options, replica)))
+    });
+    let pools = pools.collect::<Result<_, OpenError>>()?;
+    let pen = || Writer::new(MySqlPen(primary.clone()));
+    let writers = (0..WRITERS).map(|_| pen()).collect();
+    let primary = pool(options, primary);
+    let inner = Arc::new(Inner {
+        writers,
+        replicas: Replicas::new(pools, &primary),
+        primary,
+        statements: Statements::new(&SYNTAX),
+        locks: Locks::new(),
+        queries: Queries::default(),
+        progress: Progress::default(),
+        deadline,
+    });
+    background::finish_deletions_of(&inner);
+    Ok(inner)
 }
 
 fn connect_options(url: &SecretString) -> Result<MySqlConnectOptions, OpenError> {

@@ -1,0 +1,109 @@
+//! Two engines on one store, as two processes are, writing to the same room.
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chat_core::testkit::FaultyStore;
+use chat_core::{After, Code, HistoryAt, HistoryQuery, Limits, MemoryStore};
+use futures_util::future::{join, join_all};
+use support::{Bench, draft, engine_with, keyed, until};
+
+const SENDERS: usize = 16;
+const EACH: usize = 25;
+
+#[tokio::test]
+async fn messages_of_two_engines_are_in_one_order_without_a_gap() {
+    let store = MemoryStore::default();
+    let one = engine_with(store.clone(), Limits::default());
+    let two = engine_with(store, Limits::default());
+    let (room, mut ann) = one.room("Ann").await;
+    let mut bob = two.joined("Bob", room).await;
+    let join_all_of = async |bench: &Bench, engine: &str| {
+        let mut senders = Vec::new();
+        for sender in 0..SENDERS {
+            senders.push(bench.joined(&format!("{engine}{sender}"), room).await);
+        }
+        senders
+    };
+    // Each engine learns of the other's members, who came in between, before the messages begin.
+    let (ones, twos) = (join_all_of(&one, "one").await, join_all_of(&two, "two").await);
+    let send = async |senders: Vec<chat_core::testkit::Probe>| {
+        let sending = senders.iter().map(async |sender| {
+            let name = sender.session.user().name.to_string();
+            let mut answers = Vec::new();
+            for n in 0..EACH {
+                let text = format!("{name}.{n}");
+                let sent = sender.session.send(room, keyed(&text, &text)).await.expect("sent");
+                answers.push((sent.seq, text));
+            }
+            answers
+        });
+        join_all(sending).await
+    };
+    let (ones, twos) = join(send(ones), send(twos)).await;
+    let mut answered: Vec<_> = ones.into_iter().chain(twos).flatten().collect();
+    answered.sort_unstable();
+    let total = 2 * SENDERS * EACH;
+    let seqs: Vec<_> = answered.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs, (1..=total as u64).collect::<Vec<_>>(), "each number was given once");
+
+    // An engine that writes once more has seen everything before it.
+    for (bench, probe) in [(&one, &mut ann), (&two, &mut bob)] {
+        let last = probe.session.send(room, draft("the last")).await.expect("sent").seq;
+        let mut heard = HashSet::new();
+        for seq in 1..=last {
+            let message = probe.message().await;
+            assert_eq!(message.0, seq, "in order, each once");
+            heard.insert(message);
+        }
+        assert!(answered.iter().all(|message| heard.contains(message)));
+        let query = HistoryQuery { at: HistoryAt::Before(51), limit: 50 };
+        let reader = bench.joined("reader", room).await;
+        let page = reader.session.history(room, query).await.expect("a page");
+        assert!(page.messages.iter().map(|message| message.seq).eq(1..=50));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_the_other_is_shown_later() {
+    let memory = MemoryStore::default();
+    let (store, faults) = FaultyStore::new(memory.clone());
+    let (one, two) =
+        (engine_with(store, Limits::default()), engine_with(memory, Limits::default()));
+    let (room, mut ann) = one.room("Ann").await;
+    let bob = two.joined("Bob", room).await;
+    // One learns that Bob has come.
+    assert!(ann.session.send(room, draft("first")).await.is_ok());
+    bob.session.send(room, draft("second")).await.expect("sent");
+    bob.session.send(room, draft("third")).await.expect("sent");
+
+    faults.hold_commits(true);
+    let fourth = ann.session.send(room, keyed("fourth", "k"));
+    let fail = async {
+        until("it commits", async || faults.held_commits() == 1).await;
+        faults.hold_reads(true);
+        faults.hold_commits(false);
+        until("it reads what Bob wrote", async || faults.held_reads() == 1).await;
+        faults.fail_all(true);
+        faults.hold_reads(false);
+    };
+    let (fourth, ()) = join(fourth, fail).await;
+    assert_eq!(fourth.expect("it is stored").seq, 4);
+    let again = ann.session.send(room, keyed("fourth", "k")).await.expect("known");
+    assert_eq!(again.seq, 4);
+    let other = ann.session.send(room, keyed("another", "k")).await.unwrap_err();
+    assert_eq!(other.code(), Code::KeyConflict);
+
+    faults.fail_all(false);
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        one.clock.advance(Duration::from_secs(1));
+        heard.push(ann.message().await.1);
+    }
+    assert_eq!(heard, ["first", "second", "third", "fourth"]);
+    let back = one.joined("reader", room).await;
+    let joined = back.session.join(room, After::Nothing).await.expect("in it");
+    assert_eq!(joined.messages.len(), 4);
+}
