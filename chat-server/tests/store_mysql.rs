@@ -168,12 +168,18 @@ async fn a_server_keeps_its_rooms_in_mysql() {
     let url = format!("store.url={}", database.url());
     let start = async || {
         let data = Arc::new(TempDir::new().unwrap());
-        TestServer::start_in(data, None, &[&url, "store.connections=3"]).await
+        TestServer::start_in(
+            data,
+            None,
+            &[&url, "store.connections=3", "server.shutdown_timeout_s=0"],
+        )
+        .await
     };
     let first = start().await;
     let (mut ann, room) = first.lobby("Ann").await;
     let command = json!({ "do": "send", "room": room, "text": "말 🦀", "key": "k" });
     assert_eq!(ann.ok(command.clone()).await["seq"], 1);
+    drop(ann);
     first.stop().await;
 
     let second = start().await;
@@ -191,5 +197,6 @@ async fn a_server_keeps_its_rooms_in_mysql() {
     ] {
         assert!(metrics.contains(metric), "{metric} is not in\n{metrics}");
     }
+    drop(bob);
     second.stop().await;
 }

@@ -80,7 +80,8 @@ pub struct Store {
     /// write.
     pub connections: u32,
     /// `timeout_s`: how long a call to MySQL may take, waiting for a connection and for the answer;
-    /// 10 s, from 1 s to a minute. Then whoever waits is told `unavailable`.
+    /// 5 s, from 1 s to a minute. Then whoever waits is told `unavailable`; who had to wait for
+    /// another call first, after twice that time at most.
     #[serde(rename = "timeout_s", with = "seconds")]
     pub timeout: Duration,
     /// After how many days messages are removed; 0 (the default) for never, up to 36,500.
@@ -225,7 +226,7 @@ impl Default for Store {
             url: StoreUrl::below(&Data::default().dir),
             replicas: DatabaseUrls::default(),
             connections: 10,
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
             keep_days: 0,
             keep_messages: 0,
         }

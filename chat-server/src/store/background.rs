@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chat_core::{RoomKey, StoreError, Timestamp};
 use sqlx::SqlStr;
+use tokio::runtime::Handle;
 
 use super::rows::{RetainedRow, signed};
 use super::selects;
@@ -74,9 +75,9 @@ pub(super) trait Cleaned: Send + Sync + 'static {
 }
 
 /// Removes, in the background, everything that deleted rooms have left behind.
-pub(super) fn finish_deletions_of(database: &Arc<impl Cleaned>) {
+pub(super) fn finish_deletions_of(database: &Arc<impl Cleaned>, thread: &Handle) {
     let database = Arc::clone(database);
-    tokio::spawn(async move {
+    thread.spawn(async move {
         if let Err(error) = finish_deletions(&*database).await {
             tracing::error!(%error, "could not finish the deletion of rooms; the next start goes on");
         }

@@ -12,6 +12,7 @@ mod rows;
 mod selects;
 mod sql;
 mod statement;
+mod thread;
 mod writer;
 
 mod mysql;

@@ -6,7 +6,6 @@ mod open;
 mod pen;
 mod replicas;
 mod rooms;
-mod thread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +23,12 @@ pub use replicas::Replica;
 use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
+use super::thread::Thread;
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use append::{CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
-use thread::Thread;
 
 /// A [`Store`] in MySQL or MariaDB. It has a thread of its own, and needs no particular runtime.
 ///

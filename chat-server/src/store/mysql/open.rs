@@ -14,12 +14,12 @@ use thiserror::Error;
 use super::append::{self, Locks};
 use super::pen::{Fault, MySqlPen, code};
 use super::replicas::Replicas;
-use super::thread::Thread;
 use super::{Inner, MySqlStore};
 use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
+use crate::store::thread::Thread;
 use crate::store::writer::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/mysql");
@@ -51,7 +51,7 @@ pub struct MySqlOptions {
     /// Connections for reading, opening rooms and background work: to the primary, and to each
     /// replica; 10. Two more write.
     pub connections: u32,
-    /// How long one call may take; 10 s.
+    /// How long one call may take; 5 s.
     pub deadline: Duration,
 }
 
@@ -63,7 +63,7 @@ impl MySqlOptions {
             url: url.into(),
             replicas: Vec::new(),
             connections: 10,
-            deadline: Duration::from_secs(10),
+            deadline: Duration::from_secs(5),
         }
     }
 }
@@ -170,10 +170,12 @@ impl MySqlStore {
     /// # Errors
     /// Says for each what to do: see [`OpenError`].
     pub async fn open(options: &MySqlOptions) -> Result<Self, OpenError> {
-        let thread = Thread::start().map_err(|error| OpenError::Failed(error.into()))?;
+        let thread =
+            Thread::start("chat-mysql").map_err(|error| OpenError::Failed(error.into()))?;
         let options = options.clone();
         let opening = thread.handle().spawn(async move { open_here(&options).await });
         let inner = opening.await.map_err(|error| OpenError::Failed(error.into()))??;
+        background::finish_deletions_of(&inner, thread.handle());
         Ok(Self { inner, thread: Arc::new(thread) })
     }
 }
@@ -207,7 +209,6 @@ async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
         progress: Progress::default(),
         deadline,
     });
-    background::finish_deletions_of(&inner);
     Ok(inner)
 }
 

@@ -22,6 +22,7 @@ pub use open::OpenError;
 use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
+use super::thread::Thread;
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use open::SqlitePen;
@@ -39,6 +40,7 @@ const END: SqlStr = SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
+    thread: Arc<Thread>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,19 @@ impl Cleaned for Inner {
     }
 }
 
+impl SqliteStore {
+    /// Does something with the file, on the store's thread.
+    async fn run<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.thread.run(work(Arc::clone(&self.inner))).await
+    }
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn create_room(
@@ -112,21 +127,27 @@ impl Store for SqliteStore {
         info: &RoomInfo,
         members: &[Membership],
     ) -> Result<RoomId, StoreError> {
-        in_time(DEADLINE, self.inner.insert_room(info, members)).await
-    }
-
-    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
-        in_time(DEADLINE, async {
-            // One transaction, so that the end, the members and the messages are of one moment.
-            let mut snapshot = self.inner.readers.begin().await?;
-            let sql = &mut Session::new(&mut *snapshot, &self.inner.queries);
-            let room = reads::room(sql, id, recent).await?;
-            snapshot.commit().await?;
-            Ok(room)
+        let (info, members) = (info.clone(), members.to_vec());
+        self.run(async move |inner: Arc<Inner>| {
+            in_time(DEADLINE, inner.insert_room(&info, &members)).await
         })
         .await
     }
 
+    async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
+        let load = async move |inner: Arc<Inner>| {
+            // One transaction, so that the end, the members and the messages are of one moment.
+            let mut snapshot = inner.readers.begin().await?;
+            let sql = &mut Session::new(&mut *snapshot, &inner.queries);
+            let room = reads::room(sql, id, recent).await?;
+            snapshot.commit().await?;
+            Ok(room)
+        };
+        self.run(async move |inner: Arc<Inner>| in_time(DEADLINE, load(inner)).await).await
+    }
+
+    /// On the caller's thread: the connection that writes has a thread of its own already, and to go
+    /// through another one would only take time.
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
         in_time(DEADLINE, self.inner.commit(batches)).await
     }
@@ -137,7 +158,10 @@ impl Store for SqliteStore {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
-        read!(self.inner, sql => reads::messages(sql, room, after, until))
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::messages(sql, room, after, until))
+        })
+        .await
     }
 
     async fn changes(
@@ -146,51 +170,62 @@ impl Store for SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
-        read!(self.inner, sql => reads::changes(sql, room, after, limit as u64))
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::changes(sql, room, after, limit as u64))
+        })
+        .await
     }
 
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
-        read!(self.inner, sql => reads::listed(sql, query))
+        let query = query.clone();
+        self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::listed(sql, &query)))
+            .await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
-        if !in_time(DEADLINE, self.inner.end_room(room)).await? {
-            return Ok(());
-        }
-        // It goes on even if nobody waits for it any more.
-        let inner = Arc::clone(&self.inner);
-        let removing = tokio::spawn(async move { background::remove_room(&*inner, room).await });
-        removing.await.map_err(StoreError::new)?
+        self.run(async move |inner: Arc<Inner>| {
+            if in_time(DEADLINE, inner.end_room(room)).await? {
+                background::remove_room(&*inner, room).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
-        read!(self.inner, sql => reads::ephemeral(sql))
+        self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::ephemeral(sql))).await
     }
 }
 
 #[async_trait]
 impl SqlStore for SqliteStore {
     fn stats(&self) -> StoreStats {
+        let inner = &self.inner;
         StoreStats {
-            queries: self.inner.queries.counts(),
-            removed: self.inner.progress.read(),
-            connections: (self.inner.readers.size() as usize, self.inner.readers.num_idle()),
+            queries: inner.queries.counts(),
+            removed: inner.progress.read(),
+            connections: (inner.readers.size() as usize, inner.readers.num_idle()),
             replicas: Vec::new(),
         }
     }
 
     async fn remove_old(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError> {
-        background::remove_old(&*self.inner, retention, now).await
+        self.run(async move |inner: Arc<Inner>| {
+            background::remove_old(&*inner, retention, now).await
+        })
+        .await
     }
 
     /// Merges the write-ahead log into the file. A store that is merely dropped may leave the log
     /// beside it. Waits 20 s at most.
     async fn close(&self) {
-        let close = async {
-            self.inner.readers.close().await;
-            self.inner.writer.close().await;
+        let close = async move |inner: Arc<Inner>| {
+            inner.readers.close().await;
+            inner.writer.close().await;
+            Ok(())
         };
-        if tokio::time::timeout(DEADLINE, close).await.is_err() {
+        let closed = self.run(async move |inner: Arc<Inner>| in_time(DEADLINE, close(inner)).await);
+        if closed.await.is_err() {
             tracing::warn!("the database was not closed in time; nothing committed is lost");
         }
     }

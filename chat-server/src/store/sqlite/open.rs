@@ -17,6 +17,7 @@ use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
+use crate::store::thread::Thread;
 use crate::store::writer::{Pen, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -146,9 +147,10 @@ impl SqliteStore {
             queries: Queries::default(),
             progress: Progress::default(),
         });
-        background::finish_deletions_of(&inner);
+        let thread = Thread::start("chat-sqlite").map_err(|error| failed(&path, error))?;
+        background::finish_deletions_of(&inner, thread.handle());
         tracing::debug!(path = %path.display(), "opened the SQLite store");
-        Ok(Self { inner })
+        Ok(Self { inner, thread: Arc::new(thread) })
     }
 }
 

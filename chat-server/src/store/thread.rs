@@ -1,6 +1,6 @@
-//! The thread on which everything that concerns the database happens. A connection belongs to the
-//! runtime that has opened it, and ends with it; so it must not be one of the caller's, of whom
-//! there are several (each of the engine's threads is one), and who may end before the store.
+//! A thread for what concerns the database. A pool's connection belongs to the runtime in which it
+//! was opened, and ends with it; so that must not be one of the caller's, of which there are several
+//! (each of the engine's threads is one), and which may end before the store.
 
 use std::io;
 use std::sync::mpsc;
@@ -25,10 +25,11 @@ pub(super) struct Thread {
 struct Ended;
 
 impl Thread {
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts it under this name.
+    pub(super) fn start(name: &str) -> io::Result<Self> {
         let (started, wait) = mpsc::channel();
         let (end, ended) = oneshot::channel::<()>();
-        thread::Builder::new().name("chat-mysql".into()).spawn(move || {
+        thread::Builder::new().name(name.into()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
