@@ -12,7 +12,6 @@ use crate::journal::Slot;
 use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
-use crate::store::Outcome;
 
 /// What waits, and what is under way.
 #[derive(Default)]
@@ -23,9 +22,6 @@ pub(super) struct Writes {
     pub(super) in_flight: VecDeque<Pending>,
     /// When what is with the journal was written.
     pub(super) at: Timestamp,
-    /// Stored messages that are not shown yet, because others have been written before them that
-    /// are being read.
-    pub(super) ahead: VecDeque<(Pending, Outcome)>,
     pub(super) under_way: UnderWay,
     /// The last commit failed, so that nobody knows whether it took effect: the store's end of the
     /// room is read before anything else is written, and at this time at the latest, so that what
@@ -46,7 +42,7 @@ pub(super) enum UnderWay {
     Nothing,
     /// A commit.
     Commit,
-    /// Reading what the store has and the room does not.
+    /// Reading where the store says the room stands.
     Check,
 }
 
@@ -114,7 +110,7 @@ impl Writes {
 
     /// How many writes wait.
     pub(super) fn len(&self) -> usize {
-        self.queue.len() + self.in_flight.len() + self.ahead.len()
+        self.queue.len() + self.in_flight.len()
     }
 
     /// Adds a write.

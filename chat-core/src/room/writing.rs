@@ -1,6 +1,7 @@
 //! How a room changes: commands become writes, writes go to the journal, and only what the store
 //! has committed is applied, answered and shown, in the order of its numbers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::fut::wrap_future;
@@ -146,9 +147,13 @@ impl Hosted {
         let in_flight = std::mem::take(&mut self.writes.in_flight);
         match outcome {
             Some(BatchOutcome::Done(outcomes)) if outcomes.len() == in_flight.len() => {
-                self.writes.fenced = 0;
-                self.writes.ahead = in_flight.into_iter().zip(outcomes).collect();
-                self.apply_stored(ctx);
+                self.apply_all(in_flight, outcomes, ctx);
+            }
+            Some(BatchOutcome::Followed { between, outcomes })
+                if outcomes.len() == in_flight.len() && self.comes_next(&between) =>
+            {
+                between.into_iter().for_each(|message| self.show_stored(message));
+                self.apply_all(in_flight, outcomes, ctx);
             }
             Some(BatchOutcome::Fenced) if self.writes.fenced < GIVE_WAY => {
                 self.writes.fenced += 1;
@@ -167,74 +172,21 @@ impl Hosted {
         }
     }
 
-    /// Applies what is stored; first of all, what others have written before it.
-    fn apply_stored(&mut self, ctx: &mut Context<RoomActor>) {
-        let first = self.writes.ahead.iter().find_map(|(_, outcome)| match outcome {
-            Outcome::Stored(cursor) => Some(cursor.seq),
-            _ => None,
-        });
-        if let Some(before) = first.and_then(|seq| seq.checked_sub(1))
-            && before > self.timeline.end().seq
-        {
-            return self.read_others(before, ctx);
-        }
-        for (pending, outcome) in std::mem::take(&mut self.writes.ahead) {
-            self.apply(pending, outcome, ctx);
-        }
+    /// Whether these are the messages that stand behind those which the room has.
+    fn comes_next(&self, messages: &[Message]) -> bool {
+        let end = self.timeline.end().seq;
+        messages.iter().map(|message| message.seq).eq(end + 1..=end + messages.len() as u64)
     }
 
-    /// Reads messages that somebody else has written, up to this one, a page at a time.
-    fn read_others(&mut self, until: u64, ctx: &mut Context<RoomActor>) {
-        self.writes.under_way = UnderWay::Check;
-        let (store, key, after) =
-            (Arc::clone(&self.shared.store), self.key, self.timeline.end().seq);
-        let until = until.min(after + limits::PAGE as u64);
-        let read = async move { store.messages(key, after, until).await };
-        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
-            room.with_hosted(ctx, |hosted, ctx| hosted.others_read(read, until, ctx));
-        }));
-    }
-
-    fn others_read(
+    fn apply_all(
         &mut self,
-        read: Result<Vec<Message>, StoreError>,
-        until: u64,
+        in_flight: VecDeque<Pending>,
+        outcomes: Vec<Outcome>,
         ctx: &mut Context<RoomActor>,
     ) {
-        self.writes.under_way = UnderWay::Nothing;
-        match read {
-            Ok(messages) if messages.last().is_some_and(|message| message.seq == until) => {
-                messages.into_iter().for_each(|message| self.show_stored(message));
-                self.apply_stored(ctx);
-            }
-            read => {
-                let error = read.err();
-                tracing::error!(?error, room = %self.id, "could not read what others have written");
-                self.writes.unsure = Some(self.now() + AGAIN);
-                self.answer_ahead();
-            }
-        }
-    }
-
-    /// Tells senders that their messages are stored, though they cannot be shown yet.
-    fn answer_ahead(&mut self) {
-        for (pending, outcome) in std::mem::take(&mut self.writes.ahead) {
-            match (pending.what, outcome) {
-                (What::Send { from, draft, fingerprint, reply }, outcome) => {
-                    let sent = match outcome {
-                        Outcome::Stored(cursor) => Sent { seq: cursor.seq, at: self.writes.at },
-                        Outcome::Seen(sent) => sent,
-                        Outcome::KeyConflict => {
-                            let error = Err(Error::key_conflict());
-                            self.answer_all(from.id, &draft, reply, &error);
-                            continue;
-                        }
-                    };
-                    self.sent(from.id, &draft, fingerprint, reply, sent);
-                }
-                // Only messages may come ahead of what is shown.
-                (what, _) => self.fail(what, &Error::unavailable()),
-            }
+        self.writes.fenced = 0;
+        for (pending, outcome) in in_flight.into_iter().zip(outcomes) {
+            self.apply(pending, outcome, ctx);
         }
     }
 
@@ -337,7 +289,6 @@ impl Hosted {
 
     /// Nothing that waits will be written.
     pub(super) fn refuse_waiting(&mut self, error: &Error) {
-        self.answer_ahead();
         let in_flight = std::mem::take(&mut self.writes.in_flight);
         let queue = std::mem::take(&mut self.writes.queue);
         for pending in in_flight.into_iter().chain(queue) {

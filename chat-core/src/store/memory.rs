@@ -165,7 +165,13 @@ impl Store for MemoryStore {
             None => BatchOutcome::Gone,
             Some(room) if !batch.fits(room.end()) => BatchOutcome::Fenced,
             Some(room) => {
-                BatchOutcome::Done(batch.writes.iter().map(|write| room.write(write)).collect())
+                let between = room.messages[batch.after.seq as usize..].to_vec();
+                let outcomes = batch.writes.iter().map(|write| room.write(write)).collect();
+                if between.is_empty() {
+                    BatchOutcome::Done(outcomes)
+                } else {
+                    BatchOutcome::Followed { between, outcomes }
+                }
             }
         });
         Ok(outcomes.collect())

@@ -118,6 +118,9 @@ pub struct LoadedRoom {
     pub changes: Vec<Change>,
 }
 
+/// How many messages of others a batch may follow. Whoever is further behind reads first.
+const MOST_BETWEEN: u64 = 512;
+
 /// Consecutive writes to one room.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -127,9 +130,10 @@ pub struct Batch {
     /// Where the engine believes the room stands.
     pub after: Cursor,
     /// Whether the writes, all of which are messages, may also come after messages that somebody
-    /// else has written since: then they are numbered on from where the room stands, and the engine
-    /// reads what came in between. They never may come after a change that the engine does not
-    /// know, which could have ended somebody's membership. A store that cannot do this fences.
+    /// else has written since: then they are numbered on from where the room stands, and what came in
+    /// between is part of the answer ([`BatchOutcome::Followed`]). They never may come after a change
+    /// that the engine does not know, which could have ended somebody's membership. A store that
+    /// cannot do this fences; so does one to which too much has come in between.
     #[cfg_attr(feature = "serde", serde(default))]
     pub may_follow: bool,
     /// What to write, in order.
@@ -140,8 +144,14 @@ impl Batch {
     /// Whether its writes can be numbered on from where the room stands.
     #[must_use]
     pub fn fits(&self, end: Cursor) -> bool {
-        let follows = end.change == self.after.change && end.seq > self.after.seq;
-        end == self.after || (self.may_follow && follows)
+        end == self.after || self.follows(end)
+    }
+
+    /// Whether they can, but only behind messages of others.
+    #[must_use]
+    pub fn follows(&self, end: Cursor) -> bool {
+        let between = end.seq.saturating_sub(self.after.seq);
+        self.may_follow && end.change == self.after.change && (1..=MOST_BETWEEN).contains(&between)
     }
 }
 
@@ -179,6 +189,13 @@ pub enum Write {
 pub enum BatchOutcome {
     /// One outcome per write, in order.
     Done(Vec<Outcome>),
+    /// As `Done`, but behind messages that somebody else had written.
+    Followed {
+        /// These: all from where the batch was to begin up to its own first message.
+        between: Vec<Message>,
+        /// One outcome per write, in order.
+        outcomes: Vec<Outcome>,
+    },
     /// The room does not stand where the batch begins: somebody else wrote. Nothing was written.
     Fenced,
     /// The room has been deleted. Nothing was written.

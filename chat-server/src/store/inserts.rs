@@ -1,12 +1,16 @@
 //! Writes a commit's rows with as few statements as their number allows: each is one way to the
 //! database and back.
 
-use chat_core::{Batch, ChangeKind, Cursor, Membership, Name, RoomInfo, RoomKey, UserId, Write};
+use std::collections::HashMap;
+
+use chat_core::{
+    Batch, ChangeKind, Cursor, Membership, Message, Name, RoomInfo, RoomKey, UserId, Write,
+};
 
 use sqlx::SqlStr;
 
-use super::plan::{NewChange, Rows};
-use super::rows::{KeyRow, signed};
+use super::plan::{Between, NewChange, Rows};
+use super::rows::{BetweenRow, KeyRow, signed};
 use super::sql::{Sql, Value};
 use super::statement::ManyRows;
 
@@ -28,6 +32,7 @@ pub(super) struct Syntax {
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) keys: ManyRows,
+    pub(super) between: ManyRows,
     users: ManyRows,
     messages: ManyRows,
     changes: ManyRows,
@@ -39,7 +44,7 @@ pub(super) struct Statements {
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 9;
+pub(super) const KINDS: usize = 10;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -55,6 +60,14 @@ impl Statements {
                 "(?, ?, ?)",
                 ")",
             ),
+            between: ManyRows::with(|list| {
+                format!(
+                    "SELECT m.room, m.seq, m.sender, u.name, m.text, m.at_ms \
+                     FROM messages m LEFT JOIN users u ON u.id = m.sender WHERE {} \
+                     ORDER BY m.room, m.seq",
+                    list("(m.room = ? AND m.seq > ? AND m.seq <= ?)", " OR ")
+                )
+            }),
             users: ManyRows::new(
                 "INSERT INTO users (id, name) VALUES",
                 "(?, ?)",
@@ -215,6 +228,29 @@ impl Statements {
             found.append(&mut sql.select(text, &values).await?);
         }
         Ok(found)
+    }
+}
+
+impl Statements {
+    /// What others have written to these rooms.
+    pub(super) async fn read_between(
+        &self,
+        sql: &mut impl Sql,
+        between: &[Between],
+    ) -> Result<HashMap<RoomKey, Vec<Message>>, sqlx::Error> {
+        let mut read = HashMap::<_, Vec<_>>::with_capacity(between.len());
+        for (text, piece) in self.between.pieces(between) {
+            let values: Vec<_> = piece
+                .iter()
+                .flat_map(|range| [range.room.0, signed(range.after), signed(range.until)])
+                .map(Value::Number)
+                .collect();
+            for row in sql.select::<BetweenRow>(text, &values).await? {
+                let (room, message) = row.read()?;
+                read.entry(room).or_default().push(message);
+            }
+        }
+        Ok(read)
     }
 }
 

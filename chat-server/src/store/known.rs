@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::Entry;
 
-use chat_core::{Batch, RoomKey};
+use chat_core::{Batch, Cursor, RoomKey};
 
 use super::names::Names;
 use super::plan::Ends;
@@ -38,8 +38,8 @@ impl Known {
     }
 
     /// Remembers where a commit has left its rooms.
-    pub(super) fn learn(&mut self, ends: Ends) {
-        if self.ends.len() + ends.len() > MOST_ENDS {
+    pub(super) fn learn<'e>(&mut self, ends: impl IntoIterator<Item = (&'e RoomKey, &'e Cursor)>) {
+        if self.ends.len() > MOST_ENDS {
             self.ends.clear();
         }
         self.ends.extend(ends);

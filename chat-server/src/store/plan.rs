@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chat_core::{
-    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Outcome,
-    Role, RoomKey, Sent, Text, Timestamp, User, UserId, Write,
+    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message,
+    Outcome, Role, RoomKey, Sent, Text, Timestamp, User, UserId, Write,
 };
 
 /// Where rooms stand. A room that is not in it does not exist, or no longer.
@@ -27,8 +27,20 @@ pub(super) struct Plan<'a> {
     pub(super) rows: Rows<'a>,
     /// Where the rooms stand with it.
     pub(super) ends: Ends,
+    /// What others have written that the engine has not seen: to be read, and to be told with the
+    /// outcomes.
+    pub(super) between: Vec<Between>,
     /// One for each batch.
-    pub(super) outcomes: Vec<BatchOutcome>,
+    outcomes: Vec<BatchOutcome>,
+}
+
+/// A range of a room's messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Between {
+    batch: usize,
+    pub(super) room: RoomKey,
+    pub(super) after: u64,
+    pub(super) until: u64,
 }
 
 /// The rows of a commit, each kind in the order of writing.
@@ -66,19 +78,37 @@ impl<'a> Plan<'a> {
     where
         'a: 'k,
     {
-        let mut rows = Rows::default();
-        let outcomes = batches.iter().map(|batch| match ends.get_mut(&batch.room) {
-            None => BatchOutcome::Gone,
-            Some(end) if !batch.fits(*end) => BatchOutcome::Fenced,
-            Some(end) => {
-                let writes = batch.writes.iter();
-                BatchOutcome::Done(
-                    writes.map(|write| rows.write(batch.room, end, &mut keys, write)).collect(),
-                )
-            }
-        });
+        let (mut rows, mut between) = (Rows::default(), Vec::new());
+        let outcomes =
+            batches.iter().enumerate().map(|(index, batch)| match ends.get_mut(&batch.room) {
+                None => BatchOutcome::Gone,
+                Some(end) if !batch.fits(*end) => BatchOutcome::Fenced,
+                Some(end) => {
+                    if batch.follows(*end) {
+                        let (room, after, until) = (batch.room, batch.after.seq, end.seq);
+                        between.push(Between { batch: index, room, after, until });
+                    }
+                    let writes = batch.writes.iter();
+                    BatchOutcome::Done(
+                        writes.map(|write| rows.write(batch.room, end, &mut keys, write)).collect(),
+                    )
+                }
+            });
         let outcomes = outcomes.collect();
-        Self { rows, ends, outcomes }
+        Self { rows, ends, between, outcomes }
+    }
+
+    /// What to answer, with what was read of others.
+    pub(super) fn answer(self, mut read: HashMap<RoomKey, Vec<Message>>) -> Vec<BatchOutcome> {
+        let mut answers = self.outcomes;
+        for range in self.between {
+            let between = read.remove(&range.room).unwrap_or_default();
+            if let BatchOutcome::Done(outcomes) = &mut answers[range.batch] {
+                let outcomes = std::mem::take(outcomes);
+                answers[range.batch] = BatchOutcome::Followed { between, outcomes };
+            }
+        }
+        answers
     }
 }
 

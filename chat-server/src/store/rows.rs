@@ -116,6 +116,20 @@ impl MessageRow {
     }
 }
 
+/// A message of one of several rooms.
+#[derive(FromRow)]
+pub(super) struct BetweenRow {
+    room: i64,
+    #[sqlx(flatten)]
+    message: MessageRow,
+}
+
+impl BetweenRow {
+    pub(super) fn read(self) -> Result<(RoomKey, Message), Unreadable> {
+        Ok((RoomKey(self.room), self.message.read()?))
+    }
+}
+
 #[derive(FromRow)]
 pub(super) struct ChangeRow {
     number: i64,

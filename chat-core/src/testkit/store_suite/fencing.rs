@@ -132,22 +132,29 @@ async fn messages_may_follow_messages_and_nothing_else(home: &dyn StoreHome) -> 
         done([stored(1, 1), stored(2, 1)]),
     )?;
     write(two, key, (2, 1), vec![message(ann, "of another")]).await?;
-    // What the store numbers on from is up to it, as long as it says so.
+    // A store that cannot number on fences; one that can answers what came in between.
     let mut end = 3;
     for store in [one, two] {
         let outcome = follow(store, ann, key, (2, 1), &format!("k{end}")).await?;
         if outcome != BatchOutcome::Fenced {
-            let expected = done([stored(end + 1, 1), stored(end + 2, 1)]);
-            same("numbered on", outcome, expected)?;
+            let between = messages(two, key).await?.drain(2..end as usize).collect();
+            let outcomes = vec![stored(end + 1, 1), stored(end + 2, 1)];
+            same("numbered on", outcome, BatchOutcome::Followed { between, outcomes })?;
             end += 2;
         }
         same("the room's end", load(store, room.info.id).await?.end, Cursor::new(end, 1))?;
     }
     let outcome = follow(one, ann, key, (2, 1), "a").await?;
     if outcome != BatchOutcome::Fenced {
-        same("a repeated one among them", outcome, done([stored(end + 1, 1), seen(2)]))?;
+        let between = messages(two, key).await?.drain(2..end as usize).collect();
+        let outcomes = vec![stored(end + 1, 1), seen(2)];
+        let expected = BatchOutcome::Followed { between, outcomes };
+        same("a repeated one among them", outcome, expected)?;
         end += 1;
     }
+    let outcome = follow(two, ann, key, (end, 1), "b").await?;
+    same("at the end again", outcome, done([stored(end + 1, 1), stored(end + 2, 1)]))?;
+    end += 2;
     write(two, key, (end, 1), vec![leave(ann)]).await?;
     for after in [(end, 1), (end - 1, 1), (end, 0), (end, 3), (end + 1, 2)] {
         let outcome = follow(one, ann, key, after, "no").await?;

@@ -253,6 +253,7 @@ pub(super) async fn write_on(
         match append(store, room.key, (end.seq, end.change), writes.clone()).await? {
             BatchOutcome::Done(outcomes) => return Ok(outcomes),
             BatchOutcome::Fenced => {}
+            BatchOutcome::Followed { .. } => return failed("the batch was not to follow"),
             BatchOutcome::Gone => return failed("the room is gone"),
         }
     }

@@ -11,6 +11,7 @@
 //! Everybody takes names before rooms, and each in the order of ids, so that nobody waits for each
 //! other in a circle.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chat_core::{Batch, BatchOutcome, Change, Message, RoomKey, User, Write};
@@ -107,8 +108,10 @@ impl Locks {
 enum Way<'a> {
     /// From what the writer remembers.
     Known,
-    /// From what is read under locks.
-    Read,
+    /// From where the rooms stand, which is read under locks.
+    Ends,
+    /// Likewise, and from which keys were used.
+    EndsAndKeys,
     /// Likewise, but first of all this is looked for, which may have been committed.
     Unsure(Box<Plan<'a>>),
 }
@@ -134,7 +137,7 @@ impl Inner {
                     return Ok(outcomes);
                 }
                 Ok(None) => {
-                    way = Way::Read;
+                    way = Way::Ends;
                     lent.give_back();
                     continue;
                 }
@@ -143,12 +146,15 @@ impl Inner {
             let fault = Fault::of(&error);
             match fault {
                 Fault::Duplicate | Fault::Conflict => {
-                    conflicts += usize::from(!matches!(way, Way::Known));
+                    conflicts += 1;
                     if conflicts > CONFLICTS {
                         return Err(error);
                     }
                     if fault == Fault::Duplicate {
-                        way = Way::Read;
+                        way = match way {
+                            Way::Known if is_number(&error) => Way::Ends,
+                            _ => Way::EndsAndKeys,
+                        };
                     }
                     let rolled_back = {
                         let mut sql = Session::new(lent.parts().0, &self.queries);
@@ -161,7 +167,7 @@ impl Inner {
                 Fault::Lost => {
                     tracing::warn!(%error, "the connection to the database was lost; trying again");
                     if matches!(way, Way::Known) {
-                        way = Way::Read;
+                        way = Way::Ends;
                     }
                     drop(lent);
                     tokio::time::sleep(AGAIN).await;
@@ -189,13 +195,12 @@ impl Inner {
                 }
                 Some(ends)
             }
-            Way::Read | Way::Unsure(_) => None,
+            Way::Ends | Way::EndsAndKeys | Way::Unsure(_) => None,
         };
         let writes = batches.iter().flat_map(|batch| &batch.writes);
         let mut names = known.names.unknown(writes.map(author));
         names.sort_unstable_by_key(|(id, _)| *id);
 
-        sql.run("BEGIN").await?;
         self.statements.insert_names(&mut sql, &names).await?;
         let found;
         let plan = match trusted {
@@ -211,12 +216,21 @@ impl Inner {
                 if let Way::Unsure(lost) = way
                     && is_stored(&mut sql, lost).await?
                 {
+                    let between = self.statements.read_between(&mut sql, &lost.between).await?;
                     sql.run("ROLLBACK").await?;
-                    known.learn(ends);
-                    return Ok(Some(std::mem::take(&mut lost.outcomes)));
+                    let Way::Unsure(lost) = std::mem::replace(way, Way::Ends) else {
+                        return Ok(None);
+                    };
+                    return Ok(Some(lost.answer(between)));
                 }
-                *way = Way::Read;
-                found = self.statements.find_keys(&mut sql, batches).await?;
+                // A lost commit may have been of any of the keys.
+                if matches!(way, Way::Unsure(_)) {
+                    *way = Way::EndsAndKeys;
+                }
+                found = match way {
+                    Way::EndsAndKeys => self.statements.find_keys(&mut sql, batches).await?,
+                    _ => Vec::new(),
+                };
                 let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
                 Plan::new(batches, ends, keys)
             }
@@ -229,9 +243,28 @@ impl Inner {
             return Err(error);
         }
         known.names.learn(&names);
-        known.learn(plan.ends);
-        Ok(Some(plan.outcomes))
+        // A room to which somebody else has just written is read again next time: to find out by an
+        // insert that fails would cost more.
+        for range in &plan.between {
+            known.forget(range.room);
+        }
+        let alone = |room: &RoomKey| !plan.between.iter().any(|range| range.room == *room);
+        known.learn(plan.ends.iter().filter(|(room, _)| alone(room)));
+        if plan.between.is_empty() {
+            return Ok(Some(plan.answer(HashMap::new())));
+        }
+        // The others need not wait for this.
+        let between = self.statements.read_between(&mut sql, &plan.between).await?;
+        sql.run("ROLLBACK").await?;
+        Ok(Some(plan.answer(between)))
     }
+}
+
+/// Whether a number was given twice, and not a client key.
+fn is_number(error: &sqlx::Error) -> bool {
+    // Both say which key it was: MySQL "messages.PRIMARY", MariaDB "PRIMARY".
+    let message = error.as_database_error().map(|error| error.message()).unwrap_or_default();
+    message.trim_end_matches('\'').ends_with("PRIMARY")
 }
 
 /// Whose name a write refers to.

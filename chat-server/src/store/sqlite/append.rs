@@ -139,10 +139,11 @@ impl Inner {
     ) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let names = known.names.unknown(plan.rows.users());
         self.statements.insert(sql, &names, &plan.rows).await?;
+        let between = self.statements.read_between(sql, &plan.between).await?;
         sql.run("COMMIT").await?;
         known.names.learn(&names);
-        known.learn(plan.ends);
-        Ok(plan.outcomes)
+        known.learn(&plan.ends);
+        Ok(plan.answer(between))
     }
 }
 
