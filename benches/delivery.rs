@@ -340,7 +340,7 @@ enum Ask {
 /// does not count.
 fn slab(bencher: &mut Bencher<'_>, members: usize, ask: Ask) {
     let scene = Scene::new();
-    let meters = Arc::new(Metrics::default().meters());
+    let meters = Arc::new(Metrics::new(None).meters());
     let told = Rc::new(Notify::new());
     let slab = Rc::new(RefCell::new(Slab {
         fanout: BareFanout::new(&scene.engine, meters),

@@ -94,7 +94,7 @@ pub(crate) fn run(
     for (name, value) in &flags.flags {
         command.args([&format!("--{name}"), value]);
     }
-    let mut load = Program::start("load", command, place.load_core)?;
+    let mut load = Program::start("load", command, Some(place.load_core))?;
     let mut left = PATIENCE + Duration::from_secs_f64(flags.takes_s);
     let status = loop {
         if let Some(status) = load.ended(LOOK)? {

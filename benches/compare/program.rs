@@ -1,4 +1,4 @@
-//! A program that is started on one core, what it says, and its end. Whatever happens, it ends with its
+//! A program that is started, on one core if that matters, what it says, and its end. Whatever happens, it ends with its
 //! [`Program`].
 
 use std::collections::VecDeque;
@@ -34,15 +34,17 @@ struct Lines {
 }
 
 impl Program {
-    /// Starts it where it runs on this core only, and so do all of its threads.
-    pub(crate) fn start(name: &str, mut command: Command, core: usize) -> Outcome<Self> {
+    /// Starts it. If a core is named, it runs there only, and so do all of its threads.
+    pub(crate) fn start(name: &str, mut command: Command, core: Option<usize>) -> Outcome<Self> {
         let (reader, writer) = pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         // A child inherits where its parent may run at this moment.
         let everywhere = sched_getaffinity(None)?;
-        let mut here = CpuSet::new();
-        here.set(core);
-        sched_setaffinity(None, &here)?;
+        if let Some(core) = core {
+            let mut here = CpuSet::new();
+            here.set(core);
+            sched_setaffinity(None, &here)?;
+        }
         let child = command.spawn();
         sched_setaffinity(None, &everywhere)?;
         let child = child.map_err(|error| format!("can't start {name}: {error}"))?;

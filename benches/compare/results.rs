@@ -1,7 +1,7 @@
 //! The figures of the comparison: for each case (a shape or a scenario) and server the medians over its
 //! rounds, and ratios of what ran side by side in one round.
 
-use figures::Figures;
+use figures::{Cases, median};
 
 use crate::Outcome;
 use crate::load::{Process, Report};
@@ -28,36 +28,29 @@ pub(crate) mod measure {
 const NAME: &str = "compare";
 
 /// Figures by case, server and measure.
-pub(crate) struct Results(Figures);
+pub(crate) struct Results(Cases);
 
 impl Results {
     /// Those of the runs so far, if there were any.
     pub(crate) fn read() -> Self {
-        Self(figures::read(NAME).unwrap_or_default())
+        Self(Cases::read(NAME))
     }
 
     pub(crate) fn empty() -> Self {
-        Self(Figures::new())
+        Self(Cases::empty(NAME))
     }
 
     pub(crate) fn write(&self) -> Outcome<()> {
-        Ok(figures::write(NAME, &self.0)?)
+        Ok(self.0.write()?)
     }
 
     pub(crate) fn get(&self, case: &str, server: &str, measure: &str) -> Option<f64> {
-        self.0.get(&key(case, server, measure)).copied()
+        self.0.get(case, server, measure)
     }
 
-    /// Puts figures in the place of all that were there for this case and server, so that those of
-    /// different runs never stand side by side.
+    /// Puts figures in the place of all that were there for this case and server.
     pub(crate) fn put(&mut self, case: &str, server: &str, figures: &[(&str, Option<f64>)]) {
-        let all = key(case, server, "");
-        self.0.retain(|name, _| !name.starts_with(&all));
-        for (measure, value) in figures {
-            if let Some(value) = value {
-                self.0.insert(key(case, server, measure), *value);
-            }
-        }
+        self.0.put(case, server, figures.iter().copied());
     }
 
     /// Takes up what servers did in the rounds of one shape. A round in which one failed says nothing
@@ -101,21 +94,8 @@ impl Results {
     }
 }
 
-fn key(case: &str, server: &str, measure: &str) -> String {
-    format!("{case} | {server} | {measure}")
-}
-
 fn cpu(report: &Report) -> Option<f64> {
     report.server.as_ref()?.cpu_us_per_delivery
-}
-
-/// The middle one, or the mean of the two in the middle; nothing of nothing.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let upper = *values.get(middle)?;
-    Some(if values.len() % 2 == 1 { upper } else { (values[middle - 1] + upper) / 2.0 })
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 use std::fs;
 use std::time::Instant;
 
+use figures::median;
+
 use crate::Outcome;
 use crate::bench::Bench;
 use crate::load::{Flags, Report};
-use crate::results::{Results, measure, median};
+use crate::results::{Results, measure};
 use crate::servers::{OURS, Running, STORED, Server};
 
 /// One of them.

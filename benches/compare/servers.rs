@@ -146,7 +146,7 @@ impl Server {
         };
         // Its settings do not depend on where the comparison is started.
         command.current_dir(data.path()).env("CHAT__AUTH__SECRET", SECRET);
-        let program = Program::start(self.name, command, place.server_core)?;
+        let program = Program::start(self.name, command, Some(place.server_core))?;
         let address = program.says(words, TO_START)?;
         Ok(Running { program, address, _data: data })
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use figures::{MUSTS, bars, must, number};
+use figures::{Musts, bars, number};
 
 use crate::results::{Results, measure};
 use crate::scenarios::{self, BOTH, STALLED_PEERS};
@@ -12,7 +12,7 @@ use crate::shapes::{self, Bounds, Shape};
 
 /// What must hold, and whether it does; if `measured`, only of what has been measured.
 pub(crate) fn musts(results: &Results, measured: bool) -> String {
-    let mut rows = Rows { table: MUSTS.into(), measured };
+    let mut rows = Musts::new(measured);
     for shape in &shapes::ALL {
         let Bounds { must, hoped } = shape.at_most;
         rows.add(
@@ -34,10 +34,10 @@ pub(crate) fn musts(results: &Results, measured: bool) -> String {
         );
     }
     of_scenarios(results, &mut rows);
-    rows.table
+    rows.table()
 }
 
-fn of_scenarios(results: &Results, rows: &mut Rows) {
+fn of_scenarios(results: &Results, rows: &mut Musts) {
     for server in BOTH {
         rows.add(
             &format!(
@@ -98,30 +98,6 @@ fn of_scenarios(results: &Results, rows: &mut Rows) {
         |ratio| format!("{ratio:.2} times"),
         |ratio| ratio <= 1.1,
     );
-}
-
-/// The table as far as it has come.
-struct Rows {
-    table: String,
-    measured: bool,
-}
-
-impl Rows {
-    fn add(
-        &mut self,
-        what: &str,
-        limit: &str,
-        value: Option<f64>,
-        show: impl Fn(f64) -> String,
-        met: impl Fn(f64) -> bool,
-    ) {
-        match value {
-            Some(value) => self.table += &must(what, limit, &show(value), met(value)),
-            None if self.measured => {}
-            // Without a figure nothing is met.
-            None => self.table += &must(what, limit, "not measured", false),
-        }
-    }
 }
 
 fn mib(bytes: f64) -> f64 {

@@ -60,3 +60,39 @@ pub fn must(what: &str, limit: &str, measured: &str, met: bool) -> String {
     let met = if met { "yes" } else { "**no**" };
     format!("| {what} | {limit} | {measured} | {met} |\n")
 }
+
+/// A table of what must hold, of which not all need have been measured.
+pub struct Musts {
+    table: String,
+    measured: bool,
+}
+
+impl Musts {
+    /// An empty one. If `measured`, only what has been measured gets a row.
+    #[must_use]
+    pub fn new(measured: bool) -> Self {
+        Self { table: MUSTS.into(), measured }
+    }
+
+    /// Adds a row. Without a figure nothing is met.
+    pub fn add(
+        &mut self,
+        what: &str,
+        limit: &str,
+        value: Option<f64>,
+        show: impl Fn(f64) -> String,
+        met: impl Fn(f64) -> bool,
+    ) {
+        match value {
+            Some(value) => self.table += &must(what, limit, &show(value), met(value)),
+            None if self.measured => {}
+            None => self.table += &must(what, limit, "not measured", false),
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(self) -> String {
+        self.table
+    }
+}

@@ -1,6 +1,7 @@
 //! Where the benchmarks without Criterion leave what they have measured, where the report finds it, the
 //! plots that are made of it, and the document that they are written into.
 
+mod cases;
 mod document;
 mod plot;
 
@@ -8,7 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-pub use document::{Document, MUSTS, must};
+pub use cases::{Cases, median};
+pub use document::{Document, MUSTS, Musts, must};
 pub use plot::{Plot, bars, number};
 
 /// Figures by name.

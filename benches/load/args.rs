@@ -78,6 +78,13 @@ pub(crate) struct Ws {
     /// Closed loop: how many messages are under way in each room at once, each sent by another member.
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) in_flight: usize,
+    /// Closed loop: how many messages are under way over all rooms, at most; the rooms take turns. Unless
+    /// given, every room sends.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) senders: Option<usize>,
+    /// Sends a client key with each message.
+    #[arg(long)]
+    pub(crate) keys: bool,
     /// Open loop: messages a second, over all rooms.
     #[arg(long, value_name = "MSGS_PER_S", default_value_t = 10.0, value_parser = above_zero)]
     pub(crate) rate: f64,

@@ -41,6 +41,8 @@ pub(crate) struct Speaker {
     rooms: Vec<String>,
     /// What follows a message's number in its text.
     filler: Vec<u8>,
+    /// Whether messages bear a client key.
+    keys: bool,
     event: Finder<'static>,
     seq: Finder<'static>,
     text: Finder<'static>,
@@ -48,12 +50,13 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    pub(crate) fn new(dialect: Dialect, rooms: Vec<String>, text_bytes: usize) -> Self {
+    pub(crate) fn new(dialect: Dialect, rooms: Vec<String>, text_bytes: usize, keys: bool) -> Self {
         let filler = b" lorem ipsum dolor sit amet".iter().copied().cycle();
         Self {
             dialect,
             rooms,
             filler: filler.take(text_bytes.saturating_sub(DIGITS)).collect(),
+            keys,
             event: Finder::new(br#""event":"message""#),
             seq: Finder::new(br#""seq":"#),
             text: Finder::new(br#""text":""#),
@@ -110,7 +113,9 @@ impl Speaker {
             Dialect::Chat => {
                 write!(out, r#"{{"id":{number},"do":"send","room":"{id}","text":""#).ok();
                 self.text(out, *number);
-                out.extend_from_slice(br#""}"#);
+                out.push(b'"');
+                self.key(out, *number);
+                out.push(b'}');
             }
             Dialect::Plain | Dialect::Socketio => {
                 if self.dialect == Dialect::Socketio {
@@ -121,7 +126,9 @@ impl Speaker {
                 let user = sender + 1;
                 write!(out, r#""from":{{"id":"{SOMEBODY}","name":"load-{user}"}},"text":""#).ok();
                 self.text(out, *number);
-                out.extend_from_slice(br#"","at":"2026-01-01T00:00:00.000Z"}"#);
+                out.extend_from_slice(br#"","at":"2026-01-01T00:00:00.000Z""#);
+                self.key(out, *number);
+                out.push(b'}');
                 if self.dialect == Dialect::Socketio {
                     out.push(b']');
                 }
@@ -132,6 +139,13 @@ impl Speaker {
     fn text(&self, out: &mut Vec<u8>, number: u64) {
         write!(out, "{number:0DIGITS$}").ok();
         out.extend_from_slice(&self.filler);
+    }
+
+    /// The field of the client key, as long as a UUID is.
+    fn key(&self, out: &mut Vec<u8>, number: u64) {
+        if self.keys {
+            write!(out, r#","key":"{number:036}""#).ok();
+        }
     }
 
     /// What a text frame means.
@@ -208,7 +222,7 @@ mod tests {
     use crate::traffic::Publish;
 
     fn speaker(dialect: Dialect) -> Speaker {
-        Speaker::new(dialect, vec!["lobby".into()], 20)
+        Speaker::new(dialect, vec!["lobby".into()], 20, true)
     }
 
     #[test]

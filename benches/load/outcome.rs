@@ -81,6 +81,8 @@ impl Run<'_> {
             "connections": args.connections,
             "rooms": args.rooms,
             "in_flight": (args.mode == Mode::Closed).then_some(args.in_flight),
+            "senders": args.senders,
+            "keys": args.keys,
             "rate": (args.mode == Mode::Open).then_some(args.rate),
             "text_bytes": args.text_bytes,
             "stalled": args.stall,

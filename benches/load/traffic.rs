@@ -19,8 +19,9 @@ const LONGEST: u64 = 600_000_000_000;
 /// When a group's messages are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// When all members of the room have the last one; so many at once in each room.
-    Closed { in_flight: usize },
+    /// When all members of the room have the last one; so many at once in each room, and at most so
+    /// many over all rooms of the group.
+    Closed { in_flight: usize, at_most: usize },
     /// By the clock: so many a second over all rooms of the group.
     Open { rate: f64 },
     /// Never.
@@ -87,6 +88,7 @@ struct Group {
     rooms: Range<u32>,
     /// Closed loop: rooms in which a message may be sent, as often as it may.
     ready: VecDeque<u32>,
+    under_way: usize,
     /// Open loop: how many were due since `Traffic::began`.
     sent: u64,
     figures: Figures,
@@ -153,11 +155,12 @@ impl Traffic {
         self.rooms.extend(rooms.into_iter().map(room));
         let rooms = first..self.rooms.len() as u32;
         let at_once = match pace {
-            Pace::Closed { in_flight } => in_flight,
+            Pace::Closed { in_flight, .. } => in_flight,
             Pace::Open { .. } | Pace::Idle => 0,
         };
         let ready = VecDeque::with_capacity(rooms.len() * at_once);
-        self.groups.push(Group { pace, rooms, ready, sent: 0, figures: Figures::new() });
+        let figures = Figures::new();
+        self.groups.push(Group { pace, rooms, ready, under_way: 0, sent: 0, figures });
     }
 
     /// Begins to send, and to count anew. Nothing may be under way.
@@ -167,7 +170,7 @@ impl Traffic {
             group.figures.reset();
             group.sent = 0;
             group.ready.clear();
-            if let Pace::Closed { in_flight } = group.pace {
+            if let Pace::Closed { in_flight, .. } = group.pace {
                 for _ in 0..in_flight {
                     group.ready.extend(group.rooms.clone());
                 }
@@ -190,6 +193,9 @@ impl Traffic {
             self.faults.missing += u64::from(std::mem::take(&mut message.waiting));
         }
         self.under_way = 0;
+        for group in &mut self.groups {
+            group.under_way = 0;
+        }
     }
 
     /// The figures of the groups, in the order in which they were added.
@@ -227,6 +233,7 @@ impl Traffic {
                 self.messages[slot] = Message { number, room, waiting, since, place: 0 };
                 (self.next, self.under_way) = (self.next + 1, self.under_way + 1);
                 self.groups[index].figures.messages += 1;
+                self.groups[index].under_way += 1;
                 return Some(Publish { number, room, sender, seq: place.sent });
             }
         }
@@ -322,6 +329,7 @@ impl Traffic {
         if message.waiting == 0 {
             self.under_way -= 1;
             let group = &mut self.groups[self.rooms[message.room as usize].group];
+            group.under_way -= 1;
             if let Pace::Closed { .. } = group.pace {
                 group.ready.push_back(message.room);
             }
@@ -338,6 +346,7 @@ impl Group {
     /// The next room in which to send now, and from when on its message's latency counts.
     fn next(&mut self, began: u64, now: u64) -> Option<(u32, u64)> {
         match self.pace {
+            Pace::Closed { at_most, .. } if self.under_way >= at_most => None,
             Pace::Closed { .. } => self.ready.pop_front().map(|room| (room, now)),
             Pace::Open { rate } => {
                 let due = began + self.due(rate);

@@ -123,7 +123,7 @@ fn prepare(args: &Ws, all: usize) -> Result<(Speaker, Vec<String>), Unable> {
         let room = |_| Uuid::now_v7().to_string();
         ((0..rooms).map(room).collect(), vec![String::new(); all])
     };
-    Ok((Speaker::new(args.dialect, rooms, args.text_bytes.into()), tokens))
+    Ok((Speaker::new(args.dialect, rooms, args.text_bytes.into(), args.keys), tokens))
 }
 
 /// Who sits where: the connections one after the other over the rooms, then those of the rooms beside.
@@ -145,7 +145,9 @@ fn seats(args: &Ws, tokens: Vec<String>) -> (Vec<Seat>, Traffic) {
     let beside = rooms.split_off(args.rooms);
     let mut traffic = Traffic::new();
     let pace = match args.mode {
-        Mode::Closed => Pace::Closed { in_flight: args.in_flight },
+        Mode::Closed => {
+            Pace::Closed { in_flight: args.in_flight, at_most: args.senders.unwrap_or(usize::MAX) }
+        }
         Mode::Open => Pace::Open { rate: args.rate },
         Mode::Idle => Pace::Idle,
     };
@@ -207,6 +209,8 @@ fn churn(
         "connections": args.connections,
         "rooms": args.rooms,
         "in_flight": null,
+        "senders": null,
+        "keys": false,
         "rate": null,
         "seconds": took.iter().sum::<f64>(),
         "messages": 0,

@@ -72,8 +72,9 @@ fn assert_delivered(json: &Value, members: u64) {
 async fn a_closed_loop_counts_every_delivery() {
     let (server, _folder) = server().await;
     let url = format!("ws://{}/ws", server.address());
-    for in_flight in [1, 4] {
-        let run = format!("ws --url {url} -n 20 -r 4 -s 0.5 --warmup 0.2 --in-flight {in_flight}");
+    for (in_flight, few) in [(1, ""), (4, ""), (1, "--senders 2 --keys")] {
+        let run =
+            format!("ws --url {url} -n 20 -r 4 -s 0.5 --warmup 0.2 --in-flight {in_flight} {few}");
         let (json, code) = figures(&format!("{run} --secret {SECRET}")).await;
         assert_no_faults(&json);
         assert_delivered(&json, 5);

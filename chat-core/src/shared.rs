@@ -49,7 +49,7 @@ impl Shared {
         // Where there is one core, there is one thread: a second one could only take its turns.
         let last = arbiters.len() - 1;
         let journal = |_| {
-            let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, limits.batch);
+            let journal = Journal::new(Arc::clone(&store) as _, Arc::clone(&clock), limits.batch);
             Journal::start_in_arbiter(&arbiters[last], |_| journal)
         };
         let journals = (0..store.writers().max(1)).map(journal).collect();

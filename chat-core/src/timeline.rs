@@ -67,6 +67,14 @@ impl Timeline {
         self.trim();
     }
 
+    /// Goes on behind a message that is kept nowhere any more, and has not been here.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.messages.clear();
+        self.bytes = 0;
+        self.end.seq = seq;
+        self.remove(seq);
+    }
+
     /// Adds the next change.
     pub(crate) fn push_change(&mut self, change: Arc<Change>) {
         debug_assert_eq!(change.cursor.change, self.end.change + 1, "changes come without a gap");

@@ -269,3 +269,27 @@ async fn every_queue_says_busy_when_it_is_full() {
     }
     ann.session.send(room, draft("room again")).await.expect("sent");
 }
+
+#[tokio::test]
+async fn a_commit_carries_all_that_came_before_it_began() {
+    let (bench, faults) = faulty();
+    let (first, ann) = bench.room("Ann").await;
+    let (second, bob) = bench.room("Bob").await;
+    faults.hold_commits(true);
+    let held = ann.session.send(first, draft("holds the store up"));
+    let others = async {
+        until("the first commit has begun", async || faults.held_commits() == 1).await;
+        // The first of these is what the room goes to the journal with; all wait for the same commit.
+        let sends = (0..10).map(|n| bob.session.send(second, draft(&format!("number {n}"))));
+        let waiting = async {
+            until("all have come", async || bench.engine.stats().waiting_writes == 11).await;
+            faults.hold_commits(false);
+        };
+        futures_util::future::join(join_all(sends), waiting).await.0
+    };
+    let (held, others) = futures_util::future::join(held, others).await;
+    held.expect("sent");
+    let seqs: Vec<_> = others.into_iter().map(|sent| sent.expect("sent").seq).collect();
+    assert_eq!(seqs, (1..=10).collect::<Vec<_>>());
+    assert_eq!(faults.largest_commit(), 10);
+}

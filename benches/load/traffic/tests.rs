@@ -15,7 +15,7 @@ fn sent(traffic: &mut Traffic, now: u64) -> Vec<Publish> {
 
 #[test]
 fn in_a_closed_loop_the_next_goes_when_all_have_the_last() {
-    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 1 }, 3);
+    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 1, at_most: usize::MAX }, 3);
     for round in 1..10 {
         let [publish] = sent(&mut traffic, round * 1_000_000)[..] else { panic!("one") };
         assert_eq!(u64::from(publish.sender), (round - 1) % 3, "each in turn");
@@ -30,6 +30,25 @@ fn in_a_closed_loop_the_next_goes_when_all_have_the_last() {
     let micros = |nanos: u64| (nanos as f64 / 1e3).round();
     assert_eq!((micros(figures.latency.min()), micros(figures.latency.max())), (500.0, 500.0));
     assert!(!traffic.faults.any());
+}
+
+#[test]
+fn a_closed_loop_of_few_senders_goes_round_all_rooms() {
+    let mut traffic = Traffic::new();
+    let pace = Pace::Closed { in_flight: 1, at_most: 2 };
+    traffic.add_group(pace, (0..3).map(|connection| vec![connection]).collect());
+    traffic.start(0);
+    let mut heard = [Heard::default(); 3];
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        let publishes = sent(&mut traffic, 0);
+        assert_eq!(publishes.len(), 2);
+        for Publish { room, number, .. } in publishes {
+            rooms.push(room);
+            traffic.deliver(room, &mut heard[room as usize], None, Some(number), 1);
+        }
+    }
+    assert_eq!(rooms, [0, 1, 2, 0, 1, 2]);
 }
 
 #[test]
@@ -50,7 +69,7 @@ fn an_open_loop_counts_from_when_a_message_should_have_been_sent() {
 
 #[test]
 fn whoever_has_gone_is_waited_for_no_more() {
-    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 2 }, 3);
+    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 2, at_most: usize::MAX }, 3);
     let publishes = sent(&mut traffic, 0);
     traffic.deliver(0, &mut heard[2], None, Some(publishes[0].number), 1);
     traffic.leave(2, 0, heard[2], "gone");
@@ -67,7 +86,7 @@ fn whoever_has_gone_is_waited_for_no_more() {
 
 #[test]
 fn what_is_refused_or_lost_is_a_fault_and_holds_nothing_up() {
-    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 1 }, 2);
+    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 1, at_most: usize::MAX }, 2);
     let refused = sent(&mut traffic, 0)[0].number;
     traffic.refuse(Some(refused), "busy");
     assert_eq!((traffic.faults.errors, traffic.faults.causes["busy"]), (1, 1));
@@ -80,7 +99,7 @@ fn what_is_refused_or_lost_is_a_fault_and_holds_nothing_up() {
 
 #[test]
 fn without_numbers_all_must_hear_what_the_first_one_heard() {
-    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 3 }, 2);
+    let (mut traffic, mut heard) = room(Pace::Closed { in_flight: 3, at_most: usize::MAX }, 2);
     let numbers: Vec<_> = sent(&mut traffic, 0).iter().map(|publish| publish.number).collect();
     // Not in the order of sending, which no server can know of several senders.
     for place in [1, 0, 2] {

@@ -8,15 +8,17 @@ mod messages;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
 
 pub(crate) use backlog::{Backlog, Slot};
-pub(crate) use messages::{Commit, Committed};
+pub(crate) use messages::{Commit, Committed, OpenBatch};
 
 use crate::capacity::shrink_queue;
+use crate::clock::Clock;
 use crate::store::{Batch, BatchOutcome, Store, StoreError};
 
 /// Its queue holds one batch per room at most; what the rooms may gather is bounded by
@@ -26,12 +28,17 @@ pub(crate) struct Journal {
     queue: VecDeque<Commit>,
     committing: bool,
     most: usize,
+    clock: Arc<dyn Clock>,
 }
+
+/// How long a write may have waited to be tried after a commit has failed. A store that does not
+/// answer takes its time to say so; who had to wait for that is not to wait as long once more.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Journal {
     /// A journal that commits at most `most` writes at once.
-    pub(crate) fn new(store: Arc<dyn Store>, most: usize) -> Self {
-        Self { store, queue: VecDeque::new(), committing: false, most }
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, most: usize) -> Self {
+        Self { store, queue: VecDeque::new(), committing: false, most, clock }
     }
 
     /// Commits what has queued up, unless a commit is under way.
@@ -48,24 +55,43 @@ impl Journal {
         };
         let done =
             append.into_actor(self).map(|(result, count, rooms), journal: &mut Self, ctx| {
+                let failed = result.is_err();
                 tell(result, count, rooms);
+                if failed {
+                    journal.refuse_late();
+                }
                 journal.committing = false;
                 journal.commit_next(ctx);
             });
         ctx.spawn(done);
     }
 
+    /// Gives up, after a failure, what has waited for too long already.
+    fn refuse_late(&mut self) {
+        let late = self.clock.elapsed().saturating_sub(PATIENCE);
+        self.queue.retain(|commit| {
+            let refused = commit.since < late;
+            // What is taken from the room and not written is as if a commit had failed.
+            if refused && commit.batch.take().is_some() {
+                commit.room.do_send(Committed { outcome: None });
+            }
+            !refused
+        });
+    }
+
     /// The oldest batches, as many as one commit carries.
     fn take(&mut self) -> (Vec<Batch>, Vec<Recipient<Committed>>) {
         let (mut batches, mut rooms, mut writes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.queue.front() {
-            writes += next.batch.writes.len();
+            writes += next.batch.change(|batch| batch.writes.len()).unwrap_or(0);
             if writes > self.most && !batches.is_empty() {
                 break;
             }
-            let Some(commit) = self.queue.pop_front() else { break };
-            batches.push(commit.batch);
-            rooms.push(commit.room);
+            let Some(Commit { batch, room, .. }) = self.queue.pop_front() else { break };
+            if let Some(batch) = batch.take() {
+                batches.push(batch);
+                rooms.push(room);
+            }
         }
         shrink_queue(&mut self.queue);
         (batches, rooms)

@@ -1,5 +1,6 @@
 //! The writes of one room that wait for the store, in order. One batch at a time is with the
-//! journal; what comes meanwhile gathers here and makes up the next one.
+//! journal, and can be added to until its commit begins; what comes after that gathers here and makes
+//! up the next one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::ids::{ConnectionId, UserId};
-use crate::journal::Slot;
+use crate::journal::{OpenBatch, Slot};
 use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
@@ -20,8 +21,8 @@ pub(super) struct Writes {
     pub(super) queue: VecDeque<Pending>,
     /// With the journal.
     pub(super) in_flight: VecDeque<Pending>,
-    /// When what is with the journal was written.
-    pub(super) at: Timestamp,
+    /// That batch, as long as the journal has not taken it.
+    pub(super) open: Option<OpenBatch>,
     pub(super) under_way: UnderWay,
     /// The last commit failed, so that nobody knows whether it took effect: the store's end of the
     /// room is read before anything else is written, and at this time at the latest, so that what
@@ -49,6 +50,10 @@ pub(super) enum UnderWay {
 /// A write that has been accepted.
 pub(super) struct Pending {
     pub(super) what: What,
+    /// When it happened: as of when it went to the journal.
+    pub(super) at: Timestamp,
+    /// Since when it waits, by the clock's time that never goes back.
+    pub(super) since: Duration,
     /// Counts it until it is answered.
     pub(super) _slot: Slot,
 }

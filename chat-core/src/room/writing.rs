@@ -14,7 +14,7 @@ use crate::deliver::ReplyTo;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
-use crate::journal::Commit;
+use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::limits;
 use crate::model::{
     Change, ChangeKind, Cursor, Draft, Fingerprint, Kind, Membership, Message, User,
@@ -102,15 +102,20 @@ impl Hosted {
     fn accept(&mut self, what: What) {
         let free = self.writes.len() < self.shared.limits.room_writes;
         match self.shared.backlog.accept().filter(|_| free) {
-            Some(slot) => self.writes.push(Pending { what, _slot: slot }),
+            Some(slot) => {
+                let (at, since) = (self.last_at, self.now());
+                self.writes.push(Pending { what, at, since, _slot: slot });
+            }
             None => self.fail(what, &Error::busy()),
         }
     }
 
-    /// Sends what waits to the journal, unless something is under way.
+    /// Sends what waits to the journal, or adds it to what is there and waits too.
     pub(super) fn dispatch(&mut self, ctx: &mut Context<RoomActor>) {
-        if self.writes.under_way != UnderWay::Nothing {
-            return;
+        match self.writes.under_way {
+            UnderWay::Check => return,
+            UnderWay::Commit => return self.add_to_open(),
+            UnderWay::Nothing => {}
         }
         let waiting = !self.writes.queue.is_empty();
         if let Some(check_at) = self.writes.unsure {
@@ -122,19 +127,41 @@ impl Hosted {
         if !waiting {
             return;
         }
-        let count = self.writes.queue.len().min(self.shared.limits.batch);
-        self.writes.in_flight.extend(self.writes.queue.drain(..count));
+        let after = self.timeline.end();
+        let mut batch = Batch { room: self.key, after, may_follow: true, writes: Vec::new() };
+        self.fill(&mut batch);
+        let batch = OpenBatch::new(batch);
+        self.writes.open = Some(batch.clone());
+        self.writes.under_way = UnderWay::Commit;
+        let room = ctx.address().recipient();
+        self.shared.journal(self.key).do_send(Commit { batch, room, since: self.now() });
+    }
+
+    /// Adds what waits to the batch that the journal has not taken yet.
+    fn add_to_open(&mut self) {
+        if self.writes.queue.is_empty() {
+            return;
+        }
+        if let Some(open) = self.writes.open.take()
+            && open.change(|batch| self.fill(batch)).is_some()
+        {
+            self.writes.open = Some(open);
+        }
+    }
+
+    /// Adds what waits to a batch, as much as it may carry.
+    fn fill(&mut self, batch: &mut Batch) {
+        let free = self.shared.limits.batch.saturating_sub(batch.writes.len());
+        let count = self.writes.queue.len().min(free);
         // Time never goes back within a room, even if the machine's clock is set.
         let at = self.shared.clock.now().max(self.last_at);
         self.last_at = at;
-        self.writes.at = at;
-        let in_flight = self.writes.in_flight.iter();
-        let may_follow = in_flight.clone().all(|pending| matches!(pending.what, What::Send { .. }));
-        let writes = in_flight.map(|pending| to_write(&pending.what, at)).collect();
-        let batch = Batch { room: self.key, after: self.timeline.end(), may_follow, writes };
-        self.writes.under_way = UnderWay::Commit;
-        let room = ctx.address().recipient();
-        self.shared.journal(self.key).do_send(Commit { batch, room });
+        for mut pending in self.writes.queue.drain(..count) {
+            pending.at = at;
+            batch.may_follow &= matches!(pending.what, What::Send { .. });
+            batch.writes.push(to_write(&pending.what, at));
+            self.writes.in_flight.push_back(pending);
+        }
     }
 
     /// The journal has answered.
@@ -144,6 +171,7 @@ impl Hosted {
         ctx: &mut Context<RoomActor>,
     ) {
         self.writes.under_way = UnderWay::Nothing;
+        self.writes.open = None;
         let in_flight = std::mem::take(&mut self.writes.in_flight);
         match outcome {
             Some(BatchOutcome::Done(outcomes)) if outcomes.len() == in_flight.len() => {
@@ -168,6 +196,7 @@ impl Hosted {
                 for pending in in_flight {
                     self.fail(pending.what, &Error::unavailable());
                 }
+                self.refuse_late();
             }
         }
     }
@@ -192,9 +221,10 @@ impl Hosted {
 
     /// A write is stored, or was before.
     fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<RoomActor>) {
+        let at = pending.at;
         match (pending.what, outcome) {
             (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
-                let sent = Sent { seq: cursor.seq, at: self.writes.at };
+                let sent = Sent { seq: cursor.seq, at };
                 let user = from.id;
                 let message =
                     Message { seq: sent.seq, from, text: draft.text.clone(), at: sent.at };
@@ -209,7 +239,7 @@ impl Hosted {
             }
             (What::Join { membership, entering }, Outcome::Stored(cursor)) => {
                 let user = membership.user.id;
-                let change = self.change(cursor, ChangeKind::Joined(membership));
+                let change = self.change(cursor, ChangeKind::Joined(membership), at);
                 self.catch_up(*entering, Some(change), ctx);
                 self.go_on(user, ctx);
             }
@@ -218,14 +248,14 @@ impl Hosted {
                 if let Some(reply) = reply {
                     self.answer(reply, Ok(Reply::Done));
                 }
-                let change = self.change(cursor, ChangeKind::Left(membership));
+                let change = self.change(cursor, ChangeKind::Left(membership), at);
                 self.tell_change(&change);
                 self.go_on(user, ctx);
             }
             (What::Invite { guest, reply, .. }, Outcome::Stored(cursor)) => {
                 let user = guest.user.id;
                 self.answer(reply, Ok(Reply::Done));
-                let change = self.change(cursor, ChangeKind::Invited(guest));
+                let change = self.change(cursor, ChangeKind::Invited(guest), at);
                 self.tell_change(&change);
                 self.go_on(user, ctx);
             }
@@ -287,6 +317,18 @@ impl Hosted {
         }
     }
 
+    /// Who has waited long for a store that then failed is not left to wait for it once more.
+    fn refuse_late(&mut self) {
+        let late = self.now().saturating_sub(PATIENCE);
+        let (refused, queue) = std::mem::take(&mut self.writes.queue)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|pending| pending.since < late);
+        self.writes.queue = queue;
+        for pending in refused {
+            self.fail(pending.what, &Error::unavailable());
+        }
+    }
+
     /// Nothing that waits will be written.
     pub(super) fn refuse_waiting(&mut self, error: &Error) {
         let in_flight = std::mem::take(&mut self.writes.in_flight);
@@ -319,8 +361,8 @@ impl Hosted {
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
     /// [`tell_change`](Self::tell_change).
-    fn change(&mut self, cursor: Cursor, kind: ChangeKind) -> Arc<Change> {
-        let change = Arc::new(Change { cursor, kind, at: self.writes.at });
+    fn change(&mut self, cursor: Cursor, kind: ChangeKind, at: Timestamp) -> Arc<Change> {
+        let change = Arc::new(Change { cursor, kind, at });
         self.apply_change(&change);
         change
     }
@@ -372,11 +414,17 @@ impl Hosted {
     fn check(&mut self, ctx: &mut Context<RoomActor>) {
         self.writes.under_way = UnderWay::Check;
         let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
-        let page = limits::PAGE;
+        let (id, page) = (self.id, limits::PAGE);
         let read = async move {
             let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
+            // The next one has been removed perhaps, because it is too old, before it came here.
+            let next = messages.first().is_some_and(|message| message.seq == end.seq + 1);
+            let removed = match next {
+                true => 0,
+                false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
+            };
             let changes = store.changes(key, end.change, page).await?;
-            Ok((messages, changes))
+            Ok((removed, messages, changes))
         };
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
             room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
@@ -386,12 +434,19 @@ impl Hosted {
     /// What the store had and the room did not is shown now: it is committed.
     fn checked(
         &mut self,
-        read: Result<(Vec<Message>, Vec<Change>), StoreError>,
+        read: Result<(u64, Vec<Message>, Vec<Change>), StoreError>,
         ctx: &mut Context<RoomActor>,
     ) {
         self.writes.under_way = UnderWay::Nothing;
         match read {
-            Ok((messages, changes)) => {
+            Ok((removed, _, _)) if removed > self.timeline.end().seq => {
+                // Who listens is told to read for itself what there is.
+                let after = self.timeline.end();
+                self.audience.tell(Event::Behind { room: self.id, after });
+                self.timeline.skip_to(removed);
+                self.writes.unsure = Some(self.now());
+            }
+            Ok((_, messages, changes)) => {
                 let full = self.catch_up_with_store(messages, changes);
                 self.writes.unsure = full.then(|| self.now());
                 self.look_again(ctx);

@@ -1,6 +1,7 @@
 //! What a writer knows of the database without reading it: where its own commits have left the
 //! rooms, and which names are stored. It belongs to one connection and is given up with it.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chat_core::{Batch, Cursor, RoomKey};
@@ -17,6 +18,8 @@ pub(super) struct Known {
     ends: Ends,
     /// Of which version of the database that is true, where the database has versions.
     pub(super) version: Option<i64>,
+    /// Rooms of which messages have been removed, and up to which.
+    removed: HashMap<RoomKey, u64>,
     pub(super) names: Names,
 }
 
@@ -43,6 +46,22 @@ impl Known {
             self.ends.clear();
         }
         self.ends.extend(ends);
+    }
+
+    /// Up to which of its messages a room has lost them.
+    pub(super) fn removed(&self, room: RoomKey) -> u64 {
+        self.removed.get(&room).copied().unwrap_or(0)
+    }
+
+    /// Remembers that.
+    pub(super) fn learn_removed(&mut self, room: RoomKey, removed: u64) {
+        if self.removed.len() > MOST_ENDS {
+            self.removed.clear();
+        }
+        match removed {
+            0 => _ = self.removed.remove(&room),
+            _ => _ = self.removed.insert(room, removed),
+        }
     }
 
     /// Forgets where all rooms stand.

@@ -151,17 +151,19 @@ impl ChangeRow {
     }
 }
 
-/// Where a room stands.
+/// Where a room stands, and which of its messages have been removed.
 #[derive(FromRow)]
 pub(super) struct EndRow {
     room: i64,
     seq: i64,
     number: i64,
+    removed_seq: i64,
 }
 
 impl EndRow {
-    pub(super) fn read(self) -> Result<(RoomKey, Cursor), Unreadable> {
-        Ok((RoomKey(self.room), cursor(self.seq, self.number)?))
+    pub(super) fn read(self) -> Result<(RoomKey, Cursor, u64), Unreadable> {
+        let removed = number(self.removed_seq)?;
+        Ok((RoomKey(self.room), cursor(self.seq, self.number)?, removed))
     }
 }
 

@@ -133,6 +133,11 @@ impl Loss {
         let heard = timeout(PATIENCE, self.0).await.expect("the command comes in time");
         heard.expect("the connection ends by the loss").expect("the server does as it is told");
     }
+
+    /// Whether it has happened by now, whatever the server's answer was.
+    pub fn has_happened(mut self) -> bool {
+        self.0.try_recv().is_ok()
+    }
 }
 
 enum Order {

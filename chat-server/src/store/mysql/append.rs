@@ -14,10 +14,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chat_core::{Batch, BatchOutcome, Change, Message, RoomKey, User, Write};
+use chat_core::{Batch, BatchOutcome, Change, Cursor, Message, RoomKey, User, Write};
 
 use super::Inner;
 use super::pen::{Fault, MySqlPen};
+use crate::store::known::Known;
 use crate::store::plan::{Ends, Keys, Plan};
 use crate::store::reads;
 use crate::store::rows::{self, EndRow, KeyRow};
@@ -50,9 +51,9 @@ impl Locks {
             known: ManyRows::with(|list| {
                 format!(
                     "UPDATE rooms FORCE INDEX (PRIMARY) SET ended = ended \
-                     WHERE ended = 0 AND id IN ({}) AND (id, last_change) IN ({})",
+                     WHERE ended = 0 AND id IN ({}) AND (id, last_change, removed_seq) IN ({})",
                     list("?", ", "),
-                    list("(?, ?)", ", ")
+                    list("(?, ?, ?)", ", ")
                 )
             }),
             any: ManyRows::new(
@@ -61,8 +62,8 @@ impl Locks {
                 ") ORDER BY id FOR UPDATE",
             ),
             ends: ManyRows::new(
-                "SELECT r.id AS room, r.last_change AS number, COALESCE(\
-                    (SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq \
+                "SELECT r.id AS room, r.last_change AS number, r.removed_seq, COALESCE(\
+                    (SELECT m.seq FROM messages m FORCE INDEX (PRIMARY) WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq \
                  FROM rooms r WHERE r.ended = 0 AND r.id IN (",
                 "?",
                 ")",
@@ -71,14 +72,21 @@ impl Locks {
     }
 
     /// Holds the rooms' rows, if all of them are as they are known.
-    async fn hold_known(&self, sql: &mut impl Sql, ends: &Ends) -> Result<bool, sqlx::Error> {
-        let mut rooms: Vec<_> =
-            ends.iter().map(|(room, end)| (room.0, rows::signed(end.change))).collect();
+    async fn hold_known(
+        &self,
+        sql: &mut impl Sql,
+        ends: &Ends,
+        known: &Known,
+    ) -> Result<bool, sqlx::Error> {
+        let row = |(room, end): (&RoomKey, &Cursor)| {
+            (room.0, rows::signed(end.change), rows::signed(known.removed(*room)))
+        };
+        let mut rooms: Vec<_> = ends.iter().map(row).collect();
         rooms.sort_unstable();
         for (text, piece) in self.known.pieces(&rooms) {
-            let ids = piece.iter().map(|(room, _)| *room);
-            let pairs = piece.iter().flat_map(|(room, change)| [*room, *change]);
-            let values: Vec<_> = ids.chain(pairs).map(Value::Number).collect();
+            let ids = piece.iter().map(|(room, ..)| *room);
+            let rows = piece.iter().flat_map(|(room, change, removed)| [*room, *change, *removed]);
+            let values: Vec<_> = ids.chain(rows).map(Value::Number).collect();
             if sql.execute(text, &values).await?.rows != piece.len() as u64 {
                 return Ok(false);
             }
@@ -87,7 +95,12 @@ impl Locks {
     }
 
     /// Holds the rooms' rows, and reads where the rooms stand.
-    async fn hold(&self, sql: &mut impl Sql, batches: &[Batch]) -> Result<Ends, sqlx::Error> {
+    async fn hold(
+        &self,
+        sql: &mut impl Sql,
+        batches: &[Batch],
+        known: &mut Known,
+    ) -> Result<Ends, sqlx::Error> {
         let mut rooms: Vec<_> = batches.iter().map(|batch| batch.room.0).collect();
         rooms.sort_unstable();
         rooms.dedup();
@@ -97,8 +110,11 @@ impl Locks {
         }
         let mut ends = Ends::with_capacity(rooms.len());
         for (text, piece) in self.ends.pieces(&rooms) {
-            let read = sql.select(text, piece).await?;
-            ends.extend(rows::read_all::<_, _, Ends>(read, EndRow::read)?);
+            for row in sql.select::<EndRow>(text, piece).await? {
+                let (room, end, removed) = row.read()?;
+                known.learn_removed(room, removed);
+                ends.insert(room, end);
+            }
         }
         Ok(ends)
     }
@@ -189,7 +205,10 @@ impl Inner {
         let trusted = match way {
             Way::Known => {
                 let (ends, _) = known.ends(batches);
-                let as_known = |batch: &Batch| ends.get(&batch.room) == Some(&batch.after);
+                // A change says behind which message it comes, and others may have written some: only
+                // messages find that out by themselves.
+                let as_known =
+                    |batch: &Batch| batch.may_follow && ends.get(&batch.room) == Some(&batch.after);
                 if !batches.iter().all(as_known) {
                     return Ok(None);
                 }
@@ -205,14 +224,14 @@ impl Inner {
         let found;
         let plan = match trusted {
             Some(ends) => {
-                if !self.locks.hold_known(&mut sql, &ends).await? {
+                if !self.locks.hold_known(&mut sql, &ends, known).await? {
                     sql.run("ROLLBACK").await?;
                     return Ok(None);
                 }
                 Plan::new(batches, ends, Keys::new())
             }
             None => {
-                let ends = self.locks.hold(&mut sql, batches).await?;
+                let ends = self.locks.hold(&mut sql, batches, known).await?;
                 if let Way::Unsure(lost) = way
                     && is_stored(&mut sql, lost).await?
                 {
@@ -254,9 +273,17 @@ impl Inner {
             return Ok(Some(plan.answer(HashMap::new())));
         }
         // The others need not wait for this.
-        let between = self.statements.read_between(&mut sql, &plan.between).await?;
-        sql.run("ROLLBACK").await?;
-        Ok(Some(plan.answer(between)))
+        match self.statements.read_between(&mut sql, &plan.between).await {
+            Ok(between) => {
+                // Nothing hangs on it; if the connection is lost, the next commit finds out.
+                sql.run("ROLLBACK").await.ok();
+                Ok(Some(plan.answer(between)))
+            }
+            Err(error) => {
+                *way = Way::Unsure(Box::new(plan));
+                Err(error)
+            }
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
-use append::{CONFLICTS, Locks};
+use append::{AGAIN, CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
 
@@ -52,13 +52,23 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Reads from the primary.
+/// Reads from the primary, as often as the connection is lost meanwhile.
 macro_rules! read {
     ($store:expr, $sql:ident => $answer:expr) => {
         in_time($store.deadline, async {
-            let mut connection = $store.primary.acquire().await?;
-            let $sql = &mut Session::new(&mut *connection, &$store.queries);
-            $answer.await
+            loop {
+                let read = async {
+                    let mut connection = $store.primary.acquire().await?;
+                    let $sql = &mut Session::new(&mut *connection, &$store.queries);
+                    $answer.await
+                };
+                match read.await {
+                    Err(error) if Fault::of(&error) == Fault::Lost => {
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    read => return read,
+                }
+            }
         })
         .await
     };
@@ -74,7 +84,7 @@ impl Cleaned for Inner {
         text: SqlStr,
         values: &[Value<'_>],
     ) -> Result<Vec<R>, StoreError> {
-        read!(self, sql => sql.select(text, values))
+        read!(self, sql => sql.select(text.clone(), values))
     }
 
     async fn change(&self, statements: &[(SqlStr, &[Value<'_>])]) -> Result<u64, StoreError> {
@@ -143,7 +153,7 @@ impl Store for MySqlStore {
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
-        let load = async move |inner: Arc<Inner>| {
+        let load = async move |inner: &Inner| {
             // One transaction, so that the end, the members and the messages are of one moment.
             let mut snapshot = inner.primary.begin().await?;
             let sql = &mut Session::new(&mut *snapshot, &inner.queries);
@@ -151,7 +161,20 @@ impl Store for MySqlStore {
             snapshot.commit().await?;
             Ok(room)
         };
-        self.run(async move |inner: Arc<Inner>| in_time(inner.deadline, load(inner)).await).await
+        self.run(async move |inner: Arc<Inner>| {
+            let load = async {
+                loop {
+                    match load(&inner).await {
+                        Err(error) if Fault::of(&error) == Fault::Lost => {
+                            tokio::time::sleep(AGAIN).await;
+                        }
+                        loaded => return loaded,
+                    }
+                }
+            };
+            in_time(inner.deadline, load).await
+        })
+        .await
     }
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {

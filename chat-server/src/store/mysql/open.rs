@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{ConnectOptions, Connection, MySqlConnection, MySqlPool};
 use thiserror::Error;
@@ -22,8 +22,6 @@ use crate::store::statement::LENGTHS;
 use crate::store::thread::Thread;
 use crate::store::writer::Writer;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/mysql");
-
 /// How many connections write, each to its own rooms: while one waits for the disk, the other's rows
 /// travel. A third one only shared the same disk.
 const WRITERS: usize = 2;
@@ -35,9 +33,12 @@ const SYNTAX: Syntax = Syntax {
 };
 /// Enough for all texts of every length that this store has, and for those without lengths.
 const STATEMENTS: usize = (KINDS + append::KINDS) * LENGTHS + 64;
+/// In which all text is kept, and by which it is compared: byte for byte.
+const CHARSET: (&str, &str) = ("character set", "utf8mb4");
+const COLLATION: (&str, &str) = ("collation", "utf8mb4_bin");
 /// The server's number for a database that there is not, and for one that the account may not use.
 const UNKNOWN_DATABASE: u16 = 1_049;
-const NO_ACCESS: [u16; 3] = [1_044, 1_045, 1_698];
+const NO_ACCESS: [u16; 5] = [1_044, 1_045, 1_142, 1_227, 1_698];
 
 /// Which database to open, and how.
 #[derive(Clone, Debug)]
@@ -106,12 +107,16 @@ pub enum OpenError {
     )]
     NoDatabase(String),
     /// The database's default, or a table, has a character set in which messages would be damaged.
-    #[error("{what} has the character set {found} instead of utf8mb4; change it: {change}")]
+    #[error("{what} has the {kind} {found} instead of {wanted}; change it: {change}")]
     Charset {
         /// The database, or a table.
         what: String,
-        /// Its character set.
+        /// Whether its character set or its collation is wrong.
+        kind: &'static str,
+        /// What it has.
         found: String,
+        /// What it must have.
+        wanted: &'static str,
         /// The statement that changes it.
         change: String,
     },
@@ -184,13 +189,15 @@ impl MySqlStore {
 async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
     let primary = connect_options(&options.url)?;
     let deadline = options.deadline;
-    match tokio::time::timeout(deadline, prepare(&primary)).await {
-        Ok(prepared) => prepared?,
+    let mut connection = match tokio::time::timeout(deadline, connect(&primary)).await {
+        Ok(connected) => connected?,
         Err(_) => {
             let cause = format!("no answer within {} s", deadline.as_secs());
             return Err(OpenError::Unreachable { address: address(&primary), cause });
         }
-    }
+    };
+    migrate(&mut connection, &primary).await?;
+    connection.close().await.map_err(|error| refusal(&primary, error))?;
     let pools = options.replicas.iter().map(|url| {
         let replica = connect_options(url)?;
         Ok((address(&replica), pool(options, replica)))
@@ -218,6 +225,11 @@ fn connect_options(url: &SecretString) -> Result<MySqlConnectOptions, OpenError>
     if options.get_database().is_none_or(str::is_empty) {
         return Err(OpenError::Address("it names no database".to_owned()));
     }
+    for file in tls_files(url.expose_secret()) {
+        if let Err(error) = std::fs::File::open(file) {
+            return Err(OpenError::Address(format!("its file {file} cannot be read: {error}")));
+        }
+    }
     Ok(options
         .charset("utf8mb4")
         .collation("utf8mb4_bin")
@@ -226,6 +238,17 @@ fn connect_options(url: &SecretString) -> Result<MySqlConnectOptions, OpenError>
         .statement_cache_capacity(STATEMENTS)
         // Its text may have thousands of parameters, so a statement is nothing for a log.
         .disable_statement_logging())
+}
+
+/// The files that an address names for TLS.
+fn tls_files(url: &str) -> impl Iterator<Item = &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let values = query.split('&').filter_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        ["ssl-ca", "ssl-cert", "ssl-key"].contains(&name).then_some(value)
+    });
+    // What is written in another way is left to the connection to find out.
+    values.filter(|value| !value.contains('%'))
 }
 
 fn pool(options: &MySqlOptions, connect: MySqlConnectOptions) -> MySqlPool {
@@ -240,19 +263,46 @@ fn address(options: &MySqlConnectOptions) -> String {
     format!("{}:{}", options.get_host(), options.get_port())
 }
 
-async fn prepare(options: &MySqlConnectOptions) -> Result<(), OpenError> {
-    let refusal = |error| refusal(options, error);
-    let mut connection = options.connect().await.map_err(refusal)?;
+/// Connects to a database that keeps what it is given.
+async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, OpenError> {
+    let mut connection = options.connect().await.map_err(|error| refusal(options, error))?;
     check_server(&mut connection, options).await?;
-    MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|error| match error {
+    check_tables(&mut connection, options).await?;
+    Ok(connection)
+}
+
+/// How long to wait for another process that brings the tables up to date, in seconds.
+const TURN_S: u32 = 3_600;
+
+/// Brings the tables up to date. That takes as long as it takes: to change a table of very many
+/// messages, or to wait for a backup to end; cut short, it would leave the tables half changed.
+async fn migrate(
+    connection: &mut MySqlConnection,
+    options: &MySqlConnectOptions,
+) -> Result<(), OpenError> {
+    let refusal = |error| refusal(options, error);
+    // sqlx asks for this lock without an end to the waiting, which MariaDB takes for a mistake, and
+    // then it has none.
+    let locked: Option<i64> =
+        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('chat.', MD5(DATABASE())), ?)")
+            .bind(TURN_S)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(refusal)?;
+    if locked != Some(1) {
+        let waited = "another process has been changing its tables for an hour";
+        return Err(OpenError::Failed(waited.into()));
+    }
+    let mut migrations = sqlx::migrate!("../migrations/mysql");
+    migrations.set_locking(false);
+    // The lock goes with the connection.
+    migrations.run_direct(None, &mut *connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => OpenError::Newer(version),
         MigrateError::VersionMismatch(version) => OpenError::Different(version),
         MigrateError::Dirty(version) => OpenError::HalfMigrated(version),
-        MigrateError::Execute(error) => refusal(error),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => refusal(error),
         other => OpenError::Failed(other.into()),
-    })?;
-    check_tables(&mut connection, options).await?;
-    connection.close().await.map_err(refusal)
+    })
 }
 
 /// Looks whether the server keeps what it is given.
@@ -292,7 +342,9 @@ async fn check_server(
         "utf8mb4" => Ok(()),
         found => Err(OpenError::Charset {
             what: format!("the database `{name}`"),
+            kind: CHARSET.0,
             found: found.to_owned(),
+            wanted: CHARSET.1,
             change: format!("ALTER DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
         }),
     }
@@ -312,8 +364,9 @@ async fn check_tables(
     connection: &mut MySqlConnection,
     options: &MySqlConnectOptions,
 ) -> Result<(), OpenError> {
-    let wrong: Option<(String, String)> = sqlx::query_as(
-        "SELECT CONVERT(TABLE_NAME USING utf8mb4), CONVERT(CHARACTER_SET_NAME USING utf8mb4) \
+    let wrong: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT CONVERT(TABLE_NAME USING utf8mb4), CONVERT(CHARACTER_SET_NAME USING utf8mb4), \
+         CONVERT(COLLATION_NAME USING utf8mb4) \
          FROM information_schema.COLUMNS \
          WHERE TABLE_SCHEMA = DATABASE() AND CHARACTER_SET_NAME IS NOT NULL \
          AND (CHARACTER_SET_NAME <> 'utf8mb4' OR COLLATION_NAME <> 'utf8mb4_bin') \
@@ -323,16 +376,18 @@ async fn check_tables(
     .fetch_optional(connection)
     .await
     .map_err(|error| refusal(options, error))?;
-    match wrong {
-        None => Ok(()),
-        Some((table, found)) => Err(OpenError::Charset {
-            what: format!("the table `{table}`"),
-            found,
-            change: format!(
-                "ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-            ),
-        }),
-    }
+    let Some((table, charset, collation)) = wrong else { return Ok(()) };
+    let ((kind, wanted), found) =
+        if charset == CHARSET.1 { (COLLATION, collation) } else { (CHARSET, charset) };
+    Err(OpenError::Charset {
+        what: format!("the table `{table}`"),
+        kind,
+        found,
+        wanted,
+        change: format!(
+            "ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        ),
+    })
 }
 
 fn refusal(options: &MySqlConnectOptions, error: sqlx::Error) -> OpenError {

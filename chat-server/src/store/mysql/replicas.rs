@@ -53,8 +53,10 @@ pub(super) struct Replicas {
 struct Shared {
     process: Vec<u8>,
     followers: Vec<Follower>,
-    /// The number that was written last, or is being written.
+    /// The number that was tried to be written last. It is never given twice.
     beat: AtomicI64,
+    /// The last one that was written for certain.
+    written: AtomicI64,
     /// What the number was at the last write that a list could show.
     changed_at: AtomicI64,
 }
@@ -80,6 +82,7 @@ impl Replicas {
             process: Uuid::now_v7().into_bytes().to_vec(),
             followers: pools.into_iter().map(follower).collect(),
             beat: AtomicI64::new(0),
+            written: AtomicI64::new(0),
             changed_at: AtomicI64::new(0),
         });
         let watch = (!shared.followers.is_empty()).then(|| {
@@ -135,11 +138,11 @@ impl Replicas {
     }
 
     pub(super) fn state(&self) -> Vec<Replica> {
-        let beat = self.shared.beat.load(Ordering::SeqCst);
+        let written = self.shared.written.load(Ordering::SeqCst);
         let state = |follower: &Follower| Replica {
             address: follower.address.clone(),
             in_use: follower.in_use.load(Ordering::Relaxed),
-            behind_s: u64::try_from(beat - follower.reached.load(Ordering::SeqCst)).unwrap_or(0),
+            behind_s: u64::try_from(written - follower.reached.load(Ordering::SeqCst)).unwrap_or(0),
         };
         self.shared.followers.iter().map(state).collect()
     }
@@ -174,11 +177,12 @@ impl Shared {
             let beat = self.beat.fetch_add(1, Ordering::SeqCst) + 1;
             let write = sqlx::query(BEAT).bind(&self.process).bind(beat).execute(primary);
             match tokio::time::timeout(PATIENCE, write).await {
-                Ok(Ok(_)) => {}
-                // Replicas cannot have come further; the others who ask the primary report it.
-                _ => _ = self.beat.fetch_sub(1, Ordering::SeqCst),
+                Ok(Ok(_)) => self.written.store(beat, Ordering::SeqCst),
+                // Replicas cannot have come further; those who ask the primary report it.
+                _ => {}
             }
-            let looks = self.followers.iter().map(|follower| follower.look(&self.process, beat));
+            let written = self.written.load(Ordering::SeqCst);
+            let looks = self.followers.iter().map(|follower| follower.look(&self.process, written));
             futures_util::future::join_all(looks).await;
         }
     }
@@ -186,7 +190,7 @@ impl Shared {
 
 impl Follower {
     /// Finds out how far it has come.
-    async fn look(&self, process: &[u8], beat: i64) {
+    async fn look(&self, process: &[u8], written: i64) {
         let ask = sqlx::query_scalar(REACHED).bind(process).fetch_optional(&self.pool);
         let reached: Option<i64> = match tokio::time::timeout(PATIENCE, ask).await {
             Ok(Ok(reached)) => reached,
@@ -195,7 +199,7 @@ impl Follower {
         };
         let reached = reached.unwrap_or(0);
         self.reached.store(reached, Ordering::SeqCst);
-        if beat - reached > MOST_BEHIND {
+        if written - reached > MOST_BEHIND {
             return self.leave_out("it is too far behind");
         }
         if !self.in_use.swap(true, Ordering::Relaxed) {

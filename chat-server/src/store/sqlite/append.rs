@@ -18,7 +18,7 @@ use crate::store::inserts::{first_batch, insert_room, pair_bytes};
 use crate::store::known::Known;
 use crate::store::plan::{Ends, Keys, Plan};
 use crate::store::reads;
-use crate::store::rows::{self, EndRow, KeyRow};
+use crate::store::rows::{EndRow, KeyRow};
 use crate::store::sql::{Session, Sql, Value};
 use crate::store::writer::Lent;
 
@@ -33,8 +33,8 @@ const VERSION: SqlStr = SqlStr::from_static("PRAGMA data_version");
 const ENDS: SqlStr = SqlStr::from_static(
     "\
     SELECT r.id AS room, \
-        COALESCE((SELECT MAX(m.seq) FROM messages m WHERE m.room = r.id), r.removed_seq) AS seq, \
-        r.last_change AS number \
+        COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq, \
+        r.last_change AS number, r.removed_seq \
     FROM rooms r WHERE r.ended = 0 AND r.id IN (SELECT value FROM json_each(?))",
 );
 
@@ -96,8 +96,10 @@ impl Inner {
         if !unknown.is_empty() {
             let rooms: Vec<_> = unknown.iter().map(|room| room.0.to_string()).collect();
             let rooms = format!("[{}]", rooms.join(","));
-            let read = sql.select(ENDS, &[Value::Text(&rooms)]).await?;
-            ends.extend(rows::read_all::<_, _, Ends>(read, EndRow::read)?);
+            for row in sql.select::<EndRow>(ENDS, &[Value::Text(&rooms)]).await? {
+                let (room, end, _) = row.read()?;
+                ends.insert(room, end);
+            }
         }
         Ok(ends)
     }

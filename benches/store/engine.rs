@@ -1,0 +1,115 @@
+//! The engine over a store, in this process: who sends, and what the store was asked meanwhile.
+//!
+//! Every sender is a session of its own user, who is a member of the rooms that it writes to. It has
+//! been made a member through the room, not through the session, which therefore hears nothing:
+//! measured is the way of a message to the store and back, and not how it is shown to members.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_core::{
+    After, Draft, Engine, Event, Inbox, Limits, Name, NewRoom, RoomId, Session, Store, User, UserId,
+};
+use chat_server::store::SqlStore;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
+
+use crate::Outcome;
+use crate::closed_loop::{self, Refused, Sender, Sent, Window};
+use crate::counts::Counts;
+use crate::mariadb::MariaDb;
+use crate::results::{Report, measure};
+use crate::shape::Shape;
+
+/// How many rooms are opened at once, and how many members join.
+const AT_ONCE: usize = 64;
+
+/// Starts an engine. Nobody is seen in its rooms, but they are not to leave its memory.
+pub(crate) fn start(store: Arc<dyn Store>) -> Outcome<Engine> {
+    let limits = Limits { idle: Duration::from_secs(24 * 60 * 60), ..Limits::default() };
+    Ok(Engine::builder().shared_store(store).limits(limits).start()?)
+}
+
+/// Rooms, and the users who write to them.
+pub(crate) struct Cast {
+    pub(crate) rooms: Vec<RoomId>,
+    pub(crate) users: Vec<User>,
+}
+
+/// The user with this number.
+pub(crate) fn user(number: usize, id: Uuid) -> Outcome<User> {
+    Ok(User::new(UserId::from(id), Name::new(format!("sender {number}"))?))
+}
+
+impl Cast {
+    /// Opens the rooms, and makes each sender a member of those that it writes to.
+    pub(crate) async fn assemble(engine: &Engine, shape: &Shape) -> Outcome<Self> {
+        let users = (0..shape.senders).map(|number| user(number, Uuid::now_v7()));
+        let users: Vec<User> = users.collect::<Outcome<_>>()?;
+        let owner = User::new(UserId::new(), Name::new("owner")?);
+        let open = |number| {
+            let (engine, owner) = (engine, &owner);
+            async move { engine.open_room(owner, NewRoom::open(format!("room {number}"))?).await }
+        };
+        let rooms: Vec<_> =
+            stream::iter(0..shape.rooms).map(open).buffered(AT_ONCE).try_collect().await?;
+        let pairs = users.iter().enumerate().flat_map(|(number, user)| {
+            shape.rooms_of(number).into_iter().map(move |room| (user, room))
+        });
+        let joins = stream::iter(pairs).map(|(user, room)| rooms[room].join(user, After::Nothing));
+        joins.buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
+        Ok(Self { rooms: rooms.iter().map(chat_core::Room::id).collect(), users })
+    }
+
+    /// A session for each of these users.
+    pub(crate) fn connect(&self, engine: &Engine) -> Outcome<Vec<Member>> {
+        let rooms: Arc<[RoomId]> = self.rooms.clone().into();
+        let connect = |user: &User| {
+            let (session, inbox) = engine.connect(user.clone())?;
+            Ok(Member { session, _inbox: inbox, rooms: Arc::clone(&rooms) })
+        };
+        self.users.iter().map(connect).collect()
+    }
+}
+
+/// A sender's session.
+pub(crate) struct Member {
+    session: Session,
+    /// The session ends with it.
+    _inbox: Inbox<Arc<Event>>,
+    rooms: Arc<[RoomId]>,
+}
+
+impl Sender for Member {
+    async fn send(&mut self, room: usize, key: &str, text: &str) -> Result<u64, Refused> {
+        let refused = |error: chat_core::Error| Refused {
+            again: error.code().retry(),
+            why: error.to_string(),
+        };
+        let draft = Draft::text(text).and_then(|draft| draft.key(key)).map_err(refused)?;
+        let sent = self.session.send(self.rooms[room], draft).await.map_err(refused)?;
+        Ok(sent.seq)
+    }
+}
+
+/// Measures an engine over this store, whose database is empty; the store is closed afterwards.
+pub(crate) async fn measure(
+    store: Arc<dyn SqlStore>,
+    database: Option<&MariaDb>,
+    shape: &Shape,
+    measured: Duration,
+) -> Outcome<Report> {
+    let engine = start(Arc::clone(&store) as Arc<dyn Store>)?;
+    let cast = Cast::assemble(&engine, shape).await?;
+    let members = cast.connect(&engine)?;
+    let window = Window::of(measured);
+    let run = closed_loop::run(members, 0, shape, window);
+    let (sent, counts) = tokio::join!(run, Counts::over(window, Some(&*store), database));
+    engine.stop().await;
+    store.close().await;
+    let (Sent { acked, again }, counts) = (sent?, counts?);
+    let mut report = closed_loop::figures(&acked, window.seconds())?;
+    report.insert(measure::AGAIN, again as f64);
+    counts.report(window, &mut report);
+    Ok(report)
+}
