@@ -9,7 +9,7 @@ use chat_core::{
 
 use sqlx::SqlStr;
 
-use super::plan::{Between, NewChange, Rows};
+use super::plan::{Between, NewChange, NewMessage, Rows};
 use super::rows::{BetweenRow, KeyRow, signed};
 use super::sql::{Sql, Value};
 use super::statement::ManyRows;
@@ -116,19 +116,7 @@ impl Statements {
         rows: &Rows<'_>,
     ) -> Result<(), sqlx::Error> {
         self.insert_names(sql, names).await?;
-        execute(sql, &self.messages, &rows.messages, |values, message| {
-            let (key, fingerprint) = message.key.unzip();
-            values.extend([
-                Value::from(message.room.0),
-                signed(message.seq).into(),
-                message.from.id.uuid().into_bytes().into(),
-                Value::Text(message.text),
-                message.at.timestamp_millis().into(),
-                key.map_or(Value::Null, |key| Value::Bytes(key.as_str().as_bytes())),
-                fingerprint.map(|fingerprint| fingerprint.0).into(),
-            ]);
-        })
-        .await?;
+        execute(sql, &self.messages, &rows.messages, put_message).await?;
         if rows.changes.is_empty() {
             return Ok(());
         }
@@ -288,6 +276,20 @@ pub(super) fn first_batch(room: RoomKey, info: &RoomInfo, members: &[Membership]
 pub(super) fn pair_bytes(info: &RoomInfo, members: &[Membership]) -> Option<Vec<u8>> {
     let users = info.pair(members)?;
     Some(users.map(|user| user.uuid().into_bytes()).concat())
+}
+
+/// The columns of a message.
+pub(super) fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &NewMessage<'m>) {
+    let (key, fingerprint) = message.key.unzip();
+    values.extend([
+        Value::from(message.room.0),
+        signed(message.seq).into(),
+        message.from.id.uuid().into_bytes().into(),
+        Value::Text(message.text),
+        message.at.timestamp_millis().into(),
+        key.map_or(Value::Null, |key| Value::Bytes(key.as_str().as_bytes())),
+        fingerprint.map(|fingerprint| fingerprint.0).into(),
+    ]);
 }
 
 fn put_member(values: &mut Vec<Value<'_>>, (room, user): &&(RoomKey, UserId)) {

@@ -141,6 +141,13 @@ pub(super) trait Sql: Send {
         values: &[Value<'_>],
     ) -> impl Future<Output = Result<Done, sqlx::Error>> + Send;
 
+    /// Executes a text without values, which may be several statements, parted by `; `, as it is: it
+    /// is not prepared.
+    fn execute_plain(
+        &mut self,
+        text: SqlStr,
+    ) -> impl Future<Output = Result<Done, sqlx::Error>> + Send;
+
     /// Begins or ends a transaction, or sets something: what has no values and is not prepared.
     fn run(&mut self, text: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
@@ -159,6 +166,12 @@ impl Sql for Session<'_, SqliteConnection> {
     async fn execute(&mut self, text: SqlStr, values: &[Value<'_>]) -> Result<Done, sqlx::Error> {
         self.queries.count(text.as_str());
         let done = bind_sqlite(sqlx::query(text), values).execute(&mut *self.connection).await?;
+        Ok(Done { rows: done.rows_affected(), id: done.last_insert_rowid() })
+    }
+
+    async fn execute_plain(&mut self, text: SqlStr) -> Result<Done, sqlx::Error> {
+        text.as_str().split("; ").for_each(|text| self.queries.count(text));
+        let done = sqlx::raw_sql(text).execute(&mut *self.connection).await?;
         Ok(Done { rows: done.rows_affected(), id: done.last_insert_rowid() })
     }
 
@@ -197,6 +210,13 @@ impl Sql for Session<'_, MySqlConnection> {
         self.queries.count(text.as_str());
         let query = values.iter().fold(sqlx::query(text), bind_mysql);
         let done = query.execute(&mut *self.connection).await?;
+        let id = i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX);
+        Ok(Done { rows: done.rows_affected(), id })
+    }
+
+    async fn execute_plain(&mut self, text: SqlStr) -> Result<Done, sqlx::Error> {
+        text.as_str().split("; ").for_each(|text| self.queries.count(text));
+        let done = sqlx::raw_sql(text).execute(&mut *self.connection).await?;
         let id = i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX);
         Ok(Done { rows: done.rows_affected(), id })
     }

@@ -24,7 +24,7 @@ use crate::store::writer::Writer;
 
 /// How many connections write, each to its own rooms: while one waits for the disk, the other's rows
 /// travel. A third one only shared the same disk.
-const WRITERS: usize = 2;
+const WRITERS: usize = 1;
 /// How MySQL writes what databases write differently. MariaDB knows no other name for what would have
 /// been inserted.
 const SYNTAX: Syntax = Syntax {

@@ -7,13 +7,13 @@ use sqlx::{ConnectOptions, MySqlConnection};
 
 use crate::store::writer::Pen;
 
-/// A transaction begins with its first statement. Every statement sees what has been committed by
-/// then, and locks the rows that it finds and not the gaps between them. A writer whose process has vanished without a word is let go after a
+/// Every statement sees what has been committed by then, and locks the rows that it finds and not
+/// the gaps between them. A writer whose process has vanished without a word is let go after a
 /// minute, with its locks.
-const SETTINGS: &str = "SET SESSION autocommit = 0, SESSION transaction_isolation = 'READ-COMMITTED', \
+const SETTINGS: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', \
     SESSION wait_timeout = 60, SESSION innodb_lock_wait_timeout = 5";
 /// The same before MariaDB 11.1, which calls the level otherwise.
-const OLDER_SETTINGS: &str = "SET SESSION autocommit = 0, SESSION tx_isolation = 'READ-COMMITTED', \
+const OLDER_SETTINGS: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', \
     SESSION wait_timeout = 60, SESSION innodb_lock_wait_timeout = 5";
 /// The server does not know a setting of this name.
 const UNKNOWN_SETTING: u16 = 1_193;

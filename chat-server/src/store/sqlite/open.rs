@@ -28,6 +28,10 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(5);
 /// What each connection keeps of the file in memory: 16 MiB, as SQLite's negative KiB.
 const CACHE: &str = "-16384";
+/// After how many pages of 4 KiB what is in the write-ahead log moves into the file: 64 MiB. A page
+/// that many commits have changed moves once; SQLite's own 1,000 pages took a third of the time of
+/// large commits.
+const CHECKPOINT_PAGES: &str = "16384";
 /// The size to which the write-ahead log is cut back after it grew: 64 MiB.
 const LOG_BYTES: &str = "67108864";
 /// Enough for all texts of every length that this store has, and for those without lengths.
@@ -192,6 +196,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // The migration says why.
         .foreign_keys(false)
         .busy_timeout(BUSY)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", CACHE)
         .pragma("journal_size_limit", LOG_BYTES)
         .statement_cache_capacity(STATEMENTS)
