@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workers = available_parallelism()?.get();
     let descriptors = Descriptors::take();
 
-    let meters = Arc::new(Metrics::default().meters());
+    let meters = Arc::new(Metrics::new(None).meters());
     let connections =
         ConnectionLimits { connections: descriptors.sockets, ..ConnectionLimits::default() };
     let clock = Arc::<SystemClock>::default();

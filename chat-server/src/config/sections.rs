@@ -76,8 +76,8 @@ pub struct Store {
     pub url: StoreUrl,
     /// MySQL's read-only replicas, which may answer questions about history and lists; none.
     pub replicas: DatabaseUrls,
-    /// Connections for reading to MySQL, and to each of its replicas; 10, from 1 to 1,000. Two more
-    /// write.
+    /// Connections for reading to MySQL, and to each of its replicas; 10, from 1 to 1,000. One more
+    /// writes.
     pub connections: u32,
     /// `timeout_s`: how long a call to MySQL may take, waiting for a connection and for the answer;
     /// 5 s, from 1 s to a minute. Then whoever waits is told `unavailable`; who had to wait for

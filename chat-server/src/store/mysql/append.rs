@@ -135,7 +135,8 @@ impl Inner {
     /// Commits all batches at once. Goes on until it is done, or trying again does not help; the
     /// caller sets the deadline.
     pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
-        let writer = batches.first().map_or(0, |batch| batch.room.writer(self.writers.len()));
+        let Some(first) = batches.first() else { return Ok(Vec::new()) };
+        let writer = first.room.writer(self.writers.len());
         let (mut way, mut conflicts) = (Way::Known, 0);
         loop {
             let mut lent = match self.writers[writer].lend().await {

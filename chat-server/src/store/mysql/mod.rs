@@ -1,5 +1,5 @@
-//! The store in MySQL or MariaDB: one primary, which is written to by two connections, each with its
-//! own rooms, and any number of replicas, which may answer what they are known to have.
+//! The store in MySQL or MariaDB: one primary, and any number of replicas, which may answer what they
+//! are known to have.
 
 mod append;
 mod open;
@@ -30,7 +30,8 @@ use append::{AGAIN, CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
 
-/// A [`Store`] in MySQL or MariaDB. It has a thread of its own, and needs no particular runtime.
+/// A [`Store`] in MySQL or MariaDB. It has a thread of its own for everything but
+/// [`append`](Store::append), which needs a tokio runtime with time, as the engine's threads have.
 ///
 /// Several processes may open the same database and write to the same rooms.
 #[derive(Clone, Debug)]

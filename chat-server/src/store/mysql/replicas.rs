@@ -176,10 +176,9 @@ impl Shared {
             every.tick().await;
             let beat = self.beat.fetch_add(1, Ordering::SeqCst) + 1;
             let write = sqlx::query(BEAT).bind(&self.process).bind(beat).execute(primary);
-            match tokio::time::timeout(PATIENCE, write).await {
-                Ok(Ok(_)) => self.written.store(beat, Ordering::SeqCst),
-                // Replicas cannot have come further; those who ask the primary report it.
-                _ => {}
+            // If it fails, replicas cannot have come further; those who ask the primary report it.
+            if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, write).await {
+                self.written.store(beat, Ordering::SeqCst);
             }
             let written = self.written.load(Ordering::SeqCst);
             let looks = self.followers.iter().map(|follower| follower.look(&self.process, written));
