@@ -101,7 +101,7 @@ impl MariaDb {
         Ok(Kinds {
             commits: count("Com_commit")?,
             selects: count("Com_select")?,
-            inserts: count("Com_insert")?,
+            inserts: count("Com_insert")? + count("Com_insert_select")?,
             updates: count("Com_update")?,
             deletes: count("Com_delete")?,
         })

@@ -43,7 +43,7 @@ async fn sent(connection: &mut MySqlConnection) -> QueryCounts {
     let counters = counters(connection, "Com\\_%").await;
     QueryCounts {
         selects: counters["Com_select"],
-        inserts: counters["Com_insert"],
+        inserts: counters["Com_insert"] + counters["Com_insert_select"],
         updates: counters["Com_update"],
         deletes: counters["Com_delete"],
         commits: counters["Com_commit"],

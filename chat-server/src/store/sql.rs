@@ -68,7 +68,8 @@ pub(super) struct Done {
 pub struct QueryCounts {
     /// Questions (`SELECT`).
     pub selects: u64,
-    /// New rows (`INSERT`), however many in one statement.
+    /// New rows (`INSERT`, for one of which MySQL counts `Com_insert_select`), however many in one
+    /// statement.
     pub inserts: u64,
     /// Changes of rows that are there (`UPDATE`), and checks of them that change nothing.
     pub updates: u64,
