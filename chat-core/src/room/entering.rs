@@ -262,6 +262,7 @@ impl Hosted {
             behind: missed.behind,
             reset: missed.reset,
         };
+        self.publish();
         let (line, now) = (asker.seat.as_ref().map(|seat| &seat.line), self.now());
         self.audience.admit(line, seen.is_some(), reply, Box::new(answer), now);
         if let Some(joined) = joined {

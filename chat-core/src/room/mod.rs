@@ -67,6 +67,7 @@ enum State {
 /// A room that is loaded. Each file beside this one adds what it does about one thing.
 struct Hosted {
     shared: Arc<Shared>,
+    live: Arc<Live>,
     id: RoomId,
     key: RoomKey,
     info: RoomInfo,
@@ -104,7 +105,7 @@ impl RoomActor {
         match loaded {
             Ok(Some(loaded)) => {
                 let shared = Arc::clone(&self.rooms.shared);
-                let mut hosted = Box::new(Hosted::new(shared, loaded));
+                let mut hosted = Box::new(Hosted::new(shared, Arc::clone(&self.live), loaded));
                 hosted.arm(ctx);
                 self.live.publish(hosted.roster.counts());
                 self.state = State::Hosted(hosted);
@@ -208,14 +209,13 @@ impl RoomActor {
             hosted.now = hosted.shared.clock.elapsed();
             act(hosted, ctx);
             hosted.finish(ctx);
-            self.live.publish(hosted.roster.counts());
             self.end_if_empty(ctx);
         }
     }
 }
 
 impl Hosted {
-    fn new(shared: Arc<Shared>, loaded: LoadedRoom) -> Self {
+    fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
         let LoadedRoom { key, info, end, removed, members, invited, messages, changes } = loaded;
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
@@ -240,6 +240,7 @@ impl Hosted {
             now,
             info,
             shared,
+            live,
         }
     }
 
@@ -271,7 +272,13 @@ impl Hosted {
         if self.may_see(user) { Error::not_a_member() } else { Error::no_such_room() }
     }
 
+    /// Publishes the room's counts: before anybody is told what has changed them.
+    fn publish(&self) {
+        self.live.publish(self.roster.counts());
+    }
+
     fn answer(&mut self, reply: ReplyTo, result: Result<Reply>) {
+        self.publish();
         let now = self.now();
         self.audience.answer(reply, now, result);
     }
@@ -302,6 +309,7 @@ impl Hosted {
     /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
     /// the next thing to wait for is waited for.
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
+        self.publish();
         self.dispatch(ctx);
         self.audience.flush(self.now());
         self.arm(ctx);
