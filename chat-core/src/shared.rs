@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::model::User;
 use crate::policy::Policy;
 use crate::queue::Budget;
-use crate::store::{Metered, RoomKey, Store, StoreError};
+use crate::store::{Metered, Store, StoreError};
 
 /// The parts of an engine.
 pub(crate) struct Shared {
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     /// Of all readers' queues.
     pub(crate) budget: Arc<Budget>,
     pub(crate) connections: Connections,
-    journals: Vec<Addr<Journal>>,
+    pub(crate) journal: Addr<Journal>,
     arbiters: Vec<ArbiterHandle>,
     next_thread: AtomicUsize,
     stopping: AtomicBool,
@@ -45,14 +45,11 @@ impl Shared {
         arbiters: &[ArbiterHandle],
     ) -> Self {
         let store = Arc::new(Metered::new(store));
-        // The last of several threads is the journals' alone, so that no room's work delays a commit.
+        let journal = Journal::new(Arc::clone(&store) as _, Arc::clone(&clock), limits.batch);
+        // The last of several threads is the journal's alone, so that no room's work delays a commit.
         // Where there is one core, there is one thread: a second one could only take its turns.
         let last = arbiters.len() - 1;
-        let journal = |_| {
-            let journal = Journal::new(Arc::clone(&store) as _, Arc::clone(&clock), limits.batch);
-            Journal::start_in_arbiter(&arbiters[last], |_| journal)
-        };
-        let journals = (0..store.writers().max(1)).map(journal).collect();
+        let journal = Journal::start_in_arbiter(&arbiters[last], |_| journal);
         Self {
             store,
             policy,
@@ -61,16 +58,11 @@ impl Shared {
             budget: Arc::new(Budget::new(limits.all_outboxes_bytes)),
             connections: Connections::default(),
             limits,
-            journals,
+            journal,
             arbiters: arbiters[..last.max(1)].to_vec(),
             next_thread: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         }
-    }
-
-    /// Who writes for a room.
-    pub(crate) fn journal(&self, room: RoomKey) -> &Addr<Journal> {
-        &self.journals[room.writer(self.journals.len())]
     }
 
     /// The threads for rooms, sessions and fan-outs.

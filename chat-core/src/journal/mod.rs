@@ -1,6 +1,5 @@
-//! The one who writes. There is one journal for each call that the store can carry out at the same
-//! time, and each room has one of them: it takes the batches of its rooms, commits whatever queued up
-//! while the last commit ran, and tells each room what became of its batch. It never waits on
+//! The one who writes. The journal takes the batches of all rooms, commits whatever queued up while
+//! the last commit ran, and tells each room what became of its batch. It never waits on
 //! purpose for more to come, and never reorders a room's writes: a room has one batch under way at
 //! most.
 

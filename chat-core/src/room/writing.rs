@@ -134,7 +134,7 @@ impl Hosted {
         self.writes.open = Some(batch.clone());
         self.writes.under_way = UnderWay::Commit;
         let room = ctx.address().recipient();
-        self.shared.journal(self.key).do_send(Commit { batch, room, since: self.now() });
+        self.shared.journal.do_send(Commit { batch, room, since: self.now() });
     }
 
     /// Adds what waits to the batch that the journal has not taken yet.

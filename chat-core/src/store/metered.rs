@@ -75,10 +75,6 @@ async fn caught<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<
 
 #[async_trait]
 impl Store for Metered {
-    fn writers(&self) -> usize {
-        self.store.writers()
-    }
-
     async fn create_room(
         &self,
         info: &RoomInfo,

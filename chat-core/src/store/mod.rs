@@ -24,16 +24,6 @@ use crate::model::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct RoomKey(pub i64);
 
-impl RoomKey {
-    /// Which of so many writers has this room: each room has one, and always the same.
-    #[must_use]
-    pub fn writer(self, writers: usize) -> usize {
-        // No machine has writers beyond the positive half of this, and the rest is less than them.
-        let writers = i64::try_from(writers).unwrap_or(i64::MAX).max(1);
-        self.0.rem_euclid(writers) as usize
-    }
-}
-
 /// Keeps rooms, memberships, messages and changes.
 ///
 /// Duties of every implementation:
@@ -45,13 +35,6 @@ impl RoomKey {
 ///   the room's end before it writes to the room again.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// How many calls of [`append`](Self::append) it can carry out at the same time, 1 unless it
-    /// says more. The engine never asks for more at once, and gives each of them its own rooms: see
-    /// [`RoomKey::writer`].
-    fn writers(&self) -> usize {
-        1
-    }
-
     /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
     /// answers its id. If it is a direct room and its two members have one already, keeps nothing
     /// and answers that one's id, however many ask at once.

@@ -122,10 +122,6 @@ impl FaultyStore {
 
 #[async_trait]
 impl Store for FaultyStore {
-    fn writers(&self) -> usize {
-        self.store.writers()
-    }
-
     async fn create_room(
         &self,
         info: &RoomInfo,

@@ -108,14 +108,12 @@ impl Statements {
         }
     }
 
-    /// Writes the names that `users` may lack, and all rows.
+    /// Writes all rows. The names that they refer to must be there.
     pub(super) async fn insert(
         &self,
         sql: &mut impl Sql,
-        names: &[(UserId, &Name)],
         rows: &Rows<'_>,
     ) -> Result<(), sqlx::Error> {
-        self.insert_names(sql, names).await?;
         execute(sql, &self.messages, &rows.messages, put_message).await?;
         if rows.changes.is_empty() {
             return Ok(());

@@ -149,8 +149,10 @@ pub(super) trait Sql: Send {
         text: SqlStr,
     ) -> impl Future<Output = Result<Done, sqlx::Error>> + Send;
 
-    /// Begins or ends a transaction, or sets something: what has no values and is not prepared.
-    fn run(&mut self, text: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    /// Likewise, to begin or end a transaction, or to set something.
+    fn run(&mut self, text: &'static str) -> impl Future<Output = Result<(), sqlx::Error>> + Send {
+        async move { self.execute_plain(SqlStr::from_static(text)).await.map(drop) }
+    }
 }
 
 impl Sql for Session<'_, SqliteConnection> {
@@ -174,11 +176,6 @@ impl Sql for Session<'_, SqliteConnection> {
         text.as_str().split("; ").for_each(|text| self.queries.count(text));
         let done = sqlx::raw_sql(text).execute(&mut *self.connection).await?;
         Ok(Done { rows: done.rows_affected(), id: done.last_insert_rowid() })
-    }
-
-    async fn run(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
-        self.queries.count(text);
-        sqlx::raw_sql(text).execute(&mut *self.connection).await.map(drop)
     }
 }
 
@@ -220,11 +217,6 @@ impl Sql for Session<'_, MySqlConnection> {
         let done = sqlx::raw_sql(text).execute(&mut *self.connection).await?;
         let id = i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX);
         Ok(Done { rows: done.rows_affected(), id })
-    }
-
-    async fn run(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
-        self.queries.count(text);
-        sqlx::raw_sql(text).execute(&mut *self.connection).await.map(drop)
     }
 }
 

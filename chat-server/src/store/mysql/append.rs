@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use chat_core::{Batch, BatchOutcome, Change, Cursor, Message, RoomKey, User, Write};
 
-use super::Inner;
-use super::pen::{Fault, MySqlPen};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+use super::Inner;
+use super::pen::{Fault, MySqlPen};
 use crate::store::inserts::put_message;
 use crate::store::known::Known;
-use crate::store::plan::{Ends, Keys, Plan};
+use crate::store::plan::{Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
 use crate::store::rows::{self, EndRow, KeyRow};
 use crate::store::sql::{Session, Sql, Value};
@@ -85,7 +85,8 @@ impl Locks {
             ),
             ends: ManyRows::new(
                 "SELECT r.id AS room, r.last_change AS number, r.removed_seq, COALESCE(\
-                    (SELECT m.seq FROM messages m FORCE INDEX (PRIMARY) WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq \
+                    (SELECT m.seq FROM messages m FORCE INDEX (PRIMARY) \
+                     WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq \
                  FROM rooms r WHERE r.ended = 0 AND r.id IN (",
                 "?",
                 ")",
@@ -135,11 +136,12 @@ impl Inner {
     /// Commits all batches at once. Goes on until it is done, or trying again does not help; the
     /// caller sets the deadline.
     pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
-        let Some(first) = batches.first() else { return Ok(Vec::new()) };
-        let writer = first.room.writer(self.writers.len());
+        if batches.is_empty() {
+            return Ok(Vec::new());
+        }
         let (mut way, mut conflicts) = (Way::Known, 0);
         loop {
-            let mut lent = match self.writers[writer].lend().await {
+            let mut lent = match self.writer.lend().await {
                 Err(error) if Fault::of(&error) == Fault::Lost => {
                     tracing::warn!(%error, "the database cannot be reached; trying again");
                     tokio::time::sleep(AGAIN).await;
@@ -266,7 +268,7 @@ impl Inner {
                 Plan::new(batches, ends, keys)
             }
         };
-        self.statements.insert(&mut sql, &[], &plan.rows).await?;
+        self.statements.insert(&mut sql, &plan.rows).await?;
         if let Err(error) = sql.run("COMMIT").await {
             if Fault::of(&error) == Fault::Lost {
                 *way = Way::Unsure(Box::new(plan));
@@ -274,13 +276,12 @@ impl Inner {
             return Err(error);
         }
         known.names.learn(&names);
+        known.learn(&plan.ends);
         // A room to which somebody else has just written is read again next time: to find out by an
         // insert that fails would cost more.
         for range in &plan.between {
             known.forget(range.room);
         }
-        let alone = |room: &RoomKey| !plan.between.iter().any(|range| range.room == *room);
-        known.learn(plan.ends.iter().filter(|(room, _)| alone(room)));
         if plan.between.is_empty() {
             return Ok(Some(plan.answer(HashMap::new())));
         }
@@ -362,7 +363,7 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
         let planned: Vec<_> = of_room.collect();
         let until = first.seq + planned.len() as u64 - 1;
         let stored: Vec<Message> = reads::messages(sql, first.room, first.seq - 1, until).await?;
-        let same = |(stored, planned): (&Message, &&crate::store::plan::NewMessage<'_>)| {
+        let same = |(stored, planned): (&Message, &&NewMessage<'_>)| {
             (stored.seq, stored.from.id, &stored.text, stored.at.timestamp_millis())
                 == (planned.seq, planned.from.id, planned.text, planned.at.timestamp_millis())
         };

@@ -42,7 +42,7 @@ pub struct MySqlStore {
 
 #[derive(Debug)]
 struct Inner {
-    writers: Vec<Writer<MySqlPen>>,
+    writer: Writer<MySqlPen>,
     primary: MySqlPool,
     replicas: Replicas,
     statements: Statements,
@@ -53,17 +53,13 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Reads from the primary, as often as the connection is lost meanwhile.
-macro_rules! read {
-    ($store:expr, $sql:ident => $answer:expr) => {
+/// Reads, again if the connection is lost meanwhile, as long as there is time. (A function would have
+/// to be given an asynchronous closure that can be sent, which Rust cannot say yet.)
+macro_rules! until_reached {
+    ($store:expr, $read:expr) => {
         in_time($store.deadline, async {
             loop {
-                let read = async {
-                    let mut connection = $store.primary.acquire().await?;
-                    let $sql = &mut Session::new(&mut *connection, &$store.queries);
-                    $answer.await
-                };
-                match read.await {
+                match $read.await {
                     Err(error) if Fault::of(&error) == Fault::Lost => {
                         tokio::time::sleep(AGAIN).await;
                     }
@@ -72,6 +68,17 @@ macro_rules! read {
             }
         })
         .await
+    };
+}
+
+/// Reads from the primary.
+macro_rules! read {
+    ($store:expr, $sql:ident => $answer:expr) => {
+        until_reached!($store, async {
+            let mut connection = $store.primary.acquire().await?;
+            let $sql = &mut Session::new(&mut *connection, &$store.queries);
+            $answer.await
+        })
     };
 }
 
@@ -135,10 +142,6 @@ impl MySqlStore {
 
 #[async_trait]
 impl Store for MySqlStore {
-    fn writers(&self) -> usize {
-        self.inner.writers.len()
-    }
-
     async fn create_room(
         &self,
         info: &RoomInfo,
@@ -162,20 +165,7 @@ impl Store for MySqlStore {
             snapshot.commit().await?;
             Ok(room)
         };
-        self.run(async move |inner: Arc<Inner>| {
-            let load = async {
-                loop {
-                    match load(&inner).await {
-                        Err(error) if Fault::of(&error) == Fault::Lost => {
-                            tokio::time::sleep(AGAIN).await;
-                        }
-                        loaded => return loaded,
-                    }
-                }
-            };
-            in_time(inner.deadline, load).await
-        })
-        .await
+        self.run(async move |inner: Arc<Inner>| until_reached!(inner, load(&inner))).await
     }
 
     /// On the caller's thread: the way to another one and back would cost a lone message a third of its
@@ -266,9 +256,7 @@ impl SqlStore for MySqlStore {
     async fn close(&self) {
         let close = async move |inner: Arc<Inner>| {
             inner.replicas.close(&inner.primary).await;
-            for writer in &inner.writers {
-                writer.close().await;
-            }
+            inner.writer.close().await;
             inner.primary.close().await;
             Ok(())
         };

@@ -22,9 +22,6 @@ use crate::store::statement::LENGTHS;
 use crate::store::thread::Thread;
 use crate::store::writer::Writer;
 
-/// How many connections write, each to its own rooms. With a second one, each commit carried half as
-/// many messages, and together they wrote no more in a second.
-const WRITERS: usize = 1;
 /// How MySQL writes what databases write differently. MariaDB knows no other name for what would have
 /// been inserted.
 const SYNTAX: Syntax = Syntax {
@@ -203,11 +200,10 @@ async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
         Ok((address(&replica), pool(options, replica)))
     });
     let pools = pools.collect::<Result<_, OpenError>>()?;
-    let pen = || Writer::new(MySqlPen(primary.clone()));
-    let writers = (0..WRITERS).map(|_| pen()).collect();
+    let writer = Writer::new(MySqlPen(primary.clone()));
     let primary = pool(options, primary);
     let inner = Arc::new(Inner {
-        writers,
+        writer,
         replicas: Replicas::new(pools, &primary),
         primary,
         statements: Statements::new(&SYNTAX),

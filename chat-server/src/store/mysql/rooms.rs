@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use chat_core::{Cursor, Membership, RoomId, RoomInfo, RoomKey};
-use sqlx::{Connection, SqlStr};
+use sqlx::Connection;
 
 use super::Inner;
 use super::append::{AGAIN, CONFLICTS};
 use super::pen::Fault;
+use crate::store::background::END_ROOM;
 use crate::store::inserts::{first_batch, insert_room, pair_bytes};
 use crate::store::names::Names;
 use crate::store::plan::Plan;
@@ -15,10 +16,6 @@ use crate::store::reads;
 use crate::store::rows::RoomRow;
 use crate::store::selects;
 use crate::store::sql::{Session, Sql};
-
-/// From now on nobody sees the room, and what is appended to it finds it gone: whoever appends holds
-/// this row meanwhile. Two users' direct room gives up its pair, so that they may open another.
-const END: SqlStr = SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
 
 impl Inner {
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
@@ -80,7 +77,7 @@ impl Inner {
         let room = insert_room(&mut sql, info, pair).await?;
         let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
-        self.statements.insert(&mut sql, &[], &plan.rows).await?;
+        self.statements.insert(&mut sql, &plan.rows).await?;
         transaction.commit().await
     }
 
@@ -90,7 +87,7 @@ impl Inner {
         for _ in 0..CONFLICTS {
             let mut connection = self.primary.acquire().await?;
             let mut sql = Session::new(&mut *connection, &self.queries);
-            match sql.execute(END, &[room.0.into()]).await {
+            match sql.execute(END_ROOM, &[room.0.into()]).await {
                 Ok(done) => {
                     ended |= done.rows > 0;
                     return Ok(ended);

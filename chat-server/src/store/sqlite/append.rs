@@ -140,7 +140,8 @@ impl Inner {
         known: &mut Known,
     ) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let names = known.names.unknown(plan.rows.users());
-        self.statements.insert(sql, &names, &plan.rows).await?;
+        self.statements.insert_names(sql, &names).await?;
+        self.statements.insert(sql, &plan.rows).await?;
         let between = self.statements.read_between(sql, &plan.between).await?;
         sql.run("COMMIT").await?;
         known.names.learn(&names);

@@ -19,7 +19,7 @@ use sqlx::{SqlStr, SqlitePool};
 
 pub use open::OpenError;
 
-use super::background::{self, Cleaned, Progress, Retention};
+use super::background::{self, Cleaned, END_ROOM, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
@@ -30,9 +30,6 @@ use open::SqlitePen;
 /// How long one call may take, waiting for its turn and for the disk. Then it fails; what it had
 /// begun is rolled back, or proves to be committed, as soon as the disk answers again.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// From now on nobody sees the room, and what is appended to it finds it gone.
-const END: SqlStr = SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
 
 /// A [`Store`] in one SQLite file. Needs a tokio runtime with time, which actix's is.
 ///
@@ -59,7 +56,7 @@ impl Inner {
         let (connection, known) = writer.parts();
         known.forget(room);
         let mut sql = Session::new(connection, &self.queries);
-        let done = sql.execute(END, &[room.0.into()]).await?;
+        let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
         writer.give_back();
         Ok(done.rows > 0)
     }
