@@ -5,12 +5,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chat_server::store::{MySqlOptions, MySqlStore, SqlStore};
 use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
 use crate::Outcome;
 use crate::closed_loop::{self, Refused, Sender, Window};
-use crate::home_made::{INSERT, Way, now_ms};
+use crate::home_made::now_ms;
 use crate::results::Report;
 use crate::shape::Shape;
 
@@ -18,6 +19,10 @@ use crate::shape::Shape;
 const BLOCK: usize = 4_096;
 /// How large the file is that it is written to, in blocks.
 const BLOCKS: u64 = 4_096;
+
+/// The row that the engine writes.
+const INSERT: &str = "INSERT INTO messages \
+    (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 /// Inserts rows, each of which is committed by itself.
 struct Bare {
@@ -32,6 +37,8 @@ impl Sender for Bare {
         let insert = sqlx::query(INSERT).bind(room as i64).bind(self.seq);
         let insert = insert.bind(self.sender.as_bytes().as_slice());
         let insert = insert.bind(text).bind(now_ms()).bind(key.as_bytes());
+        // What stands for the contents is as long as an id.
+        let insert = insert.bind(self.sender.as_bytes().as_slice());
         match self.connection.execute(insert).await {
             Ok(_) => Ok(self.seq),
             Err(error) => Err(Refused { again: false, why: error.to_string() }),
@@ -39,10 +46,10 @@ impl Sender for Bare {
     }
 }
 
-/// Rows of messages, inserted by one connection.
+/// The engine's rows in the engine's table, inserted by one connection.
 pub(crate) async fn insert(url: &str, shape: &Shape, measured: Duration) -> Outcome<Report> {
-    let mut connection = MySqlConnection::connect(url).await?;
-    connection.execute(sqlx::raw_sql(Way::Counter.tables())).await?;
+    MySqlStore::open(&MySqlOptions::new(url)).await?.close().await;
+    let connection = MySqlConnection::connect(url).await?;
     let window = Window::of(measured);
     let bare = Bare { connection, sender: Uuid::now_v7(), seq: 0 };
     let sent = closed_loop::run(vec![bare], 0, shape, window).await?;

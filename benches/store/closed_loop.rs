@@ -1,9 +1,9 @@
 //! Senders that each wait for the answer to a message before they send the next one, and what came of
 //! it. It knows nothing of how a message is written.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::Outcome;
 use crate::results::{Report, measure};
@@ -64,13 +64,20 @@ pub(crate) struct Acked {
     pub(crate) nanos: Option<u64>,
 }
 
-/// The key of a message: which one of which sender it is. As text it is a UUID, as clients make them.
+/// The key of a message: a UUID of version 7, as clients make them, which sorts by the moment it was made;
+/// in the place of its random bits it has which message of which sender it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(pub(crate) Uuid);
 
 impl Key {
     pub(crate) fn new(sender: usize, nth: u64) -> Self {
-        Self(Uuid::from_u64_pair(sender as u64 + 1, nth))
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut bits = [0; 10];
+        bits[..2].copy_from_slice(&(sender as u16).to_be_bytes());
+        bits[2..].copy_from_slice(&nth.to_be_bytes());
+        // Six bits of these are the version's.
+        bits[2] = bits[0];
+        Self(Builder::from_unix_timestamp_millis(since.as_millis() as u64, &bits).into_uuid())
     }
 }
 

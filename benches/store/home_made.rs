@@ -44,7 +44,7 @@ impl Way {
 }
 
 /// Keeps a message that has its number.
-pub(crate) const INSERT: &str =
+const INSERT: &str =
     "INSERT INTO messages (room, seq, sender, text, at_ms, client_key) VALUES (?, ?, ?, ?, ?, ?)";
 const INSERT_AUTO: &str =
     "INSERT INTO messages (room, sender, text, at_ms, client_key) VALUES (?, ?, ?, ?, ?)";

@@ -91,7 +91,9 @@ impl MariaDb {
 
     /// How many statements it has carried out since it was started.
     pub(crate) async fn counted(&self) -> Outcome<Kinds> {
-        let rows = self.connect().await?.fetch_all("SHOW GLOBAL STATUS LIKE 'Com\\_%'").await?;
+        let status = "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Com\\_%' \
+            OR Variable_name = 'Binlog_commits'";
+        let rows = self.connect().await?.fetch_all(status).await?;
         let count = |kind: &str| -> Outcome<u64> {
             let row = rows.iter().find(|row| row.try_get(0).is_ok_and(|name: &str| name == kind));
             let count: &str =
@@ -99,9 +101,9 @@ impl MariaDb {
             Ok(count.parse()?)
         };
         Ok(Kinds {
-            commits: count("Com_commit")?,
+            commits: count("Binlog_commits")?,
             selects: count("Com_select")?,
-            inserts: count("Com_insert")? + count("Com_insert_select")?,
+            inserts: count("Com_insert")?,
             updates: count("Com_update")?,
             deletes: count("Com_delete")?,
         })

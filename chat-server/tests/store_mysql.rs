@@ -40,13 +40,14 @@ async fn counters(connection: &mut MySqlConnection, like: &str) -> BTreeMap<Stri
 
 /// What the database says that it was sent.
 async fn sent(connection: &mut MySqlConnection) -> QueryCounts {
-    let counters = counters(connection, "Com\\_%").await;
+    let mut counters = counters(connection, "Com\\_%").await;
+    counters.append(&mut self::counters(connection, "Binlog\\_commits").await);
     QueryCounts {
         selects: counters["Com_select"],
-        inserts: counters["Com_insert"] + counters["Com_insert_select"],
+        inserts: counters["Com_insert"],
         updates: counters["Com_update"],
         deletes: counters["Com_delete"],
-        commits: counters["Com_commit"],
+        commits: counters["Binlog_commits"],
     }
 }
 

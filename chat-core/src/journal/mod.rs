@@ -8,11 +8,13 @@ mod messages;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::prelude::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
+use futures_util::poll;
 
 pub(crate) use backlog::{Backlog, Slot};
 pub(crate) use messages::{Commit, Committed, OpenBatch};
@@ -41,28 +43,35 @@ impl Journal {
         Self { store, queue: VecDeque::new(), committing: false, most, clock }
     }
 
-    /// Commits what has queued up, unless a commit is under way.
-    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+    /// Commits what has queued up, unless a commit is under way, and tells what became of the last one.
+    fn commit_next(&mut self, told: Option<Answers>, ctx: &mut Context<Self>) {
         if self.committing || self.queue.is_empty() {
-            return;
+            return tell(told);
         }
         self.committing = true;
         let (batches, rooms) = self.take();
         let store = Arc::clone(&self.store);
         let append = async move {
-            let result = store.append(&batches).await;
-            (result, batches.len(), rooms)
+            let mut append = store.append(&batches);
+            // The store is at work before those who have their answer are told: to wake them all takes
+            // as long as a small commit.
+            let begun = poll!(&mut append);
+            tell(told);
+            let result = match begun {
+                Poll::Ready(result) => result,
+                Poll::Pending => append.await,
+            };
+            Answers::new(result, batches.len(), rooms)
         };
-        let done =
-            append.into_actor(self).map(|(result, count, rooms), journal: &mut Self, ctx| {
-                let failed = result.is_err();
-                tell(result, count, rooms);
-                if failed {
-                    journal.refuse_late();
-                }
-                journal.committing = false;
-                journal.commit_next(ctx);
-            });
+        let done = append.into_actor(self).map(|answers, journal: &mut Self, ctx| {
+            journal.committing = false;
+            let mut told = Some(answers);
+            if told.as_ref().is_some_and(|answers| answers.failed) {
+                tell(told.take());
+                journal.refuse_late();
+            }
+            journal.commit_next(told, ctx);
+        });
         ctx.spawn(done);
     }
 
@@ -98,23 +107,39 @@ impl Journal {
     }
 }
 
-/// Tells each room what became of its batch.
-fn tell(
-    result: Result<Vec<BatchOutcome>, StoreError>,
-    count: usize,
+/// What became of a commit, for each of its rooms.
+struct Answers {
+    outcomes: Vec<Option<BatchOutcome>>,
     rooms: Vec<Recipient<Committed>>,
-) {
-    let outcomes = match result {
-        Ok(outcomes) if outcomes.len() == count => outcomes.into_iter().map(Some).collect(),
-        Ok(outcomes) => {
-            tracing::error!(count, answered = outcomes.len(), "the store answered too few batches");
-            vec![None; count]
-        }
-        Err(error) => {
-            tracing::error!(%error, batches = count, "a commit failed");
-            vec![None; count]
-        }
-    };
+    failed: bool,
+}
+
+impl Answers {
+    fn new(
+        result: Result<Vec<BatchOutcome>, StoreError>,
+        count: usize,
+        rooms: Vec<Recipient<Committed>>,
+    ) -> Self {
+        let failed = result.is_err();
+        let outcomes = match result {
+            Ok(outcomes) if outcomes.len() == count => outcomes.into_iter().map(Some).collect(),
+            Ok(outcomes) => {
+                let answered = outcomes.len();
+                tracing::error!(count, answered, "the store answered too few batches");
+                vec![None; count]
+            }
+            Err(error) => {
+                tracing::error!(%error, batches = count, "a commit failed");
+                vec![None; count]
+            }
+        };
+        Self { outcomes, rooms, failed }
+    }
+}
+
+/// Tells each room what became of its batch.
+fn tell(answers: Option<Answers>) {
+    let Some(Answers { outcomes, rooms, .. }) = answers else { return };
     for (room, outcome) in rooms.into_iter().zip(outcomes) {
         room.do_send(Committed { outcome });
     }
@@ -129,6 +154,6 @@ impl Handler<Commit> for Journal {
 
     fn handle(&mut self, commit: Commit, ctx: &mut Self::Context) {
         self.queue.push_back(commit);
-        self.commit_next(ctx);
+        self.commit_next(None, ctx);
     }
 }

@@ -19,6 +19,12 @@ const INSERT_ROOM: SqlStr = SqlStr::from_static(
      VALUES (?, ?, ?, ?, ?, ?, ?)",
 );
 
+/// Inserts messages: so many of [`MESSAGE`].
+pub(super) const INSERT_MESSAGES: &str = "INSERT INTO messages \
+    (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES";
+/// A message, as [`put_message`] gives its values.
+pub(super) const MESSAGE: &str = "(?, ?, ?, ?, ?, ?, ?)";
+
 /// What databases write differently.
 pub(super) struct Syntax {
     /// What follows an insert that replaces a column of the row that is there already, if it is
@@ -73,12 +79,7 @@ impl Statements {
                 "(?, ?)",
                 &or_replace("id", "name"),
             ),
-            messages: ManyRows::new(
-                "INSERT INTO messages \
-                 (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES",
-                "(?, ?, ?, ?, ?, ?, ?)",
-                "",
-            ),
+            messages: ManyRows::new(INSERT_MESSAGES, MESSAGE, ""),
             changes: ManyRows::new(
                 "INSERT INTO changes (room, number, seq, kind, user, role, at_ms) VALUES",
                 "(?, ?, ?, ?, ?, ?, ?)",
@@ -142,8 +143,7 @@ impl Statements {
         Ok(())
     }
 
-    /// Writes names. Always in the order of ids, so that two who write the same ones wait for each
-    /// other once and not both.
+    /// Writes names.
     pub(super) async fn insert_names(
         &self,
         sql: &mut impl Sql,

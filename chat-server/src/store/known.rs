@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Instant;
 
 use chat_core::{Batch, Cursor, RoomKey};
 
@@ -18,6 +19,10 @@ pub(super) struct Known {
     ends: Ends,
     /// Of which version of the database that is true, where the database has versions.
     pub(super) version: Option<i64>,
+    /// Whether the database lets nobody else write beside this connection without its finding out.
+    pub(super) alone: bool,
+    /// When that was last asked for.
+    pub(super) asked_alone: Option<Instant>,
     /// Rooms of which messages have been removed, and up to which.
     removed: HashMap<RoomKey, u64>,
     pub(super) names: Names,

@@ -17,13 +17,18 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Those of the users whose stored name may be missing or another one; the last of each.
+    /// Those of the users whose stored name may be missing or another one; the last of each,
+    /// and always in the order of ids, so that two who write the same ones wait for each other once
+    /// and not both.
     pub(super) fn unknown<'a>(
         &self,
         users: impl Iterator<Item = &'a User>,
     ) -> Vec<(UserId, &'a Name)> {
         let unknown = users.filter(|user| self.stored.get(&user.id) != Some(&user.name));
-        unknown.map(|user| (user.id, &user.name)).collect::<HashMap<_, _>>().into_iter().collect()
+        let unknown: HashMap<_, _> = unknown.map(|user| (user.id, &user.name)).collect();
+        let mut unknown: Vec<_> = unknown.into_iter().collect();
+        unknown.sort_unstable_by_key(|(id, _)| *id);
+        unknown
     }
 
     /// Remembers names that have been committed.

@@ -68,14 +68,14 @@ pub(super) struct Done {
 pub struct QueryCounts {
     /// Questions (`SELECT`).
     pub selects: u64,
-    /// New rows (`INSERT`, for one of which MySQL counts `Com_insert_select`), however many in one
-    /// statement.
+    /// New rows (`INSERT`), however many in one statement.
     pub inserts: u64,
     /// Changes of rows that are there (`UPDATE`), and checks of them that change nothing.
     pub updates: u64,
     /// Removals (`DELETE`).
     pub deletes: u64,
-    /// Transactions that were committed, not counting statements that are one of their own.
+    /// Transactions that were committed; of statements that are one of their own, only those that
+    /// write messages.
     pub commits: u64,
 }
 
@@ -100,6 +100,11 @@ impl Queries {
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a statement that was a transaction of its own.
+    pub(super) fn count_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn counts(&self) -> QueryCounts {

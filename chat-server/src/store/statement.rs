@@ -1,6 +1,6 @@
 //! Statements over many rows at once. A database prepares a text once and then knows it, so a list
-//! of rows of any length is cut into pieces of few different lengths: multiples of 32, and one
-//! shorter piece. That is at most two statements up to 512 rows, with 47 texts.
+//! of rows of any length is cut into pieces of few different lengths: multiples of 64, and one
+//! shorter piece. That is at most two statements up to 512 rows, with 71 texts.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 const MOST_ROWS: usize = 512;
 
 /// Longer pieces have a multiple of this many rows.
-const STEP: usize = 32;
+const STEP: usize = 64;
 
 /// How many texts there are for each statement.
 pub(super) const LENGTHS: usize = STEP - 1 + MOST_ROWS / STEP;
@@ -67,9 +67,9 @@ mod tests {
         assert_eq!(insert.texts.len(), LENGTHS);
         for (count, expected) in [
             (1, vec![1]),
-            (31, vec![31]),
-            (32, vec![32]),
-            (100, vec![96, 4]),
+            (63, vec![63]),
+            (64, vec![64]),
+            (100, vec![64, 36]),
             (512, vec![512]),
             (1_543, vec![512, 512, 512, 7]),
         ] {

@@ -5,10 +5,16 @@
 import { pauseAfter, wait } from './pause.js';
 import { recall, remember } from './storage.js';
 
-/** A key that nobody else makes. `randomUUID` is missing where the page did not come over https or from this machine. */
+/**
+ * A key that nobody else makes: a UUID of version 7 (RFC 9562). It begins with the time, which is what databases store
+ * fastest.
+ */
 export function newKey() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  new DataView(bytes.buffer).setBigUint64(0, (BigInt(Date.now()) << 16n) | BigInt(0x7000 | ((bytes[6] & 0x0f) << 8) | bytes[7]));
+  bytes[8] = 0x80 | (bytes[8] & 0x3f);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5');
 }
 
 /**

@@ -15,6 +15,7 @@ use crate::database::{Database, PATIENCE};
 use crate::house::{House, open, user};
 use crate::ledger::Ledger;
 use crate::load::Load;
+use crate::sole::{ANYBODY, NOBODY};
 use crate::stored::Stored;
 use crate::{MARGIN, execute, until};
 
@@ -40,22 +41,31 @@ async fn a_database_that_stops_for_20_s_costs_nobody_a_message() {
     house.settle_in(&ledger, &server.url()).await;
 }
 
-/// Somebody holds a room's row for longer than the store waits, and the rooms beside it wait too.
+/// Somebody holds a row for longer than the store waits: that of a room, and the rooms beside it wait
+/// too; or that of who writes alone.
 #[tokio::test]
 async fn a_row_that_is_held_costs_nobody_a_message() {
     let database = Database::new().await;
     let store = open(&database.url(), DEADLINE).await;
     let house = House::build(store, Limits::default(), 4).await;
     let ledger = Arc::new(Ledger::new(DEADLINE + MARGIN));
-    let load = Load::start(&house, &ledger, &house.rooms, 4).await;
-    load.goes_on(100).await;
-    let mut holder = database.connect().await;
-    let mut held = holder.begin().await.expect("a transaction");
-    execute(&mut held, "SELECT id FROM rooms ORDER BY id LIMIT 1 FOR UPDATE").await;
-    until("senders are told so", async || ledger.refused(Code::Unavailable) > 5).await;
-    held.rollback().await.expect("it ends");
-    load.goes_on(100).await;
-    load.stop().await;
+    let mut connection = database.connect().await;
+    for (who, held) in [
+        (ANYBODY, "SELECT id FROM sole_writer FOR UPDATE"),
+        (NOBODY, "SELECT id FROM rooms ORDER BY id LIMIT 1 FOR UPDATE"),
+    ] {
+        execute(&mut connection, who).await;
+        let load = Load::start(&house, &ledger, &house.rooms, 4).await;
+        load.goes_on(100).await;
+        let refused = ledger.refused(Code::Unavailable);
+        let mut holder = connection.begin().await.expect("a transaction");
+        execute(&mut holder, held).await;
+        until("senders are told so", async || ledger.refused(Code::Unavailable) > refused + 5)
+            .await;
+        holder.rollback().await.expect("it ends");
+        load.goes_on(100).await;
+        load.stop().await;
+    }
     house.settle_in(&ledger, &database.url()).await;
 }
 

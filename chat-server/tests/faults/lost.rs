@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_core::{
     After, Batch, BatchOutcome, ChangeKind, Code, Cursor, Limits, Membership, NewRoom, Outcome,
-    Role, RoomId, Store, Text, Write,
+    Role, Store, Text, Write,
 };
 use chat_server::store::MySqlStore;
 use futures_util::future::join_all;
@@ -19,21 +19,8 @@ use crate::database::{Database, PATIENCE};
 use crate::house::{House, open, user};
 use crate::ledger::Ledger;
 use crate::load::Load;
-use crate::{MARGIN, random, tell, until};
-
-/// Which of the two connections that write has each room.
-async fn by_writer(database: &Database, rooms: &[RoomId]) -> [Vec<RoomId>; 2] {
-    let mut connection = database.connect().await;
-    let mut found = [Vec::new(), Vec::new()];
-    for room in rooms {
-        let number = sqlx::query_scalar("SELECT id FROM rooms WHERE public_id = ?");
-        let number =
-            number.bind(room.uuid().into_bytes().to_vec()).fetch_one(&mut connection).await;
-        let number: i64 = number.expect("a room");
-        found[usize::from(number % 2 != 0)].push(*room);
-    }
-    found
-}
+use crate::sole::{ANYBODY, NOBODY};
+use crate::{MARGIN, execute, random, tell, until};
 
 /// Rooms keep no messages in memory, so that readers need the database too.
 fn limits() -> Limits {
@@ -53,21 +40,22 @@ async fn a_lost_commit_or_answer_is_neither_a_gap_nor_a_double() {
     let proxy = Proxy::new(&database.url());
     let house = House::build(open(&proxy.url(), deadline).await, limits(), 6).await;
     let ledger = Arc::new(Ledger::new(deadline + MARGIN));
-    let [even, odd] = by_writer(&database, &house.rooms).await;
-    assert!(!even.is_empty() && !odd.is_empty(), "each of the two has rooms");
-    for rooms in [&even, &odd, &house.rooms] {
-        let load = Load::start(&house, &ledger, rooms, 5).await;
-        for _ in 0..15 {
+    let mut connection = database.connect().await;
+    // As one that makes sure of the rooms, and as one that writes alone.
+    for (who, kinds) in [
+        (NOBODY, [Command::Commit, Command::Commit, Command::Execute]),
+        (ANYBODY, [Command::Execute; 3]),
+    ] {
+        execute(&mut connection, who).await;
+        proxy.cut().await;
+        let load = Load::start(&house, &ledger, &house.rooms, 5).await;
+        for command in kinds.repeat(10) {
             load.goes_on(10).await;
-            lose(&proxy, Command::Commit).happened().await;
-        }
-        for _ in 0..5 {
-            load.goes_on(10).await;
-            lose(&proxy, Command::Execute).happened().await;
+            lose(&proxy, command).happened().await;
         }
         // Two at once, and then everything there is.
         load.goes_on(10).await;
-        let both = [lose(&proxy, Command::Commit), lose(&proxy, Command::Commit)];
+        let both = [lose(&proxy, kinds[0]), lose(&proxy, kinds[0])];
         for loss in both {
             loss.happened().await;
         }

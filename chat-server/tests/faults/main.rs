@@ -19,6 +19,7 @@ mod picture;
 mod pool;
 mod queue;
 mod replicas;
+mod sole;
 mod stored;
 mod tls;
 mod two_engines;

@@ -1,26 +1,28 @@
 //! Commits what a journal gathered: all batches in one transaction.
 //!
-//! A commit of busy rooms reads nothing. The writer remembers where its last commit has left them,
-//! and makes sure by one update that changes nothing: it finds the rooms' rows, if their last change
-//! is the one that is known and they have not ended, and holds them until the commit, so that
-//! nobody else writes to these rooms meanwhile. A message that another process has written breaks
-//! the primary key (room, seq), and a client key that was used before breaks its own unique key. Only
-//! if something does not fit is the transaction begun again, the other way: the rows are locked
-//! first, and where the rooms stand and which keys were used is read under the locks.
+//! A commit of busy rooms reads nothing: the writer remembers where its last commit has left them. If
+//! this process writes alone ([`sole`](super::sole)), that is where they stand, and the messages are
+//! inserted by one statement that is its own transaction. If others write too, an update that changes
+//! nothing makes sure of it: it finds the rooms' rows, if their last change is the one that is known and
+//! they have not ended, and holds them until the commit, so that nobody else writes to these rooms
+//! meanwhile. A message that another process has written breaks the primary key (room, seq), and a
+//! client key that was used before breaks its own unique key. Only if something does not fit is the
+//! commit begun again, the other way: the rows are locked first, and where the rooms stand and
+//! which keys were used is read under the locks.
 //!
-//! Everybody takes names before rooms, and each in the order of ids, so that nobody waits for each
-//! other in a circle.
+//! Everybody takes names before the row of who writes alone, and that before rooms, and each in the order
+//! of ids, so that nobody waits for each other in a circle.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chat_core::{Batch, BatchOutcome, Change, Cursor, Message, RoomKey, User, Write};
+use chat_core::{Batch, BatchOutcome, Change, Cursor, Message, Name, RoomKey, User, UserId, Write};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::Inner;
 use super::pen::{Fault, MySqlPen};
-use crate::store::inserts::put_message;
+use super::sole::{Sole, TRY_EVERY};
 use crate::store::known::Known;
 use crate::store::plan::{Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
@@ -49,7 +51,7 @@ pub(super) const KINDS: usize = 2;
 /// The statement that finds and holds the rows of rooms if all of them are as they are known. It has
 /// nothing but numbers in it, so it goes as it is, together with the beginning of the transaction:
 /// one way to the database less than with parameters.
-fn hold_known(begin: &str, ends: &Ends, known: &Known) -> SqlStr {
+fn hold_known(begin: &str, ends: &Ends, known: &Known, sole: &Sole) -> SqlStr {
     let row = |(room, end): (&RoomKey, &Cursor)| {
         (room.0, rows::signed(end.change), rows::signed(known.removed(*room)))
     };
@@ -59,21 +61,13 @@ fn hold_known(begin: &str, ends: &Ends, known: &Known) -> SqlStr {
     let rows = rooms.iter().map(|(room, change, removed)| format!("({room},{change},{removed})"));
     let text = format!(
         "{begin}UPDATE rooms FORCE INDEX (PRIMARY) SET ended = ended WHERE ended = 0 \
-         AND id IN ({}) AND (id, last_change, removed_seq) IN ({})",
+         AND id IN ({}) AND (id, last_change, removed_seq) IN ({}) AND {}",
         ids.join(","),
-        rows.collect::<Vec<_>>().join(",")
+        rows.collect::<Vec<_>>().join(","),
+        sole.condition()
     );
     AssertSqlSafe(text).into_sql_str()
 }
-
-/// A message that comes alone, as one statement that is a transaction of its own: holding the room's
-/// row, if it is as it is known, and writing. Parameters: the message but for its room, the room, its
-/// last change, and which of its messages have been removed.
-const LONE_MESSAGE: SqlStr = SqlStr::from_static(
-    "INSERT INTO messages (room, seq, sender, text, at_ms, client_key, fingerprint) \
-     SELECT id, ?, ?, ?, ?, ?, ? FROM rooms \
-     WHERE id = ? AND ended = 0 AND last_change = ? AND removed_seq = ? FOR UPDATE",
-);
 
 impl Locks {
     pub(super) fn new() -> Self {
@@ -203,90 +197,168 @@ impl Inner {
         way: &mut Way<'a>,
     ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
         let (connection, known) = lent.parts();
-        let mut sql = Session::new(connection, &self.queries);
-        let trusted = match way {
-            Way::Known => {
-                let (ends, _) = known.ends(batches);
-                // A change says behind which message it comes, and others may have written some: only
-                // messages find that out by themselves.
-                let as_known =
-                    |batch: &Batch| batch.may_follow && ends.get(&batch.room) == Some(&batch.after);
-                if !batches.iter().all(as_known) {
-                    return Ok(None);
-                }
-                Some(ends)
-            }
-            Way::Ends | Way::EndsAndKeys | Way::Unsure(_) => None,
-        };
+        let sql = &mut Session::new(connection, &self.queries);
         let writes = batches.iter().flat_map(|batch| &batch.writes);
-        let mut names = known.names.unknown(writes.map(author));
-        names.sort_unstable_by_key(|(id, _)| *id);
-
-        if let (Some(ends), true) = (&trusted, names.is_empty())
-            && let Some(plan) = lone_message(batches, ends)
+        if let Way::Known = way {
+            self.try_alone(sql, known).await?;
+            let (ends, _) = known.ends(batches);
+            // A change says behind which message it comes, and others may have written some: only
+            // messages find that out by themselves.
+            let as_known =
+                |batch: &Batch| batch.may_follow && ends.get(&batch.room) == Some(&batch.after);
+            if !batches.iter().all(as_known) {
+                return Ok(None);
+            }
+            let plan = Plan::new(batches, ends, Keys::new());
+            let names = known.names.unknown(writes.map(author));
+            return if known.alone {
+                self.commit_alone(sql, plan, &names, known, way).await
+            } else {
+                self.commit_known(sql, plan, &names, known, way).await
+            };
+        }
+        let names = known.names.unknown(writes.map(author));
+        self.begin(sql, &names, matches!(way, Way::Unsure(_))).await?;
+        let ends = self.locks.hold(sql, batches, known).await?;
+        if let Way::Unsure(lost) = way
+            && is_stored(sql, lost).await?
         {
-            return self.commit_lone(&mut sql, plan, known, way).await;
+            let between = self.statements.read_between(sql, &lost.between).await?;
+            sql.run("ROLLBACK").await?;
+            let Way::Unsure(lost) = std::mem::replace(way, Way::Ends) else {
+                return Ok(None);
+            };
+            return Ok(Some(lost.answer(between)));
         }
-        // Names come before rooms.
-        let begun = trusted.is_none() || !names.is_empty();
-        if begun {
-            sql.run("BEGIN").await?;
-            self.statements.insert_names(&mut sql, &names).await?;
+        // A lost commit may have been of any of the keys.
+        if matches!(way, Way::Unsure(_)) {
+            *way = Way::EndsAndKeys;
         }
-        let found;
-        let plan = match trusted {
-            Some(ends) => {
-                let begin = if begun { "" } else { "BEGIN; " };
-                let held = sql.execute_plain(hold_known(begin, &ends, known)).await?.rows;
-                if held != ends.len() as u64 {
-                    sql.run("ROLLBACK").await?;
-                    return Ok(None);
-                }
-                Plan::new(batches, ends, Keys::new())
-            }
-            None => {
-                let ends = self.locks.hold(&mut sql, batches, known).await?;
-                if let Way::Unsure(lost) = way
-                    && is_stored(&mut sql, lost).await?
-                {
-                    let between = self.statements.read_between(&mut sql, &lost.between).await?;
-                    sql.run("ROLLBACK").await?;
-                    let Way::Unsure(lost) = std::mem::replace(way, Way::Ends) else {
-                        return Ok(None);
-                    };
-                    return Ok(Some(lost.answer(between)));
-                }
-                // A lost commit may have been of any of the keys.
-                if matches!(way, Way::Unsure(_)) {
-                    *way = Way::EndsAndKeys;
-                }
-                found = match way {
-                    Way::EndsAndKeys => self.statements.find_keys(&mut sql, batches).await?,
-                    _ => Vec::new(),
-                };
-                let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
-                Plan::new(batches, ends, keys)
-            }
+        let found = match way {
+            Way::EndsAndKeys => self.statements.find_keys(sql, batches).await?,
+            _ => Vec::new(),
         };
-        self.statements.insert(&mut sql, &plan.rows).await?;
+        let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
+        let plan = Plan::new(batches, ends, keys);
+        self.statements.insert(sql, &plan.rows).await?;
+        self.end(sql, plan, &names, known, way).await
+    }
+
+    /// Asks for writing alone, now and then.
+    async fn try_alone(&self, sql: &mut impl Sql, known: &mut Known) -> Result<(), sqlx::Error> {
+        let due = known.asked_alone.is_none_or(|asked| asked.elapsed() >= TRY_EVERY);
+        if known.alone || !due {
+            return Ok(());
+        }
+        known.asked_alone = Some(Instant::now());
+        if self.sole.claim(sql).await? {
+            known.alone = true;
+            // Others may have written until now.
+            known.forget_ends();
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction, with names, in which nobody else writes alone.
+    pub(super) async fn begin(
+        &self,
+        sql: &mut impl Sql,
+        names: &[(UserId, &Name)],
+        settled: bool,
+    ) -> Result<(), sqlx::Error> {
+        loop {
+            sql.run("BEGIN").await?;
+            self.statements.insert_names(sql, names).await?;
+            if self.sole.hold(sql, settled).await? {
+                return Ok(());
+            }
+            sql.run("ROLLBACK").await?;
+            self.sole.displace(sql).await?;
+        }
+    }
+
+    /// Commits messages while nobody else writes: mostly by one statement.
+    async fn commit_alone<'a>(
+        &self,
+        sql: &mut impl Sql,
+        plan: Plan<'a>,
+        names: &[(UserId, &Name)],
+        known: &mut Known,
+        way: &mut Way<'a>,
+    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
+        let messages = &plan.rows.messages;
+        let at_once = names.is_empty() && self.sole.is_one_statement(messages);
+        if !at_once {
+            sql.run("BEGIN").await?;
+            self.statements.insert_names(sql, names).await?;
+        }
+        match self.sole.insert(sql, messages).await {
+            Ok(true) if at_once => {
+                self.queries.count_commit();
+                learn(&plan, names, known);
+                Ok(Some(plan.answer(HashMap::new())))
+            }
+            Ok(true) => self.end(sql, plan, names, known, way).await,
+            Ok(false) => {
+                known.alone = false;
+                if !at_once {
+                    sql.run("ROLLBACK").await?;
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                if at_once && Fault::of(&error) == Fault::Lost {
+                    *way = Way::Unsure(Box::new(plan));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits messages to rooms that are held first, if they stand where they are known to.
+    async fn commit_known<'a>(
+        &self,
+        sql: &mut impl Sql,
+        plan: Plan<'a>,
+        names: &[(UserId, &Name)],
+        known: &mut Known,
+        way: &mut Way<'a>,
+    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
+        if !names.is_empty() {
+            sql.run("BEGIN").await?;
+            self.statements.insert_names(sql, names).await?;
+        }
+        let begin = if names.is_empty() { "BEGIN; " } else { "" };
+        let hold = hold_known(begin, &plan.ends, known, &self.sole);
+        if sql.execute_plain(hold).await?.rows != plan.ends.len() as u64 {
+            sql.run("ROLLBACK").await?;
+            return Ok(None);
+        }
+        self.statements.insert(sql, &plan.rows).await?;
+        self.end(sql, plan, names, known, way).await
+    }
+
+    /// Commits what has been written, and reads what others have written before it.
+    async fn end<'a>(
+        &self,
+        sql: &mut impl Sql,
+        plan: Plan<'a>,
+        names: &[(UserId, &Name)],
+        known: &mut Known,
+        way: &mut Way<'a>,
+    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
         if let Err(error) = sql.run("COMMIT").await {
             if Fault::of(&error) == Fault::Lost {
                 *way = Way::Unsure(Box::new(plan));
             }
             return Err(error);
         }
-        known.names.learn(&names);
-        known.learn(&plan.ends);
-        // A room to which somebody else has just written is read again next time: to find out by an
-        // insert that fails would cost more.
-        for range in &plan.between {
-            known.forget(range.room);
-        }
+        learn(&plan, names, known);
         if plan.between.is_empty() {
             return Ok(Some(plan.answer(HashMap::new())));
         }
         // The others need not wait for this.
-        match self.statements.read_between(&mut sql, &plan.between).await {
+        match self.statements.read_between(sql, &plan.between).await {
             Ok(between) => {
                 // Nothing hangs on it; if the connection is lost, the next commit finds out.
                 sql.run("ROLLBACK").await.ok();
@@ -299,44 +371,14 @@ impl Inner {
         }
     }
 }
-
-/// What is to be written, if that is one message.
-fn lone_message<'a>(batches: &'a [Batch], ends: &Ends) -> Option<Plan<'a>> {
-    let [Batch { writes, .. }] = batches else { return None };
-    (writes.len() == 1).then(|| Plan::new(batches, ends.clone(), Keys::new()))
-}
-
-impl Inner {
-    /// Commits one message.
-    async fn commit_lone<'a>(
-        &self,
-        sql: &mut impl Sql,
-        plan: Plan<'a>,
-        known: &mut Known,
-        way: &mut Way<'a>,
-    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
-        let Some(message) = plan.rows.messages.first() else { return Ok(None) };
-        let room = message.room;
-        let change = plan.ends.get(&room).map_or(0, |end| end.change);
-        let mut values = Vec::with_capacity(9);
-        put_message(&mut values, message);
-        values.extend([rows::signed(change), rows::signed(known.removed(room))].map(Value::Number));
-        // The room comes behind the message here.
-        values[..7].rotate_left(1);
-        match sql.execute(LONE_MESSAGE, &values).await {
-            Ok(done) if done.rows == 0 => Ok(None),
-            Ok(_) => {
-                known.learn(&plan.ends);
-                Ok(Some(plan.answer(HashMap::new())))
-            }
-            Err(error) => {
-                // It is its own commit.
-                if Fault::of(&error) == Fault::Lost {
-                    *way = Way::Unsure(Box::new(plan));
-                }
-                Err(error)
-            }
-        }
+/// Remembers what has been committed.
+fn learn(plan: &Plan<'_>, names: &[(UserId, &Name)], known: &mut Known) {
+    known.names.learn(names);
+    known.learn(&plan.ends);
+    // A room to which somebody else has just written is read again next time: to find out by an
+    // insert that fails would cost more.
+    for range in &plan.between {
+        known.forget(range.room);
     }
 }
 

@@ -6,6 +6,7 @@ mod open;
 mod pen;
 mod replicas;
 mod rooms;
+mod sole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use super::{SqlStore, StoreStats, in_time, reads};
 use append::{AGAIN, CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
+use sole::Sole;
 
 /// A [`Store`] in MySQL or MariaDB. It has a thread of its own for everything but
 /// [`append`](Store::append), which needs a tokio runtime with time, as the engine's threads have.
@@ -47,6 +49,7 @@ struct Inner {
     replicas: Replicas,
     statements: Statements,
     locks: Locks,
+    sole: Sole,
     queries: Queries,
     progress: Progress,
     /// How long one call may take, waiting for its turn and for the database.
@@ -124,6 +127,14 @@ impl Inner {
         }
         transaction.commit().await?;
         Ok(rows)
+    }
+}
+
+impl Inner {
+    /// Lets another process write alone, after the last commit of this one.
+    async fn let_go(&self) -> Result<(), sqlx::Error> {
+        let mut connection = self.primary.acquire().await?;
+        self.sole.let_go(&mut Session::new(&mut *connection, &self.queries)).await
     }
 }
 
@@ -257,6 +268,9 @@ impl SqlStore for MySqlStore {
         let close = async move |inner: Arc<Inner>| {
             inner.replicas.close(&inner.primary).await;
             inner.writer.close().await;
+            if let Err(error) = inner.let_go().await {
+                tracing::debug!(%error, "another process has to wait for a minute to write alone");
+            }
             inner.primary.close().await;
             Ok(())
         };

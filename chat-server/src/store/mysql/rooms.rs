@@ -71,8 +71,7 @@ impl Inner {
         let mut transaction = connection.begin().await?;
         let mut sql = Session::new(&mut *transaction, &self.queries);
         let nobody = Names::default();
-        let mut names = nobody.unknown(members.iter().map(|membership| &membership.user));
-        names.sort_unstable_by_key(|(id, _)| *id);
+        let names = nobody.unknown(members.iter().map(|membership| &membership.user));
         self.statements.insert_names(&mut sql, &names).await?;
         let room = insert_room(&mut sql, info, pair).await?;
         let first = [first_batch(room, info, members)];
@@ -81,26 +80,36 @@ impl Inner {
         transaction.commit().await
     }
 
-    /// Marks a room as deleted. Answers whether there is such a room.
+    /// Marks a room as deleted. Answers whether there is such a room. By the connection that writes, so
+    /// that nothing is written to the room meanwhile that was believed to be there.
     pub(super) async fn end_room(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
-        let mut ended = false;
-        for _ in 0..CONFLICTS {
-            let mut connection = self.primary.acquire().await?;
-            let mut sql = Session::new(&mut *connection, &self.queries);
-            match sql.execute(END_ROOM, &[room.0.into()]).await {
-                Ok(done) => {
-                    ended |= done.rows > 0;
-                    return Ok(ended);
-                }
-                Err(error) if Fault::of(&error) == Fault::Conflict => {}
-                Err(error) if Fault::of(&error) == Fault::Lost => {
+        let (mut ended, mut conflicts) = (false, 0);
+        loop {
+            let error = match self.try_end(room).await {
+                Ok(found) => return Ok(ended || found),
+                Err(error) => error,
+            };
+            match Fault::of(&error) {
+                Fault::Conflict if conflicts < CONFLICTS => conflicts += 1,
+                Fault::Lost => {
                     // It may have been carried out, and then is not found again.
                     ended = true;
                     tokio::time::sleep(AGAIN).await;
                 }
-                Err(error) => return Err(error),
+                _ => return Err(error),
             }
         }
-        Ok(ended)
+    }
+
+    async fn try_end(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+        let mut writer = self.writer.lend().await?;
+        let (connection, known) = writer.parts();
+        known.forget(room);
+        let mut sql = Session::new(connection, &self.queries);
+        self.begin(&mut sql, &[], false).await?;
+        let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
+        sql.run("COMMIT").await?;
+        writer.give_back();
+        Ok(done.rows > 0)
     }
 }

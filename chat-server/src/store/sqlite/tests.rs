@@ -97,7 +97,7 @@ async fn every_select_has_its_index() {
         (selects::LISTED, vec!["(public_id<?)".into(), "m USING PRIMARY KEY (room=?)".into()]),
         (selects::EPHEMERAL, vec!["rooms_ephemeral".into()]),
         (selects::ENDED, vec!["rooms_ended".into()]),
-        (keys, vec!["INDEX messages_by_key (room=? AND sender=? AND client_key=?)".into()]),
+        (keys, vec!["INDEX messages_by_key (client_key=? AND room=? AND sender=?)".into()]),
     ] {
         let select = select.as_str();
         let explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}")));
