@@ -14,7 +14,7 @@
 //! of ids, so that nobody waits for each other in a circle.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chat_core::{Batch, BatchOutcome, Change, Cursor, Message, Name, RoomKey, User, UserId, Write};
 
@@ -22,7 +22,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::Inner;
 use super::pen::{Fault, MySqlPen};
-use super::sole::{Sole, TRY_EVERY};
+use super::sole::{self, NOBODY};
 use crate::store::known::Known;
 use crate::store::plan::{Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
@@ -51,7 +51,7 @@ pub(super) const KINDS: usize = 2;
 /// The statement that finds and holds the rows of rooms if all of them are as they are known. It has
 /// nothing but numbers in it, so it goes as it is, together with the beginning of the transaction:
 /// one way to the database less than with parameters.
-fn hold_known(begin: &str, ends: &Ends, known: &Known, sole: &Sole) -> SqlStr {
+fn hold_known(begin: &str, ends: &Ends, known: &Known) -> SqlStr {
     let row = |(room, end): (&RoomKey, &Cursor)| {
         (room.0, rows::signed(end.change), rows::signed(known.removed(*room)))
     };
@@ -61,10 +61,9 @@ fn hold_known(begin: &str, ends: &Ends, known: &Known, sole: &Sole) -> SqlStr {
     let rows = rooms.iter().map(|(room, change, removed)| format!("({room},{change},{removed})"));
     let text = format!(
         "{begin}UPDATE rooms FORCE INDEX (PRIMARY) SET ended = ended WHERE ended = 0 \
-         AND id IN ({}) AND (id, last_change, removed_seq) IN ({}) AND {}",
+         AND id IN ({}) AND (id, last_change, removed_seq) IN ({}) AND {NOBODY}",
         ids.join(","),
-        rows.collect::<Vec<_>>().join(","),
-        sole.condition()
+        rows.collect::<Vec<_>>().join(",")
     );
     AssertSqlSafe(text).into_sql_str()
 }
@@ -200,7 +199,7 @@ impl Inner {
         let sql = &mut Session::new(connection, &self.queries);
         let writes = batches.iter().flat_map(|batch| &batch.writes);
         if let Way::Known = way {
-            self.try_alone(sql, known).await?;
+            self.sole.ask(sql, known).await?;
             let (ends, _) = known.ends(batches);
             // A change says behind which message it comes, and others may have written some: only
             // messages find that out by themselves.
@@ -211,14 +210,13 @@ impl Inner {
             }
             let plan = Plan::new(batches, ends, Keys::new());
             let names = known.names.unknown(writes.map(author));
-            return if known.alone {
-                self.commit_alone(sql, plan, &names, known, way).await
-            } else {
-                self.commit_known(sql, plan, &names, known, way).await
+            return match known.alone {
+                Some(name) => self.commit_alone(sql, name, plan, &names, known, way).await,
+                None => self.commit_known(sql, plan, &names, known, way).await,
             };
         }
         let names = known.names.unknown(writes.map(author));
-        self.begin(sql, &names, matches!(way, Way::Unsure(_))).await?;
+        self.begin(sql, &names, known).await?;
         let ends = self.locks.hold(sql, batches, known).await?;
         if let Way::Unsure(lost) = way
             && is_stored(sql, lost).await?
@@ -244,36 +242,22 @@ impl Inner {
         self.end(sql, plan, &names, known, way).await
     }
 
-    /// Asks for writing alone, now and then.
-    async fn try_alone(&self, sql: &mut impl Sql, known: &mut Known) -> Result<(), sqlx::Error> {
-        let due = known.asked_alone.is_none_or(|asked| asked.elapsed() >= TRY_EVERY);
-        if known.alone || !due {
-            return Ok(());
-        }
-        known.asked_alone = Some(Instant::now());
-        if self.sole.claim(sql).await? {
-            known.alone = true;
-            // Others may have written until now.
-            known.forget_ends();
-        }
-        Ok(())
-    }
-
     /// Begins a transaction, with names, in which nobody else writes alone.
     pub(super) async fn begin(
         &self,
         sql: &mut impl Sql,
         names: &[(UserId, &Name)],
-        settled: bool,
+        known: &mut Known,
     ) -> Result<(), sqlx::Error> {
+        self.sole.ask(sql, known).await?;
         loop {
             sql.run("BEGIN").await?;
             self.statements.insert_names(sql, names).await?;
-            if self.sole.hold(sql, settled).await? {
+            if self.sole.hold(sql, known).await? {
                 return Ok(());
             }
             sql.run("ROLLBACK").await?;
-            self.sole.displace(sql).await?;
+            self.sole.displace(sql, known).await?;
         }
     }
 
@@ -281,6 +265,7 @@ impl Inner {
     async fn commit_alone<'a>(
         &self,
         sql: &mut impl Sql,
+        name: sole::Name,
         plan: Plan<'a>,
         names: &[(UserId, &Name)],
         known: &mut Known,
@@ -292,7 +277,7 @@ impl Inner {
             sql.run("BEGIN").await?;
             self.statements.insert_names(sql, names).await?;
         }
-        match self.sole.insert(sql, messages).await {
+        match self.sole.insert(sql, name, messages).await {
             Ok(true) if at_once => {
                 self.queries.count_commit();
                 learn(&plan, names, known);
@@ -300,7 +285,7 @@ impl Inner {
             }
             Ok(true) => self.end(sql, plan, names, known, way).await,
             Ok(false) => {
-                known.alone = false;
+                known.alone = None;
                 if !at_once {
                     sql.run("ROLLBACK").await?;
                 }
@@ -329,7 +314,7 @@ impl Inner {
             self.statements.insert_names(sql, names).await?;
         }
         let begin = if names.is_empty() { "BEGIN; " } else { "" };
-        let hold = hold_known(begin, &plan.ends, known, &self.sole);
+        let hold = hold_known(begin, &plan.ends, known);
         if sql.execute_plain(hold).await?.rows != plan.ends.len() as u64 {
             sql.run("ROLLBACK").await?;
             return Ok(None);

@@ -106,7 +106,7 @@ impl Inner {
         let (connection, known) = writer.parts();
         known.forget(room);
         let mut sql = Session::new(connection, &self.queries);
-        self.begin(&mut sql, &[], false).await?;
+        self.begin(&mut sql, &[], known).await?;
         let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
         sql.run("COMMIT").await?;
         writer.give_back();
