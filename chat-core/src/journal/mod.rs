@@ -7,6 +7,7 @@ mod backlog;
 mod messages;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use actix::prelude::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
-use futures_util::poll;
 
 pub(crate) use backlog::{Backlog, Slot};
 pub(crate) use messages::{Commit, Committed, OpenBatch};
@@ -55,7 +55,7 @@ impl Journal {
             let mut append = store.append(&batches);
             // The store is at work before those who have their answer are told: to wake them all takes
             // as long as a small commit.
-            let begun = poll!(&mut append);
+            let begun = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await;
             tell(told);
             let result = match begun {
                 Poll::Ready(result) => result,
