@@ -135,7 +135,9 @@ async fn create(connection: &mut MySqlConnection, name: &str) {
 /// Ends all connections to a database on one of the shared servers, by the one that it gives back.
 async fn free(server: &str, name: &str) -> sqlx::Result<MySqlConnection> {
     let mut connection = MySqlConnection::connect(&address(server, "")).await?;
-    let users = "SELECT id FROM information_schema.processlist WHERE db = ?";
+    // Not the thread by which a replica follows, which is in each database that it has just written to.
+    let users = "SELECT id FROM information_schema.processlist \
+        WHERE db = ? AND user <> 'system user'";
     let users = sqlx::query_scalar::<_, i64>(users).bind(name);
     for user in users.fetch_all(&mut connection).await? {
         let kill = AssertSqlSafe(format!("KILL {user}"));
