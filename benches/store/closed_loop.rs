@@ -1,11 +1,12 @@
 //! Senders that each wait for the answer to a message before they send the next one, and what came of
 //! it. It knows nothing of how a message is written.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use uuid::{Builder, Uuid};
 
 use crate::Outcome;
+use crate::home_made::now_ms;
 use crate::results::{Report, measure};
 use crate::shape::Shape;
 
@@ -71,13 +72,11 @@ pub(crate) struct Key(pub(crate) Uuid);
 
 impl Key {
     pub(crate) fn new(sender: usize, nth: u64) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The version leaves twelve bits of the first two bytes.
         let mut bits = [0; 10];
         bits[..2].copy_from_slice(&(sender as u16).to_be_bytes());
         bits[2..].copy_from_slice(&nth.to_be_bytes());
-        // Six bits of these are the version's.
-        bits[2] = bits[0];
-        Self(Builder::from_unix_timestamp_millis(since.as_millis() as u64, &bits).into_uuid())
+        Self(Builder::from_unix_timestamp_millis(now_ms() as u64, &bits).into_uuid())
     }
 }
 

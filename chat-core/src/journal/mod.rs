@@ -65,12 +65,10 @@ impl Journal {
         };
         let done = append.into_actor(self).map(|answers, journal: &mut Self, ctx| {
             journal.committing = false;
-            let mut told = Some(answers);
-            if told.as_ref().is_some_and(|answers| answers.failed) {
-                tell(told.take());
+            if answers.failed {
                 journal.refuse_late();
             }
-            journal.commit_next(told, ctx);
+            journal.commit_next(Some(answers), ctx);
         });
         ctx.spawn(done);
     }

@@ -142,8 +142,7 @@ const TABLES: [Table; 4] = [
     },
 ];
 
-/// From here on nobody sees the room, and what is appended to it finds it gone: whoever appends holds
-/// its row meanwhile. Two users' direct room gives up its pair, so that they may open another.
+/// From here on nobody sees the room, and what is appended to it finds it gone. Two users' direct room gives up its pair, so that they may open another.
 pub(super) const END_ROOM: SqlStr =
     SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
 

@@ -295,7 +295,7 @@ fn put_member(values: &mut Vec<Value<'_>>, (room, user): &&(RoomKey, UserId)) {
 }
 
 /// Executes a statement for all rows.
-async fn execute<'r, T: Sync>(
+pub(super) async fn execute<'r, T: Sync>(
     sql: &mut impl Sql,
     statement: &ManyRows,
     rows: &'r [T],

@@ -1,7 +1,7 @@
 //! Which names the `users` table is known to hold, so that a commit writes only those that are new
 //! to it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{Name, User, UserId};
 
@@ -25,10 +25,7 @@ impl Names {
         users: impl Iterator<Item = &'a User>,
     ) -> Vec<(UserId, &'a Name)> {
         let unknown = users.filter(|user| self.stored.get(&user.id) != Some(&user.name));
-        let unknown: HashMap<_, _> = unknown.map(|user| (user.id, &user.name)).collect();
-        let mut unknown: Vec<_> = unknown.into_iter().collect();
-        unknown.sort_unstable_by_key(|(id, _)| *id);
-        unknown
+        unknown.map(|user| (user.id, &user.name)).collect::<BTreeMap<_, _>>().into_iter().collect()
     }
 
     /// Remembers names that have been committed.

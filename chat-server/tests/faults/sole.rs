@@ -1,6 +1,7 @@
 //! Who writes alone: the row that says so, and what becomes of it when a second one comes, in the
 //! middle of a commit or before it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::{
@@ -45,7 +46,7 @@ async fn write(store: &MySqlStore, room: &mut LoadedRoom, from: &User, messages:
 }
 
 /// A store that writes alone, and a room in which it has.
-async fn alone(database: &Database, url: &str) -> (std::sync::Arc<MySqlStore>, LoadedRoom, User) {
+async fn alone(database: &Database, url: &str) -> (Arc<MySqlStore>, LoadedRoom, User) {
     let store = open(url, DEADLINE).await;
     let me = user("me");
     let mut room = room(&store, &me, "a room").await;

@@ -198,6 +198,7 @@ impl Inner {
         let (connection, known) = lent.parts();
         let sql = &mut Session::new(connection, &self.queries);
         let writes = batches.iter().flat_map(|batch| &batch.writes);
+        let names = known.names.unknown(writes.map(author));
         if let Way::Known = way {
             self.sole.ask(sql, known).await?;
             let (ends, _) = known.ends(batches);
@@ -209,13 +210,11 @@ impl Inner {
                 return Ok(None);
             }
             let plan = Plan::new(batches, ends, Keys::new());
-            let names = known.names.unknown(writes.map(author));
             return match known.alone {
                 Some(name) => self.commit_alone(sql, name, plan, &names, known, way).await,
                 None => self.commit_known(sql, plan, &names, known, way).await,
             };
         }
-        let names = known.names.unknown(writes.map(author));
         self.begin(sql, &names, known).await?;
         let ends = self.locks.hold(sql, batches, known).await?;
         if let Way::Unsure(lost) = way
@@ -239,7 +238,8 @@ impl Inner {
         let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
         let plan = Plan::new(batches, ends, keys);
         self.statements.insert(sql, &plan.rows).await?;
-        self.end(sql, plan, &names, known, way).await
+        let committed = sql.run("COMMIT").await;
+        self.end(sql, committed, plan, &names, known, way).await
     }
 
     /// Begins a transaction, with names, in which nobody else writes alone.
@@ -253,11 +253,11 @@ impl Inner {
         loop {
             sql.run("BEGIN").await?;
             self.statements.insert_names(sql, names).await?;
-            if self.sole.hold(sql, known).await? {
+            if sole::hold(sql, known).await? {
                 return Ok(());
             }
             sql.run("ROLLBACK").await?;
-            self.sole.displace(sql, known).await?;
+            sole::displace(sql, known).await?;
         }
     }
 
@@ -277,27 +277,21 @@ impl Inner {
             sql.run("BEGIN").await?;
             self.statements.insert_names(sql, names).await?;
         }
-        match self.sole.insert(sql, name, messages).await {
-            Ok(true) if at_once => {
-                self.queries.count_commit();
-                learn(&plan, names, known);
-                Ok(Some(plan.answer(HashMap::new())))
+        let inserted = self.sole.insert(sql, name, messages).await;
+        if let Ok(false) = inserted {
+            known.alone = None;
+            if !at_once {
+                sql.run("ROLLBACK").await?;
             }
-            Ok(true) => self.end(sql, plan, names, known, way).await,
-            Ok(false) => {
-                known.alone = None;
-                if !at_once {
-                    sql.run("ROLLBACK").await?;
-                }
-                Ok(None)
-            }
-            Err(error) => {
-                if at_once && Fault::of(&error) == Fault::Lost {
-                    *way = Way::Unsure(Box::new(plan));
-                }
-                Err(error)
-            }
+            return Ok(None);
         }
+        let committed = if at_once {
+            inserted.map(|_| self.queries.count_commit())
+        } else {
+            inserted?;
+            sql.run("COMMIT").await
+        };
+        self.end(sql, committed, plan, names, known, way).await
     }
 
     /// Commits messages to rooms that are held first, if they stand where they are known to.
@@ -320,19 +314,22 @@ impl Inner {
             return Ok(None);
         }
         self.statements.insert(sql, &plan.rows).await?;
-        self.end(sql, plan, names, known, way).await
+        let committed = sql.run("COMMIT").await;
+        self.end(sql, committed, plan, names, known, way).await
     }
 
-    /// Commits what has been written, and reads what others have written before it.
+    /// What follows a commit: remembers it, or that nobody knows what became of it, and reads what
+    /// others have written before it.
     async fn end<'a>(
         &self,
         sql: &mut impl Sql,
+        committed: Result<(), sqlx::Error>,
         plan: Plan<'a>,
         names: &[(UserId, &Name)],
         known: &mut Known,
         way: &mut Way<'a>,
     ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
-        if let Err(error) = sql.run("COMMIT").await {
+        if let Err(error) = committed {
             if Fault::of(&error) == Fault::Lost {
                 *way = Way::Unsure(Box::new(plan));
             }
@@ -356,6 +353,7 @@ impl Inner {
         }
     }
 }
+
 /// Remembers what has been committed.
 fn learn(plan: &Plan<'_>, names: &[(UserId, &Name)], known: &mut Known) {
     known.names.learn(names);

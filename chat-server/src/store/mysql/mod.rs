@@ -128,9 +128,7 @@ impl Inner {
         transaction.commit().await?;
         Ok(rows)
     }
-}
 
-impl Inner {
     /// Lets another process write alone, after the last commit of this one.
     async fn let_go(&self) -> Result<(), sqlx::Error> {
         let mut connection = self.primary.acquire().await?;

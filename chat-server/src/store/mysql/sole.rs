@@ -16,7 +16,7 @@ use sqlx::SqlStr;
 use uuid::Uuid;
 
 use super::pen::code;
-use crate::store::inserts::{INSERT_MESSAGES, MESSAGE, put_message};
+use crate::store::inserts::{INSERT_MESSAGES, MESSAGE, execute, put_message};
 use crate::store::known::Known;
 use crate::store::plan::NewMessage;
 use crate::store::sql::Sql;
@@ -98,7 +98,7 @@ impl Sole {
         let last = *self.last();
         let alone = match last {
             Some(last) if sql.execute(TAKE, &[name.into(), last.into()]).await?.rows > 0 => true,
-            _ => self.claim(sql, name).await?,
+            _ => claim(sql, name).await?,
         };
         known.alone = alone.then_some(name);
         *self.last() = known.alone;
@@ -106,43 +106,6 @@ impl Sole {
             known.forget_ends();
         }
         Ok(())
-    }
-
-    async fn claim(&self, sql: &mut impl Sql, name: Name) -> Result<bool, sqlx::Error> {
-        sql.run("BEGIN").await?;
-        match sql.select::<(i64,)>(FREE, &[]).await {
-            Ok(free) if !free.is_empty() => {
-                sql.execute(CLAIM, &[name.into()]).await?;
-                sql.run("COMMIT").await?;
-                return Ok(true);
-            }
-            Ok(_) => {}
-            Err(error) if code(&error).is_some_and(|code| HELD.contains(&code)) => {}
-            Err(error) => return Err(error),
-        }
-        sql.run("ROLLBACK").await?;
-        Ok(false)
-    }
-
-    /// Sees to it that nobody else writes alone until this transaction ends; answers whether that is so.
-    pub(super) async fn hold(
-        &self,
-        sql: &mut impl Sql,
-        known: &Known,
-    ) -> Result<bool, sqlx::Error> {
-        let found: Vec<(Option<Vec<u8>>,)> = sql.select(READ, &[]).await?;
-        let name = found.first().and_then(|(name,)| name.as_deref());
-        Ok(name.is_none() || name == known.alone.as_ref().map(<[u8; 16]>::as_slice))
-    }
-
-    /// Ends that somebody writes alone, outside of a transaction.
-    pub(super) async fn displace(
-        &self,
-        sql: &mut impl Sql,
-        known: &mut Known,
-    ) -> Result<(), sqlx::Error> {
-        known.alone = None;
-        sql.execute(DISPLACE, &[]).await.map(drop)
     }
 
     /// Ends that this process writes alone, so that the next one need not wait for a minute to.
@@ -167,23 +130,46 @@ impl Sole {
         name: Name,
         messages: &[NewMessage<'_>],
     ) -> Result<bool, sqlx::Error> {
-        let mut values = Vec::new();
-        for (text, piece) in self.insert.pieces(messages) {
-            values.clear();
-            for message in piece {
-                let is_first = values.is_empty();
-                put_message(&mut values, message);
-                if is_first {
-                    // Behind its room.
-                    values.insert(1, name.into());
-                }
+        let put = |values: &mut Vec<_>, message| {
+            let is_first = values.is_empty();
+            put_message(values, message);
+            if is_first {
+                // Behind its room.
+                values.insert(1, name.into());
             }
-            match sql.execute(text, &values).await {
-                Ok(_) => {}
-                Err(error) if code(&error) == Some(NO_ROOM) => return Ok(false),
-                Err(error) => return Err(error),
-            }
+        };
+        match execute(sql, &self.insert, messages, put).await {
+            Err(error) if code(&error) == Some(NO_ROOM) => Ok(false),
+            inserted => inserted.map(|()| true),
         }
-        Ok(true)
     }
+}
+
+/// Sees to it that nobody else writes alone until this transaction ends; answers whether that is so.
+pub(super) async fn hold(sql: &mut impl Sql, known: &Known) -> Result<bool, sqlx::Error> {
+    let found: Vec<(Option<Vec<u8>>,)> = sql.select(READ, &[]).await?;
+    let name = found.first().and_then(|(name,)| name.as_deref());
+    Ok(name.is_none() || name == known.alone.as_ref().map(<[u8; 16]>::as_slice))
+}
+
+/// Ends that somebody writes alone, outside of a transaction.
+pub(super) async fn displace(sql: &mut impl Sql, known: &mut Known) -> Result<(), sqlx::Error> {
+    known.alone = None;
+    sql.execute(DISPLACE, &[]).await.map(drop)
+}
+
+async fn claim(sql: &mut impl Sql, name: Name) -> Result<bool, sqlx::Error> {
+    sql.run("BEGIN").await?;
+    match sql.select::<(i64,)>(FREE, &[]).await {
+        Ok(free) if !free.is_empty() => {
+            sql.execute(CLAIM, &[name.into()]).await?;
+            sql.run("COMMIT").await?;
+            return Ok(true);
+        }
+        Ok(_) => {}
+        Err(error) if code(&error).is_some_and(|code| HELD.contains(&code)) => {}
+        Err(error) => return Err(error),
+    }
+    sql.run("ROLLBACK").await?;
+    Ok(false)
 }
