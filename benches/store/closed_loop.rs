@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use uuid::{Builder, Uuid};
 
 use crate::Outcome;
@@ -99,10 +101,33 @@ pub(crate) async fn run<S: Sender>(
     shape: &Shape,
     window: Window,
 ) -> Outcome<Sent> {
-    let tasks: Vec<_> = (first..)
-        .zip(senders)
-        .map(|(number, sender)| tokio::spawn(write(sender, number, shape.rooms_of(number), window)))
-        .collect();
+    let tasks = works(senders, first, shape, window).into_iter().map(tokio::spawn);
+    gather(tasks.collect()).await
+}
+
+/// What a sender does from the beginning to its end.
+pub(crate) type Work = BoxFuture<'static, Result<Sent, String>>;
+
+/// What each of the senders does, for who has places for it to run.
+pub(crate) fn works<S: Sender>(
+    senders: Vec<S>,
+    first: usize,
+    shape: &Shape,
+    window: Window,
+) -> Vec<Work> {
+    let works = (first..).zip(senders);
+    works
+        .map(|(number, sender)| write(sender, number, shape.rooms_of(number), window).boxed())
+        .collect()
+}
+
+/// Waits for all of them.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn gather<E: std::error::Error + Send + Sync + 'static>(
+    tasks: Vec<impl Future<Output = Result<Result<Sent, String>, E>>>,
+) -> Outcome<Sent> {
     let mut all = Sent::default();
     let mut failed = None;
     for task in tasks {

@@ -41,6 +41,10 @@ use mariadb::MariaDb;
 use results::Results;
 use shape::{ROOMS, Shape};
 
+/// The server's, for all who are compared.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Fewer rounds say too little to be written down.

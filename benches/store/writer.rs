@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Outcome;
-use crate::closed_loop::{self, Acked, Key, Window};
+use crate::closed_loop::{Acked, Key, Window};
 use crate::engine::{self, Cast};
 use crate::shape;
 
@@ -45,13 +45,13 @@ pub(crate) async fn run() -> Outcome<()> {
     let users = (job.first..).zip(&job.users).map(|(number, id)| engine::user(number, *id));
     let rooms = job.rooms.into_iter().map(RoomId::from).collect();
     let cast = Cast { rooms, users: users.collect::<Outcome<_>>()? };
-    let members = cast.connect(&engine)?;
+    let members = cast.connect(&engine).await?;
     writeln!(io::stdout(), "{READY}")?;
     if line()?.trim_end() != GO {
         return Err("not told to go".into());
     }
     let window = Window::of(Duration::from_secs_f64(job.seconds));
-    let sent = closed_loop::run(members, job.first, shape, window).await;
+    let sent = engine::run(&engine, members, job.first, shape, window).await;
     engine.stop().await;
     store.close().await;
     let sent = sent?;

@@ -19,12 +19,6 @@ const INSERT_ROOM: SqlStr = SqlStr::from_static(
      VALUES (?, ?, ?, ?, ?, ?, ?)",
 );
 
-/// Inserts messages: so many of [`MESSAGE`].
-pub(super) const INSERT_MESSAGES: &str = "INSERT INTO messages \
-    (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES";
-/// A message, as [`put_message`] gives its values.
-pub(super) const MESSAGE: &str = "(?, ?, ?, ?, ?, ?, ?)";
-
 /// What databases write differently.
 pub(super) struct Syntax {
     /// What follows an insert that replaces a column of the row that is there already, if it is
@@ -79,7 +73,12 @@ impl Statements {
                 "(?, ?)",
                 &or_replace("id", "name"),
             ),
-            messages: ManyRows::new(INSERT_MESSAGES, MESSAGE, ""),
+            messages: ManyRows::new(
+                "INSERT INTO messages \
+                    (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?)",
+                "",
+            ),
             changes: ManyRows::new(
                 "INSERT INTO changes (room, number, seq, kind, user, role, at_ms) VALUES",
                 "(?, ?, ?, ?, ?, ?, ?)",
@@ -107,6 +106,11 @@ impl Statements {
             ),
             came: among("DELETE FROM invitations WHERE (room, user)"),
         }
+    }
+
+    /// Whether the rows are written by one statement.
+    pub(super) fn is_one(&self, rows: &Rows<'_>) -> bool {
+        rows.changes.is_empty() && self.messages.pieces(&rows.messages).count() == 1
     }
 
     /// Writes all rows. The names that they refer to must be there.
@@ -277,7 +281,7 @@ pub(super) fn pair_bytes(info: &RoomInfo, members: &[Membership]) -> Option<Vec<
 }
 
 /// The columns of a message.
-pub(super) fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &NewMessage<'m>) {
+fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &NewMessage<'m>) {
     let (key, fingerprint) = message.key.unzip();
     values.extend([
         Value::from(message.room.0),
@@ -295,7 +299,7 @@ fn put_member(values: &mut Vec<Value<'_>>, (room, user): &&(RoomKey, UserId)) {
 }
 
 /// Executes a statement for all rows.
-pub(super) async fn execute<'r, T: Sync>(
+async fn execute<'r, T: Sync>(
     sql: &mut impl Sql,
     statement: &ManyRows,
     rows: &'r [T],

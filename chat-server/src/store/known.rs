@@ -19,9 +19,9 @@ pub(super) struct Known {
     ends: Ends,
     /// Of which version of the database that is true, where the database has versions.
     pub(super) version: Option<i64>,
-    /// The name under which this connection writes alone, if it does: then all of the above is true, or
-    /// the database refuses what is written.
-    pub(super) alone: Option<[u8; 16]>,
+    /// Whether this connection writes alone: then all of the above is true, or the database has ended
+    /// the connection.
+    pub(super) alone: bool,
     /// When that was last asked for.
     pub(super) asked_alone: Option<Instant>,
     /// Rooms of which messages have been removed, and up to which.

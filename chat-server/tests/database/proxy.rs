@@ -84,23 +84,31 @@ impl Proxy {
         self.shared.held.send_replace(false);
     }
 
+    /// Keeps the next such command back until it is told to carry on with it. Other connections, and
+    /// new ones, are carried as ever.
+    pub fn keep_back(&self, command: Command) -> Kept {
+        let (told, heard) = oneshot::channel();
+        let (go_on, goes_on) = oneshot::channel();
+        self.shared.await_one(Awaited { command, left: 1, loses: Loses::Time(goes_on), told });
+        Kept { loss: Loss(heard), go_on }
+    }
+
     /// Cuts the connection that sends the `nth` such command from now on, counted from 1 over all
     /// connections, before the server has got it.
     pub fn lose_command(&self, command: Command, nth: usize) -> Loss {
-        self.lose(command, nth, false)
+        self.lose(command, nth, Loses::Command)
     }
 
     /// As [`lose_command`](Self::lose_command), but when the server has done what it was told, and
     /// nothing of its answer has reached the client.
     pub fn lose_answer(&self, command: Command, nth: usize) -> Loss {
-        self.lose(command, nth, true)
+        self.lose(command, nth, Loses::Answer)
     }
 
-    fn lose(&self, command: Command, left: usize, done: bool) -> Loss {
+    fn lose(&self, command: Command, left: usize, loses: Loses) -> Loss {
         assert!(left > 0, "the first is 1");
         let (told, heard) = oneshot::channel();
-        let loss = Awaited { command, left, done, told };
-        self.shared.losses.lock().expect("the losses").push(loss);
+        self.shared.await_one(Awaited { command, left, loses, told });
         Loss(heard)
     }
 
@@ -140,6 +148,26 @@ impl Loss {
     }
 }
 
+/// A command that is kept back.
+#[must_use = "a command that is never kept back tests nothing"]
+pub struct Kept {
+    loss: Loss,
+    go_on: oneshot::Sender<()>,
+}
+
+impl Kept {
+    /// Waits until the command has come.
+    pub async fn has_come(&mut self) {
+        let heard = timeout(PATIENCE, &mut self.loss.0).await.expect("the command comes in time");
+        heard.expect("it is told").expect("nothing can go wrong by then");
+    }
+
+    /// Carries on with it, if the server still has the connection open.
+    pub fn carry_on(self) {
+        self.go_on.send(()).ok();
+    }
+}
+
 enum Order {
     Cut,
     Refuse,
@@ -157,9 +185,18 @@ struct Awaited {
     command: Command,
     /// How many such commands there are to come, that one among them.
     left: usize,
-    /// Whether the server is to get it and do it.
-    done: bool,
+    loses: Loses,
     told: Told,
+}
+
+/// What becomes of a command.
+enum Loses {
+    /// The server does not get it.
+    Command,
+    /// The server gets it and does it.
+    Answer,
+    /// The server gets it only then.
+    Time(oneshot::Receiver<()>),
 }
 
 type Told = oneshot::Sender<Result<(), String>>;
@@ -168,6 +205,10 @@ type Told = oneshot::Sender<Result<(), String>>;
 type Lost = Option<(Told, Result<(), String>)>;
 
 impl Shared {
+    fn await_one(&self, awaited: Awaited) {
+        self.losses.lock().expect("the losses").push(awaited);
+    }
+
     /// The loss, if any, that waits for this command.
     fn loss(&self, packet: &[u8]) -> Option<Awaited> {
         let mut losses = self.losses.lock().expect("the losses");
@@ -273,10 +314,14 @@ async fn commands(
             let packet = read.drain(..length).collect::<Vec<u8>>();
             shared.flows().await;
             match shared.loss(&packet) {
-                Some(Awaited { done: false, told, .. }) => return Ok(Some((told, Ok(())))),
-                Some(Awaited { done: true, told, .. }) => {
-                    *losing.lock().expect("the loss") = Some(told);
-                }
+                Some(Awaited { loses, told, .. }) => match loses {
+                    Loses::Command => return Ok(Some((told, Ok(())))),
+                    Loses::Answer => *losing.lock().expect("the loss") = Some(told),
+                    Loses::Time(goes_on) => {
+                        told.send(Ok(())).ok();
+                        goes_on.await.ok();
+                    }
+                },
                 None => {}
             }
             server.write_all(&packet).await?;

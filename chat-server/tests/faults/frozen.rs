@@ -15,7 +15,7 @@ use crate::database::{Database, PATIENCE};
 use crate::house::{House, open, user};
 use crate::ledger::Ledger;
 use crate::load::Load;
-use crate::sole::{ANYBODY, NOBODY};
+use crate::sole::forbid;
 use crate::stored::Stored;
 use crate::{MARGIN, execute, until};
 
@@ -41,8 +41,8 @@ async fn a_database_that_stops_for_20_s_costs_nobody_a_message() {
     house.settle_in(&ledger, &server.url()).await;
 }
 
-/// Somebody holds a row for longer than the store waits: that of a room, and the rooms beside it wait
-/// too; or that of who writes alone.
+/// Somebody holds rows for longer than the store waits: as it writes alone, those of messages, and the
+/// places behind them; else that of a room, and the rooms beside it wait too; or that of who writes alone.
 #[tokio::test]
 async fn a_row_that_is_held_costs_nobody_a_message() {
     let database = Database::new().await;
@@ -50,11 +50,14 @@ async fn a_row_that_is_held_costs_nobody_a_message() {
     let house = House::build(store, Limits::default(), 4).await;
     let ledger = Arc::new(Ledger::new(DEADLINE + MARGIN));
     let mut connection = database.connect().await;
-    for (who, held) in [
-        (ANYBODY, "SELECT id FROM sole_writer FOR UPDATE"),
-        (NOBODY, "SELECT id FROM rooms ORDER BY id LIMIT 1 FOR UPDATE"),
+    for (alone, held) in [
+        (true, "SELECT seq FROM messages FOR UPDATE"),
+        (false, "SELECT id FROM rooms ORDER BY id LIMIT 1 FOR UPDATE"),
+        (false, "SELECT id FROM sole_writer FOR UPDATE"),
     ] {
-        execute(&mut connection, who).await;
+        if !alone {
+            forbid(&mut connection).await;
+        }
         let load = Load::start(&house, &ledger, &house.rooms, 4).await;
         load.goes_on(100).await;
         let refused = ledger.refused(Code::Unavailable);

@@ -25,6 +25,17 @@ pub(crate) const NOBODY: &str =
 /// Whoever connects next may write alone.
 pub(crate) const ANYBODY: &str = "UPDATE sole_writer SET shared_ms = 0";
 
+/// Ends that somebody writes alone, and nobody does for an hour.
+pub(crate) async fn forbid(connection: &mut MySqlConnection) {
+    execute(connection, NOBODY).await;
+    let holders = "SELECT CAST(ID AS SIGNED) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+        AND ID = IS_USED_LOCK(CONCAT('chat.', LEFT(SHA2(DATABASE(), 256), 40)))";
+    let holders = sqlx::query_scalar::<_, i64>(holders).fetch_all(&mut *connection).await;
+    for holder in holders.expect("an answer") {
+        execute(connection, &format!("KILL CONNECTION {holder}")).await;
+    }
+}
+
 /// Which process writes alone.
 async fn sole(connection: &mut MySqlConnection) -> Option<Vec<u8>> {
     let process = sqlx::query_scalar("SELECT process FROM sole_writer");
@@ -64,7 +75,7 @@ async fn another_that_comes_is_noticed_by_its_first_message() {
     let (one, mut room, me) = alone(&database, &database.url()).await;
     let other = open(&database.url(), DEADLINE).await;
     let mut seen = room.clone();
-    write(&other, &mut seen, &me, 2).await;
+    write(&other, &mut seen, &user("you"), 2).await;
     assert_eq!(sole(&mut connection).await, None, "several write");
 
     let told = one.append(&[more(&room, &me, 1)]).await.expect("an answer").remove(0);
@@ -113,9 +124,9 @@ async fn nothing_is_written_to_a_room_that_has_ended() {
     }
 }
 
-/// Who comes waits for the commit that is under way, so that it sees what that has written.
+/// A commit that is under way when another one comes is ended, and begun again behind that.
 #[tokio::test]
-async fn a_commit_under_way_is_waited_for() {
+async fn a_commit_under_way_is_ended() {
     let database = Database::new().await;
     let (one, room, me) = alone(&database, &database.url()).await;
     let other = open(&database.url(), DEADLINE).await;
@@ -127,32 +138,73 @@ async fn a_commit_under_way_is_waited_for() {
     execute(&mut held, take).await;
     let mut watching = database.connect().await;
     let name = database.name();
-    let mut waits = async |statement: &str| {
-        let found =
-            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = ? AND INFO LIKE ?";
-        let found = sqlx::query_scalar::<_, i64>(found).bind(name).bind(statement);
-        found.fetch_one(&mut watching).await.expect("a count") == 1
-    };
     let first = async { one.append(&[more(&room, &me, 1)]).await };
     let second = async {
-        until("the first one waits", async || waits("INSERT INTO messages%").await).await;
-        let write = async { other.append(&[more(&room, &me, 1)]).await };
+        until("the first one waits", async || {
+            let found = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+                WHERE DB = ? AND INFO LIKE 'INSERT INTO messages%'";
+            let found = sqlx::query_scalar::<_, i64>(found).bind(name);
+            found.fetch_one(&mut watching).await.expect("a count") == 1
+        })
+        .await;
+        let write = async { other.append(&[more(&room, &user("you"), 1)]).await };
         let decide = async {
-            until("the second one waits for the first", async || {
-                waits("UPDATE sole_writer%").await
-            })
-            .await;
+            until("the first one is ended", async || sole(&mut watching).await.is_none()).await;
             held.rollback().await.expect("it gives the place up");
         };
         tokio::join!(write, decide).0
     };
     let (first, second) = tokio::join!(first, second);
+    let mut places: Vec<_> = [first, second]
+        .map(|told| match told.expect("an answer").remove(0) {
+            BatchOutcome::Done(outcomes) => (0, outcomes),
+            BatchOutcome::Followed { between, outcomes } => (between.len(), outcomes),
+            told => panic!("{told:?}"),
+        })
+        .into();
+    places.sort_by_key(|(between, _)| *between);
     let stored = |seq| vec![Outcome::Stored(Cursor::new(seq, 1))];
-    assert_eq!(first.expect("an answer"), [BatchOutcome::Done(stored(4))]);
-    let told = second.expect("an answer").remove(0);
-    let BatchOutcome::Followed { between, outcomes } = told else { panic!("{told:?}") };
-    assert_eq!(between.iter().map(|message| message.seq).collect::<Vec<_>>(), [4]);
-    assert_eq!(outcomes, stored(5));
+    assert_eq!(places, [(0, stored(4)), (1, stored(5))]);
+}
+
+/// A statement that was on its way when its process had given it up, or when another process had come,
+/// does nothing if it arrives after all.
+#[tokio::test]
+async fn nothing_is_written_late() {
+    for by_other in [true, false] {
+        let database = Database::new().await;
+        let proxy = Proxy::new(&database.url());
+        let deadline = if by_other { DEADLINE } else { Duration::from_secs(1) };
+        let store = open(&proxy.url(), deadline).await;
+        let (me, mut connection) = (user("me"), database.connect().await);
+        let mut room = room(&store, &me, "a room").await;
+        write(&store, &mut room, &me, 3).await;
+        assert!(sole(&mut connection).await.is_some(), "it writes alone");
+        let mut kept = proxy.keep_back(Command::Execute);
+        let late = async { store.append(&[more(&room, &me, 1)]).await };
+        let next = async {
+            kept.has_come().await;
+            if by_other {
+                let other = open(&database.url(), DEADLINE).await;
+                write(&other, &mut room.clone(), &user("you"), 2).await;
+            }
+        };
+        let (late, ()) = tokio::join!(late, next);
+        if by_other {
+            let told = late.expect("an answer").remove(0);
+            assert!(matches!(told, BatchOutcome::Followed { .. }), "{told:?}");
+            room.end.seq += 3;
+        } else {
+            late.expect_err("nobody knows what has become of it");
+        }
+        write(&store, &mut room, &me, 1).await;
+        kept.carry_on();
+        write(&store, &mut room, &me, 1).await;
+        let loaded = store.load_room(room.info.id, 1_000).await.expect("an answer");
+        let stored = loaded.expect("a room").messages;
+        let seqs: Vec<_> = stored.iter().map(|message| message.seq).collect();
+        assert_eq!(seqs, (1..=room.end.seq).collect::<Vec<_>>(), "by another: {by_other}");
+    }
 }
 
 /// A store that is closed leaves the row free, so that the next one need not wait for a minute.

@@ -210,10 +210,7 @@ impl Inner {
                 return Ok(None);
             }
             let plan = Plan::new(batches, ends, Keys::new());
-            return match known.alone {
-                Some(name) => self.commit_alone(sql, name, plan, &names, known, way).await,
-                None => self.commit_known(sql, plan, &names, known, way).await,
-            };
+            return self.commit_known(sql, plan, &names, known, way).await;
         }
         self.begin(sql, &names, known).await?;
         let ends = self.locks.hold(sql, batches, known).await?;
@@ -257,44 +254,12 @@ impl Inner {
                 return Ok(());
             }
             sql.run("ROLLBACK").await?;
-            sole::displace(sql, known).await?;
+            sole::displace(sql).await?;
         }
     }
 
-    /// Commits messages while nobody else writes: mostly by one statement.
-    async fn commit_alone<'a>(
-        &self,
-        sql: &mut impl Sql,
-        name: sole::Name,
-        plan: Plan<'a>,
-        names: &[(UserId, &Name)],
-        known: &mut Known,
-        way: &mut Way<'a>,
-    ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
-        let messages = &plan.rows.messages;
-        let at_once = names.is_empty() && self.sole.is_one_statement(messages);
-        if !at_once {
-            sql.run("BEGIN").await?;
-            self.statements.insert_names(sql, names).await?;
-        }
-        let inserted = self.sole.insert(sql, name, messages).await;
-        if let Ok(false) = inserted {
-            known.alone = None;
-            if !at_once {
-                sql.run("ROLLBACK").await?;
-            }
-            return Ok(None);
-        }
-        let committed = if at_once {
-            inserted.map(|_| self.queries.count_commit())
-        } else {
-            inserted?;
-            sql.run("COMMIT").await
-        };
-        self.end(sql, committed, plan, names, known, way).await
-    }
-
-    /// Commits messages to rooms that are held first, if they stand where they are known to.
+    /// Commits messages to rooms that stand where they are known to: by one statement if nobody else
+    /// writes, and else behind one that holds the rooms and makes sure of it.
     async fn commit_known<'a>(
         &self,
         sql: &mut impl Sql,
@@ -303,18 +268,27 @@ impl Inner {
         known: &mut Known,
         way: &mut Way<'a>,
     ) -> Result<Option<Vec<BatchOutcome>>, sqlx::Error> {
-        if !names.is_empty() {
-            sql.run("BEGIN").await?;
-            self.statements.insert_names(sql, names).await?;
-        }
-        let begin = if names.is_empty() { "BEGIN; " } else { "" };
-        let hold = hold_known(begin, &plan.ends, known);
-        if sql.execute_plain(hold).await?.rows != plan.ends.len() as u64 {
-            sql.run("ROLLBACK").await?;
-            return Ok(None);
-        }
-        self.statements.insert(sql, &plan.rows).await?;
-        let committed = sql.run("COMMIT").await;
+        let rows = &plan.rows;
+        let committed = if known.alone && names.is_empty() && self.statements.is_one(rows) {
+            let inserted = self.statements.insert(sql, rows).await;
+            inserted.map(|()| self.queries.count_commit())
+        } else {
+            let mut begin = "BEGIN; ";
+            if known.alone || !names.is_empty() {
+                begin = "";
+                sql.run("BEGIN").await?;
+                self.statements.insert_names(sql, names).await?;
+            }
+            if !known.alone {
+                let hold = hold_known(begin, &plan.ends, known);
+                if sql.execute_plain(hold).await?.rows != plan.ends.len() as u64 {
+                    sql.run("ROLLBACK").await?;
+                    return Ok(None);
+                }
+            }
+            self.statements.insert(sql, rows).await?;
+            sql.run("COMMIT").await
+        };
         self.end(sql, committed, plan, names, known, way).await
     }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::append::{self, Locks};
 use super::pen::{Fault, MySqlPen, code};
 use super::replicas::Replicas;
-use super::sole::{self, Sole};
+use super::sole::Sole;
 use super::{Inner, MySqlStore};
 use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
@@ -30,7 +30,7 @@ const SYNTAX: Syntax = Syntax {
     rows_of_list: "",
 };
 /// Enough for all texts of every length that this store has, and for those without lengths.
-const STATEMENTS: usize = (KINDS + append::KINDS + sole::KINDS) * LENGTHS + 64;
+const STATEMENTS: usize = (KINDS + append::KINDS) * LENGTHS + 64;
 /// In which all text is kept, and by which it is compared: byte for byte.
 const CHARSET: (&str, &str) = ("character set", "utf8mb4");
 const COLLATION: (&str, &str) = ("collation", "utf8mb4_bin");
@@ -209,7 +209,7 @@ async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
         primary,
         statements: Statements::new(&SYNTAX),
         locks: Locks::new(),
-        sole: Sole::new(),
+        sole: Sole::default(),
         queries: Queries::default(),
         progress: Progress::default(),
         deadline,

@@ -69,9 +69,8 @@ impl Fault {
             (Some(1_213 | 1_205 | 1_020), _) => Self::Conflict,
             // Too many connections; starting or shutting down; killed; read-only, as a primary is
             // while another one takes over.
-            (Some(1_040 | 1_053 | 1_077 | 1_079 | 1_927 | 1_290 | 1_836 | 3_032 | 4_031), _) => {
-                Self::Lost
-            }
+            (Some(1_040 | 1_053 | 1_077 | 1_079 | 1_290 | 1_317 | 1_836 | 1_927), _)
+            | (Some(3_032 | 3_169 | 4_031), _) => Self::Lost,
             (None, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => {
                 Self::Lost
             }
