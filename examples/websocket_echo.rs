@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use actix_web::{App, rt};
 use chat_core::SystemClock;
+use chat_server::auth::Proxies;
 use chat_server::listen::{self, Descriptors, Listening};
 use chat_server::ops::Metrics;
 use chat_server::protocol::CloseCode;
 use chat_server::socket::{
-    self, Admission, ConnectionLimits, Conversation, Direct, Door, Line, Origins, Proxies,
-    SocketLimits, TcpOptions,
+    self, Admission, ConnectionLimits, Conversation, Direct, Door, Line, Origins, SocketLimits,
+    TcpOptions,
 };
 use clap::Parser;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use chat_server::auth::Tokens;
+use chat_server::auth::{SigningKey, Subject, Tokens};
 use chrono::Utc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, RequestBuilder, Url};
@@ -59,9 +59,13 @@ impl Api {
     pub(crate) async fn users(&self, access: &Access, count: usize) -> Result<Vec<String>, Unable> {
         let name = |number: usize| format!("load-{number}");
         if let Some(secret) = secret(access)? {
-            let tokens = Tokens::new(&secret, &access.issuer, &access.audience);
+            let key = SigningKey::Secret(secret.into());
+            let tokens = Tokens::new(&key, &access.issuer, &access.audience).expect("a secret");
             let now = Utc::now();
-            let sign = |n| tokens.issue_guest(Uuid::now_v7(), &name(n), now, GOOD_FOR).0;
+            let sign = |n| {
+                let subject = Subject { user: Uuid::now_v7(), name: &name(n), login: None };
+                tokens.issue(subject, now, GOOD_FOR).0
+            };
             return Ok((1..=count).map(sign).collect());
         }
         let sign_in = |number| async move {

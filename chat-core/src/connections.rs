@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use crate::deliver::{End, Fanout, Line, Parcel};
 use crate::event::Event;
-use crate::ids::{ConnectionId, UserId};
+use crate::ids::{ConnectionId, GrantId, UserId};
+use crate::model::Presence;
 
 /// The connections of an engine.
 #[derive(Default)]
@@ -23,6 +24,10 @@ pub(crate) struct Connections {
 struct Connected {
     fanout: Fanout,
     session: Recipient<End>,
+    /// What entitles it, if that may be withdrawn.
+    grant: Option<GrantId>,
+    /// Whether nobody is at its keyboard.
+    away: bool,
 }
 
 fn of_user(user: UserId) -> RangeInclusive<(UserId, ConnectionId)> {
@@ -48,9 +53,45 @@ impl Connections {
         // Few limits are large, and none is counted in full that is.
         let room = most == usize::MAX || connected.range(of_user(user)).nth(most - 1).is_none();
         if room {
-            connected.insert((user, connection), Connected { fanout, session });
+            connected.insert(
+                (user, connection),
+                Connected { fanout, session, grant: None, away: false },
+            );
         }
         room
+    }
+
+    /// Notes what entitles a session from here on.
+    pub(crate) fn entitle(&self, user: UserId, connection: ConnectionId, grant: Option<GrantId>) {
+        if let Some(connected) = self.connected().get_mut(&(user, connection)) {
+            connected.grant = grant;
+        }
+    }
+
+    /// Notes whether somebody is at a session's keyboard.
+    pub(crate) fn set_away(&self, user: UserId, connection: ConnectionId, away: bool) {
+        if let Some(connected) = self.connected().get_mut(&(user, connection)) {
+            connected.away = away;
+        }
+    }
+
+    /// Whether a user is there, on whichever session.
+    pub(crate) fn presence(&self, user: UserId) -> Presence {
+        let connected = self.connected();
+        let mut of_user = connected.range(of_user(user)).map(|(_, connected)| connected.away);
+        match of_user.next() {
+            None => Presence::Offline,
+            Some(away) if away && of_user.all(|away| away) => Presence::Away,
+            Some(_) => Presence::Online,
+        }
+    }
+
+    /// The sessions of a user that this grant entitles, or all of them.
+    pub(crate) fn of(&self, user: UserId, grant: Option<GrantId>) -> Vec<Recipient<End>> {
+        let connected = self.connected();
+        let of_user = connected.range(of_user(user)).map(|(_, connected)| connected);
+        let entitled = of_user.filter(|connected| grant.is_none() || connected.grant == grant);
+        entitled.map(|connected| connected.session.clone()).collect()
     }
 
     /// A session has ended.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::command::Joined;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
@@ -88,6 +89,11 @@ pub enum Event {
         /// What was missed, or why the room cannot be heard.
         result: Result<Box<Joined>, Error>,
     },
+    /// What entitles this session ends soon, and the session with it, unless it is renewed.
+    Expiring {
+        /// When.
+        at: Timestamp,
+    },
     /// This connection is about to end.
     Closing {
         /// Why.
@@ -143,6 +149,8 @@ pub enum CloseReason {
     Draining,
     /// What entitled it has expired.
     Expired,
+    /// What entitled it has been withdrawn: its user has signed out, say, or changed the password.
+    Withdrawn,
     /// Its peer has read nothing for too long.
     NotReading,
     /// Its peer has said nothing for too long.

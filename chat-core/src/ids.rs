@@ -63,6 +63,11 @@ public_id! {
     /// Names a user: whoever the embedding program says is one.
     UserId
 }
+public_id! {
+    /// Names what entitles sessions and may be withdrawn, for whoever admits them: one sign-in, say, with all
+    /// the tokens that it leads to.
+    GrantId
+}
 
 /// Names one connection of this process, for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -29,7 +29,7 @@ mod event;
 pub use event::{CloseReason, Event, Topic};
 
 mod ids;
-pub use ids::{ConnectionId, RoomId, UserId};
+pub use ids::{ConnectionId, GrantId, RoomId, UserId};
 
 mod inbox;
 pub use inbox::{InProcess, Wire};

@@ -24,6 +24,9 @@ pub const RESUME_ROOMS: usize = 100;
 pub struct Limits {
     /// How long a member of an ephemeral room may be away before its membership ends. 30 s.
     pub grace: Duration,
+    /// How long before what entitles a session ends its inbox is told so. 60 s; a session that is
+    /// entitled for a shorter time is told at once.
+    pub expiry_notice: Duration,
     /// How long a room that nobody is present in stays in memory. 60 s.
     pub idle: Duration,
     /// How long somebody is shown as typing without saying so again. 6 s.
@@ -81,6 +84,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(30),
+            expiry_notice: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             typing: Duration::from_secs(6),
             big_room: 200,

@@ -9,19 +9,26 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::App;
-use chat_core::{Clock, Engine, Limits, MemoryStore, StartError, Store, SystemClock};
-use secrecy::{ExposeSecret, SecretSlice};
+use chat_core::{
+    Clock, CloseReason, Engine, Limits, MemoryStore, StartError, Store, StoreError, SystemClock,
+    Timestamp, UserId,
+};
+use tempfile::TempDir;
 use thiserror::Error;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::auth::{Admit, Gate, SecretError, Tokens, signing_key};
-use crate::config::{self, ConfigError, Settings, StoreUrl, Transport};
+use crate::auth::{
+    Admit, BadKey, Gate, Issuer, IssuerError, Proxies, SecretError, Tokens, Withdrawn, signing_keys,
+};
+use crate::config::{self, Auth, ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
+use crate::people::{Endings, Friends, Passwords, People};
 use crate::socket::{
-    self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, Proxies, SocketLimits,
-    Sockets, TcpOptions,
+    self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, SocketLimits, Sockets,
+    TcpOptions,
 };
 use crate::store::{
     MySqlOpenError, MySqlOptions, MySqlStore, Retention, SqlStore, SqliteOpenError, SqliteStore,
@@ -38,13 +45,17 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How often old messages are looked for.
 const RETAIN_EVERY: Duration = Duration::from_secs(600);
 
+/// How often old logins are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
 /// A server that is listening.
 pub struct Server {
     address: SocketAddr,
     engine: Engine,
     /// What is to be closed in the end, if it is this server's own.
     store: Option<Arc<dyn SqlStore>>,
-    retention: Option<JoinHandle<()>>,
+    scratch: Option<Scratch>,
+    background: Vec<JoinHandle<()>>,
     direct: Option<Direct>,
     certificate: Option<Certificate>,
     handle: ServerHandle,
@@ -55,7 +66,7 @@ pub struct Server {
 /// Parts that replace what the settings would choose.
 #[derive(Default)]
 pub struct Parts {
-    /// Where rooms and messages are kept.
+    /// Where rooms and messages are kept. Accounts are not kept then: they are gone when the server stops.
     pub store: Option<Arc<dyn Store>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
@@ -67,6 +78,18 @@ pub enum BuildError {
     /// The signing key.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// What tokens are to be signed with.
+    #[error("auth.signing_key or auth.earlier_signing_key: {0}")]
+    Key(#[from] BadKey),
+    /// The keys of another issuer.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The accounts.
+    #[error("could not read the accounts: {0}")]
+    People(#[from] StoreError),
+    /// The folder for accounts that are not kept.
+    #[error("could not make a temporary folder for accounts: {0}; set TMPDIR to where one may be")]
+    Scratch(io::Error),
     /// The store in SQLite.
     #[error(transparent)]
     Sqlite(#[from] SqliteOpenError),
@@ -101,7 +124,7 @@ pub enum BuildError {
 /// Whatever keeps it from serving; nothing is left running then.
 pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildError> {
     // First of all, because it makes the data folder, for its owner's eyes only.
-    let key = signing_key(settings)?;
+    let tokens = Arc::new(tokens(settings)?);
     let address = settings.server.listen;
     let refused = |cause| BuildError::Listen { address, cause };
     let listener = listen::bind(address).map_err(refused)?;
@@ -114,6 +137,13 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         Some(_) => None,
         None => own_store(&settings.store).await?,
     };
+    let (accounts, scratch) = match &own_store {
+        Some(own) => (Arc::clone(own), None),
+        None => {
+            let scratch = Scratch::open().await?;
+            (Arc::new(scratch.store.clone()) as Arc<dyn SqlStore>, Some(scratch))
+        }
+    };
     let store = parts.store.or_else(|| own_store.clone().map(|store| store as _));
     let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
     let clock = parts.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
@@ -123,15 +153,32 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .limits(engine_limits(settings))
         .start()?;
 
-    let gate: Arc<dyn Admit> = Arc::new(Gate::new(tokens(&key, settings), Arc::clone(&clock)));
+    let withdrawn = withdrawn(settings, &*accounts, &*clock).await?;
+    let gate: Arc<dyn Admit> =
+        Arc::new(gate(settings, Arc::clone(&tokens), Arc::clone(&withdrawn), Arc::clone(&clock))?);
+    let friends = Arc::new(Friends::new(Arc::clone(&accounts) as _, Arc::clone(&clock)));
+    let people = Arc::new(People::new(
+        accounts as _,
+        Passwords::start(available_parallelism().map_or(1, usize::from) / 2),
+        Arc::clone(&clock),
+        Arc::new(Ends { engine: engine.clone(), withdrawn }),
+        settings.auth.refresh_ttl,
+    ));
     let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
+    let tidying = tidy(Arc::clone(&people), Arc::clone(&clock));
+    let background: Vec<_> = retention.into_iter().chain([tidying]).collect();
     let metrics = Arc::new(Metrics::new(own_store.clone()));
+    let proxies = Proxies::new(settings.server.trusted_proxies.0.clone());
     let api = Arc::new(Api {
         engine: engine.clone(),
-        tokens: tokens(&key, settings),
+        people,
+        friends,
+        proxies: proxies.clone(),
+        tokens,
         gate: Arc::clone(&gate),
         clock: Arc::clone(&clock),
         guests: settings.auth.guests,
+        access_ttl: settings.auth.access_ttl,
         guest_ttl: settings.auth.guest_ttl,
         metrics: settings.server.metrics.then(|| Arc::clone(&metrics)),
     });
@@ -143,7 +190,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
             let meters = Arc::new(metrics.meters());
             let admission = Admission::new(
                 connection_limits(settings, descriptors),
-                Proxies::new(settings.server.trusted_proxies.0.clone()),
+                proxies,
                 clock,
                 Arc::clone(&meters),
             );
@@ -167,7 +214,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         Ok(server) => server,
         Err(cause) => {
             engine.stop().await;
-            close(retention, own_store).await;
+            close(background, own_store, scratch).await;
             return Err(BuildError::Http(cause));
         }
     };
@@ -178,7 +225,8 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         address,
         engine,
         store: own_store,
-        retention,
+        scratch,
+        background,
         direct,
         certificate,
         handle,
@@ -230,7 +278,7 @@ impl Server {
         }
         self.handle.stop(true).await;
         self.engine.stop().await;
-        close(self.retention, self.store).await;
+        close(self.background, self.store, self.scratch).await;
         self.ended.await.map_err(io::Error::other)?
     }
 }
@@ -274,17 +322,102 @@ fn retain(
     }))
 }
 
-async fn close(retention: Option<JoinHandle<()>>, store: Option<Arc<dyn SqlStore>>) {
-    if let Some(retention) = retention {
-        retention.abort();
+/// Forgets now and then what is known of logins that have been over for long.
+fn tidy(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
+    actix_web::rt::spawn(async move {
+        loop {
+            // What keeps it from that is logged where it happens.
+            while people.forget_old_logins().await.is_ok_and(|more| more) {}
+            clock.sleep(TIDY_EVERY).await;
+        }
+    })
+}
+
+async fn close(
+    background: Vec<JoinHandle<()>>,
+    store: Option<Arc<dyn SqlStore>>,
+    scratch: Option<Scratch>,
+) {
+    for task in background {
+        task.abort();
     }
     if let Some(store) = store {
         store.close().await;
     }
+    if let Some(Scratch { store, folder }) = scratch {
+        store.close().await;
+        drop(folder);
+    }
 }
 
-fn tokens(key: &SecretSlice<u8>, settings: &Settings) -> Tokens {
-    Tokens::new(key.expose_secret(), &settings.auth.issuer, &settings.auth.audience)
+/// Accounts of a server whose rooms are kept elsewhere, or nowhere: gone when it stops.
+struct Scratch {
+    store: SqliteStore,
+    folder: TempDir,
+}
+
+impl Scratch {
+    async fn open() -> Result<Self, BuildError> {
+        let folder = TempDir::with_prefix("chat-server-").map_err(BuildError::Scratch)?;
+        let store = SqliteStore::open(&folder.path().join("people.db")).await?;
+        Ok(Self { store, folder })
+    }
+}
+
+fn tokens(settings: &Settings) -> Result<Tokens, BuildError> {
+    let (key, earlier) = signing_keys(settings)?;
+    let tokens = Tokens::new(&key, &settings.auth.issuer, &settings.auth.audience)?;
+    Ok(earlier.iter().try_fold(tokens, Tokens::and_earlier)?)
+}
+
+fn gate(
+    settings: &Settings,
+    tokens: Arc<Tokens>,
+    withdrawn: Arc<Withdrawn>,
+    clock: Arc<dyn Clock>,
+) -> Result<Gate, BuildError> {
+    let Auth { jwks, jwks_issuer, jwks_audience, .. } = &settings.auth;
+    let issuer = (!jwks.as_os_str().is_empty())
+        .then(|| Issuer::read(jwks, jwks_issuer, jwks_audience))
+        .transpose()?;
+    Ok(Gate::new(tokens, withdrawn, clock).and_issuer(issuer))
+}
+
+/// What has been withdrawn before this server started.
+async fn withdrawn(
+    settings: &Settings,
+    accounts: &dyn SqlStore,
+    clock: &dyn Clock,
+) -> Result<Arc<Withdrawn>, BuildError> {
+    let (access_ttl, guest_ttl) = (settings.auth.access_ttl, settings.auth.guest_ttl);
+    let withdrawn = Withdrawn::new(access_ttl, guest_ttl);
+    let ended = accounts.ended_since(clock.now() - access_ttl.max(guest_ttl)).await?;
+    for (login, at) in ended.logins {
+        withdrawn.end_login(login, at);
+    }
+    for (guest, at) in ended.guests {
+        withdrawn.end_guest(guest, at);
+    }
+    Ok(Arc::new(withdrawn))
+}
+
+/// Voids what has ended: first its tokens, so that no new connection comes about, and then its
+/// connections.
+struct Ends {
+    engine: Engine,
+    withdrawn: Arc<Withdrawn>,
+}
+
+impl Endings for Ends {
+    fn login_ended(&self, user: UserId, login: Uuid, at: Timestamp) {
+        self.withdrawn.end_login(login, at);
+        self.engine.end_sessions(user, Some(login.into()), CloseReason::Withdrawn);
+    }
+
+    fn guest_signed_up(&self, guest: UserId, at: Timestamp) {
+        self.withdrawn.end_guest(guest, at);
+        self.engine.end_sessions(guest, None, CloseReason::Withdrawn);
+    }
 }
 
 fn engine_limits(settings: &Settings) -> Limits {

@@ -8,6 +8,7 @@ pub mod config;
 pub mod http;
 pub mod listen;
 pub mod ops;
+pub mod people;
 pub mod protocol;
 pub mod socket;
 pub mod store;

@@ -66,6 +66,11 @@ fn transports_know_no_store_and_not_each_other() {
     never("src/protocol", &stores);
     never("src/protocol", &["crate::http", "crate::socket", "crate::auth"]);
     never("src/auth", &["crate::store", "crate::http", "crate::socket", "crate::app"]);
+    never(
+        "src/people",
+        &["crate::store", "crate::http", "crate::socket", "crate::protocol", "sqlx"],
+    );
+    never("src/people", &["crate::auth", "crate::app"]);
     never("src/store", &["crate::http", "crate::socket", "crate::protocol", "crate::auth"]);
 }
 

@@ -161,7 +161,11 @@ async fn the_documented_diagram_is_true() {
         for (column, _) in columns {
             match column.as_str() {
                 "room" => relations.insert(("rooms".to_owned(), table.clone())),
-                "user" | "sender" => relations.insert(("users".to_owned(), table.clone())),
+                "user" | "sender" | "friend" | "blocked" => {
+                    relations.insert(("users".to_owned(), table.clone()))
+                }
+                "login" => relations.insert(("logins".to_owned(), table.clone())),
+                "friend_group" => relations.insert(("friend_groups".to_owned(), table.clone())),
                 _ => false,
             };
         }

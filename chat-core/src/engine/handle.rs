@@ -12,11 +12,11 @@ use crate::engine::builder::EngineBuilder;
 use crate::engine::threads::Threads;
 use crate::error::{Code, Result};
 use crate::event::{CloseReason, Event};
-use crate::ids::{ConnectionId, RoomId};
+use crate::ids::{ConnectionId, GrantId, RoomId, UserId};
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
 use crate::limits::Limits;
-use crate::model::{NewRoom, RoomView, User};
+use crate::model::{NewRoom, Presence, RoomView, User};
 use crate::outbox::Inbox;
 use crate::queue::Budget;
 use crate::room::{Opened, Room};
@@ -170,6 +170,23 @@ impl Engine {
         user: User,
     ) -> Result<Session> {
         self.running.sessions.connect_through(fanout, connection, user)
+    }
+
+    /// Whether a user is connected to this engine, and at a keyboard.
+    #[must_use]
+    pub fn presence(&self, user: UserId) -> Presence {
+        self.shared().connections.presence(user)
+    }
+
+    /// Ends the sessions of a user that this grant entitles ([`Session::renew`]), or all of them;
+    /// answers how many. One that the same grant entitles later is not kept out: whoever admits it
+    /// looks after [`Session::renew`] whether the grant still holds.
+    pub fn end_sessions(&self, user: UserId, grant: Option<GrantId>, reason: CloseReason) -> usize {
+        let sessions = self.shared().connections.of(user, grant);
+        for session in &sessions {
+            session.do_send(End { reason, retry_after: None });
+        }
+        sessions.len()
     }
 
     /// Opens a room with the user as its owner, or the direct room of two users.

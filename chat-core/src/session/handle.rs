@@ -14,7 +14,7 @@ use crate::command::{
 use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
-use crate::ids::RoomId;
+use crate::ids::{GrantId, RoomId};
 use crate::model::{Draft, NewRoom, Presence, RoomView, User};
 use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
@@ -196,10 +196,15 @@ impl Session {
         self.ask(Command::Presence(presence)).await.map(drop)
     }
 
-    /// What entitles the session lasts until then; it ends with [`CloseReason::Expired`]. `None`:
-    /// for ever.
-    pub fn renew(&self, until: Option<Timestamp>) {
-        self.owner.address.do_send(Renew { until });
+    /// Says what entitles the session from here on, and until when; in time before that the inbox
+    /// tells [`Event::Expiring`](crate::Event::Expiring), and then the session ends with
+    /// [`CloseReason::Expired`]. `None`: for ever. What may be withdrawn is a grant, by which
+    /// [`Engine::end_sessions`](crate::Engine::end_sessions) finds the session as soon as this
+    /// returns.
+    pub fn renew(&self, until: Option<Timestamp>, grant: Option<GrantId>) {
+        let Owner { sessions, user, line, address, .. } = &*self.owner;
+        sessions.shared().connections.entitle(user.id, line.connection, grant);
+        address.do_send(Renew { until });
     }
 
     /// Ends the session, as dropping the last handle does, with a reason for the inbox to tell.

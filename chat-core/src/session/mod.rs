@@ -9,6 +9,7 @@ mod sessions;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
@@ -48,6 +49,8 @@ struct Rare {
     waiting: Option<VecDeque<Request>>,
     resuming: HashMap<u64, Resuming>,
     batches: u64,
+    /// Until when the session is entitled, if not for ever.
+    until: Option<Timestamp>,
     expiry: Option<SpawnHandle>,
 }
 
@@ -161,6 +164,8 @@ impl SessionActor {
         };
         if away != self.is_away() {
             self.rare.get_or_insert_default().away = away;
+            let connections = &self.sessions.shared().connections;
+            connections.set_away(self.user.id, self.line.connection, away);
         }
         self.answer(reply, Ok(Reply::Done));
         let connection = self.line.connection;
@@ -175,7 +180,8 @@ impl SessionActor {
             room.tell(Depart { connection });
         }
         let mut parcels = Vec::new();
-        if matches!(end.reason, CloseReason::Draining | CloseReason::Expired) {
+        let tells = [CloseReason::Draining, CloseReason::Expired, CloseReason::Withdrawn];
+        if tells.contains(&end.reason) {
             let event = Event::Closing { reason: end.reason, retry_after: end.retry_after };
             parcels.push(Parcel::One { connection, hears: None, event });
         }
@@ -185,18 +191,51 @@ impl SessionActor {
         ctx.stop();
     }
 
-    /// Ends the session when what entitles it does.
+    /// Ends the session when what entitles it does, and says so in time before.
     fn expire(&mut self, until: Option<Timestamp>, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.rare.as_mut().and_then(|rare| rare.expiry.take()) {
+        if until.is_none() && self.rare.is_none() {
+            return;
+        }
+        let rare = self.rare.get_or_insert_default();
+        rare.until = until;
+        if let Some(timer) = rare.expiry.take() {
             ctx.cancel_future(timer);
         }
         let Some(until) = until else { return };
-        let left = (until - self.sessions.shared().clock.now()).to_std().unwrap_or_default();
-        let expired = self.sessions.shared().clock.sleep(left).into_actor(self);
-        let timer = ctx.spawn(expired.map(|(), session, ctx| {
-            session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
+        let notice = self.sessions.shared().limits.expiry_notice;
+        self.before(until, notice, ctx, move |session, ctx| {
+            session.tell(Event::Expiring { at: until });
+            session.before(until, Duration::ZERO, ctx, |session, ctx| {
+                session.end(&End { reason: CloseReason::Expired, retry_after: None }, ctx);
+            });
+        });
+    }
+
+    /// Does something so long before what entitles the session ends, unless it has been renewed by then.
+    fn before(
+        &mut self,
+        until: Timestamp,
+        time: Duration,
+        ctx: &mut Context<Self>,
+        act: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        let clock = &self.sessions.shared().clock;
+        let left = (until - clock.now()).to_std().unwrap_or_default();
+        let passed = clock.sleep(left.saturating_sub(time)).into_actor(self);
+        let timer = ctx.spawn(passed.map(move |(), session, ctx| {
+            // Cancelled in the very moment in which it ends, a timer ends all the same.
+            if session.rare.as_ref().is_some_and(|rare| rare.until == Some(until)) {
+                act(session, ctx);
+            }
         }));
         self.rare.get_or_insert_default().expiry = Some(timer);
+    }
+
+    /// Tells this session's inbox something.
+    fn tell(&self, event: Event) {
+        let connection = self.line.connection;
+        let parcels = vec![Parcel::One { connection, hears: None, event }];
+        self.line.fanout.deliver(self.sessions.shared().clock.elapsed(), None, parcels);
     }
 }
 

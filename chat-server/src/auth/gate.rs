@@ -6,9 +6,10 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
-use chat_core::{Clock, Name, Timestamp, User, UserId};
+use chat_core::{Clock, GrantId, Name, Timestamp, User, UserId, limits};
 
-use crate::auth::{Claims, TokenError, Tokens};
+use crate::auth::token::header;
+use crate::auth::{Claims, Issuer, TokenError, Tokens, Withdrawn};
 use crate::protocol::Problem;
 
 /// Somebody who has shown a token that is good.
@@ -18,6 +19,8 @@ pub struct Identity {
     pub user: User,
     /// Until when the token is good. `None`: for ever.
     pub expires: Option<Timestamp>,
+    /// The login that it belongs to, which may end before that. Guests have none.
+    pub login: Option<GrantId>,
 }
 
 /// Says whose token it is. A program that mounts the transports in its own server brings its own.
@@ -27,34 +30,70 @@ pub trait Admit: Send + Sync + 'static {
     /// # Errors
     /// `unauthorized`, with what is wrong with the token.
     fn admit(&self, token: &str) -> Result<Identity, Problem>;
+
+    /// Whether somebody who has been admitted would be once more: asked when its session has been told
+    /// what it is entitled by ([`Session::renew`](chat_core::Session::renew)), so that a login that ends
+    /// in between ends the session.
+    fn still_admits(&self, identity: &Identity) -> bool {
+        let _ = identity;
+        true
+    }
 }
 
 /// Admits the owners of this server's own [`Tokens`].
 pub struct Gate {
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
+    withdrawn: Arc<Withdrawn>,
+    /// Another issuer that is believed, beside this server.
+    issuer: Option<Issuer>,
     clock: Arc<dyn Clock>,
 }
 
 impl Gate {
-    /// A gate for these tokens.
+    /// A gate for these tokens, but for those that have been withdrawn.
     #[must_use]
-    pub fn new(tokens: Tokens, clock: Arc<dyn Clock>) -> Self {
-        Self { tokens, clock }
+    pub fn new(tokens: Arc<Tokens>, withdrawn: Arc<Withdrawn>, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens, withdrawn, issuer: None, clock }
+    }
+
+    /// The same, which also believes this issuer.
+    #[must_use]
+    pub fn and_issuer(mut self, issuer: Option<Issuer>) -> Self {
+        self.issuer = issuer;
+        self
     }
 }
 
 impl Admit for Gate {
     fn admit(&self, token: &str) -> Result<Identity, Problem> {
         let refuse = |error: TokenError| Problem::unauthorized(error.to_string()).at("token");
+        let key = header(token).map_err(refuse)?.kid;
+        if let Some(issuer) = self.issuer.as_ref().filter(|issuer| issuer.claims(key.as_deref())) {
+            let found = issuer.verify(token, self.clock.now()).map_err(refuse)?;
+            // Names there may be longer than here, or have what no name may have.
+            let name: String = found.name.chars().filter(|c| !c.is_control()).collect();
+            let name = Name::new(name.chars().take(limits::NAME_CHARS).collect::<String>());
+            let name = name.map_err(|_| refuse(TokenError::Claims))?;
+            let user = User::new(UserId::from(found.user), name);
+            return Ok(Identity { user, expires: Some(found.expires), login: None });
+        }
         let claims = self.tokens.verify(token, self.clock.now()).map_err(refuse)?;
+        if self.withdrawn.is_withdrawn(&claims) {
+            return Err(refuse(TokenError::Withdrawn));
+        }
         identity(&claims).ok_or_else(|| refuse(TokenError::Claims))
+    }
+
+    fn still_admits(&self, identity: &Identity) -> bool {
+        !self.withdrawn.has_ended(identity.user.id, identity.login.map(GrantId::uuid))
     }
 }
 
 fn identity(claims: &Claims) -> Option<Identity> {
     let name = Name::new(claims.name.as_str()).ok()?;
     let user = User::new(UserId::from(claims.sub), name);
-    Some(Identity { user, expires: Some(claims.expires()?) })
+    let login = claims.sid.map(GrantId::from);
+    Some(Identity { user, expires: Some(claims.expires()?), login })
 }
 
 /// The token of the header `Authorization: Bearer`, if there is one.
@@ -68,17 +107,44 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[derive(Clone, Debug)]
 pub struct Caller(pub User);
 
+/// Whoever makes an HTTP request, with what the bearer token says.
+#[derive(Clone, Debug)]
+pub struct Bearer(pub Identity);
+
 impl FromRequest for Caller {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let none =
-            || Problem::unauthorized("send a token: the header authorization: Bearer <token>");
-        let admit = || {
-            let gate = request.app_data::<web::Data<dyn Admit>>().ok_or_else(none)?;
-            Ok(Self(gate.admit(bearer(request.headers()).ok_or_else(none)?)?.user))
-        };
-        ready(admit())
+        ready(admit(request).map(|identity| Self(identity.user)))
     }
+}
+
+impl FromRequest for Bearer {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(admit(request).map(Self))
+    }
+}
+
+/// Whoever makes an HTTP request, with or without a bearer token; but not with a bad one.
+#[derive(Clone, Debug)]
+pub struct Anybody(pub Option<Identity>);
+
+impl FromRequest for Anybody {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let known = bearer(request.headers()).is_some_and(|token| !token.is_empty());
+        ready(known.then(|| admit(request)).transpose().map(Self))
+    }
+}
+
+fn admit(request: &HttpRequest) -> Result<Identity, Problem> {
+    let none = || Problem::unauthorized("send a token: the header authorization: Bearer <token>");
+    let gate = request.app_data::<web::Data<dyn Admit>>().ok_or_else(none)?;
+    gate.admit(bearer(request.headers()).ok_or_else(none)?)
 }

@@ -22,7 +22,8 @@ impl Proxies {
     }
 
     /// The address at the far end of the believed proxies; `None` if they don't say.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if !self.believes(peer) {
             return Some(peer);

@@ -8,10 +8,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use thiserror::Error;
 
-use crate::config::{ConfigError, Settings};
+use crate::auth::SigningKey;
+use crate::config::{Auth, ConfigError, Settings};
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "signing.key";
@@ -72,7 +73,7 @@ pub enum SecretError {
 ///
 /// In production without `auth.secret`; if the file can't be made or read; if others can read it;
 /// if it holds something else than a key. An existing file is never written to.
-pub fn signing_key(settings: &Settings) -> Result<SecretSlice<u8>, SecretError> {
+pub(super) fn signing_key(settings: &Settings) -> Result<SecretSlice<u8>, SecretError> {
     if let Some(secret) = settings.explicit_secret()? {
         return Ok(secret.expose_secret().as_bytes().to_vec().into());
     }
@@ -92,6 +93,32 @@ pub fn signing_key(settings: &Settings) -> Result<SecretSlice<u8>, SecretError> 
         path,
         cause: ErrorKind::NotFound.into(),
     })
+}
+
+/// What these settings sign tokens with, and what they signed them with before.
+///
+/// # Errors
+///
+/// As [`signing_key`]; and if a file with a key of the settings can't be read.
+pub fn signing_keys(settings: &Settings) -> Result<(SigningKey, Vec<SigningKey>), SecretError> {
+    let Auth { signing_key: file, earlier_signing_key, earlier_secret, .. } = &settings.auth;
+    let current = match key_in(file)? {
+        Some(key) => key,
+        None => SigningKey::Secret(signing_key(settings)?),
+    };
+    let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
+    let secret = earlier_secret.as_ref().map(|secret| SigningKey::Secret(bytes(secret).into()));
+    Ok((current, key_in(earlier_signing_key)?.into_iter().chain(secret).collect()))
+}
+
+/// The key in a file, if one is named.
+fn key_in(path: &Path) -> Result<Option<SigningKey>, SecretError> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let read = std::fs::read_to_string(path);
+    let pem = read.map_err(|cause| SecretError::Io { what: "read", path: path.into(), cause })?;
+    Ok(Some(SigningKey::Ed25519(pem.into())))
 }
 
 /// Reads the key; `None` if there is no file.

@@ -8,9 +8,9 @@ use ::config::{Value, ValueKind};
 use super::ConfigError;
 use super::sections::RANGES;
 
-/// The keys whose values no error shows: the secret, and the addresses of databases, which may hold
+/// The keys whose values no error shows: the secrets, and the addresses of databases, which may hold
 /// passwords.
-const UNSHOWN: [&str; 3] = ["auth.secret", "store.url", "store.replicas"];
+const UNSHOWN: [&str; 4] = ["auth.secret", "auth.earlier_secret", "store.url", "store.replicas"];
 
 /// The most characters of a value that an error repeats.
 const SHOWN_CHARS: usize = 80;

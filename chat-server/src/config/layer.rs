@@ -91,7 +91,7 @@ impl Layer {
             let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
             let origin = format!("flag --set {key}");
             let kind = known.kind(key, &origin)?;
-            if key == "environment" || key == "auth.secret" {
+            if key == "environment" || key.ends_with("_secret") || key == "auth.secret" {
                 return Err(ConfigError::Misplaced {
                     key: key.to_owned(),
                     origin,

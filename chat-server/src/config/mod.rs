@@ -150,8 +150,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// It has fewer than 32 bytes; or there is none although this is `production`, where a secret
-    /// that was made up on the spot would differ from node to node.
+    /// It has fewer than 32 bytes; or there is none, nor a key, although this is `production`, where a
+    /// secret that was made up on the spot would differ from node to node.
     pub fn explicit_secret(&self) -> Result<Option<&SecretString>, ConfigError> {
         match &self.auth.secret {
             Some(secret) if secret.expose_secret().len() < SHORTEST_SECRET => {
@@ -159,7 +159,11 @@ impl Settings {
                 let allowed = format!("{SHORTEST_SECRET} bytes or more");
                 Err(check::wrong("auth.secret", None, allowed, origin))
             }
-            None if self.environment == PRODUCTION => Err(ConfigError::NoSecret),
+            None if self.environment == PRODUCTION
+                && self.auth.signing_key.as_os_str().is_empty() =>
+            {
+                Err(ConfigError::NoSecret)
+            }
             secret => Ok(secret.as_ref()),
         }
     }

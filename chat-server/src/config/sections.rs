@@ -16,13 +16,15 @@ use super::values::{
 
 /// The least and the most that a number may be, both included, by full key. Every number has its
 /// line here.
-pub(super) const RANGES: [(&str, RangeInclusive<u64>); 28] = [
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 30] = [
     ("server.workers", 0..=1_024),
     ("server.shutdown_timeout_s", 0..=3_600),
     ("store.connections", 1..=1_000),
     ("store.timeout_s", 1..=60),
     ("store.keep_days", 0..=36_500),
     ("store.keep_messages", 0..=1_000_000_000_000),
+    ("auth.access_ttl_s", 1..=86_400),
+    ("auth.refresh_ttl_s", 60..=31_536_000),
     ("auth.guest_ttl_s", 1..=31_536_000),
     ("rooms.grace_s", 1..=86_400),
     ("rooms.idle_stop_s", 1..=86_400),
@@ -108,12 +110,34 @@ pub struct Auth {
     /// up once and kept in the data folder, except in `production`, which needs it.
     #[serde(serialize_with = "values::hidden")]
     pub secret: Option<SecretString>,
+    /// The secret that was replaced: tokens that it has signed stay good until they expire.
+    #[serde(serialize_with = "values::hidden")]
+    pub earlier_secret: Option<SecretString>,
+    /// A file with an Ed25519 private key in PEM, to sign tokens with it and not with the secret;
+    /// none.
+    pub signing_key: PathBuf,
+    /// The file with the key that was replaced, likewise; none.
+    pub earlier_signing_key: PathBuf,
+    /// A file with the public keys of another issuer whose tokens are believed too, as a JSON Web Key
+    /// Set; none.
+    pub jwks: PathBuf,
+    /// The `iss` of its tokens.
+    pub jwks_issuer: String,
+    /// The `aud` of those that are meant for this server.
+    pub jwks_audience: String,
     /// The `iss` of tokens, 1 to 200 characters; `chat-server`.
     #[serde(deserialize_with = "values::name")]
     pub issuer: String,
     /// The `aud` of tokens, 1 to 200 characters; `chat`.
     #[serde(deserialize_with = "values::name")]
     pub audience: String,
+    /// `access_ttl_s`: how long a user's token is good; 15 min, from 1 s to a day.
+    #[serde(rename = "access_ttl_s", with = "seconds")]
+    pub access_ttl: Duration,
+    /// `refresh_ttl_s`: how long somebody stays signed in who does not come back; 30 days, from a
+    /// minute to a year.
+    #[serde(rename = "refresh_ttl_s", with = "seconds")]
+    pub refresh_ttl: Duration,
     /// `guest_ttl_s`: how long a guest's token is good; a day, from 1 s to a year.
     #[serde(rename = "guest_ttl_s", with = "seconds")]
     pub guest_ttl: Duration,
@@ -243,8 +267,16 @@ impl Default for Auth {
     fn default() -> Self {
         Self {
             secret: None,
+            earlier_secret: None,
+            signing_key: PathBuf::new(),
+            earlier_signing_key: PathBuf::new(),
+            jwks: PathBuf::new(),
+            jwks_issuer: String::new(),
+            jwks_audience: String::new(),
             issuer: "chat-server".to_owned(),
             audience: "chat".to_owned(),
+            access_ttl: Duration::from_secs(900),
+            refresh_ttl: Duration::from_secs(30 * 86_400),
             guest_ttl: Duration::from_secs(86_400),
             guests: true,
         }

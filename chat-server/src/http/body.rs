@@ -1,17 +1,20 @@
-//! What comes with a request: a JSON body or a query string as [`Fields`], and ids in the path.
+//! What comes with a request: a JSON body or a query string as [`Fields`], ids in the path, and where it
+//! comes from.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::Bytes;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpRequest};
-use chat_core::RoomId;
+use chat_core::{RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use uuid::Uuid;
 
-use crate::http::MOST_BODY;
+use crate::http::{Api, MOST_BODY};
 use crate::protocol::{Fields, Problem};
 
 /// The fields of a JSON body.
@@ -39,6 +42,24 @@ impl FromRequest for Body {
     }
 }
 
+/// The fields of a JSON body, if there is one.
+pub(super) struct MaybeBody(pub(super) Option<Fields>);
+
+impl FromRequest for MaybeBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        if length.is_none_or(|length| length == "0") && !headers.contains_key(TRANSFER_ENCODING) {
+            return ready(Ok(Self(None))).boxed_local();
+        }
+        let body = Body::from_request(request, payload);
+        async move { Ok(Self(Some(body.await?.0))) }.boxed_local()
+    }
+}
+
 /// The fields of the query string.
 pub(super) struct Query(pub(super) Fields);
 
@@ -48,6 +69,50 @@ impl FromRequest for Query {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Fields::from_query(request.query_string()).map(Self))
+    }
+}
+
+/// Where a request comes from: `None` from this machine, and if a believed proxy does not say.
+pub(super) struct Address(pub(super) Option<IpAddr>);
+
+impl FromRequest for Address {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let api = request.app_data::<web::Data<Api>>();
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let client =
+            api.zip(peer).and_then(|(api, peer)| api.proxies.client(peer, request.headers()));
+        ready(Ok(Self(client.filter(|client| !client.is_loopback()))))
+    }
+}
+
+/// The user in the path.
+pub(super) struct UserInPath(pub(super) UserId);
+
+impl FromRequest for UserInPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().query("user").parse();
+        let wrong = |_| Problem::bad_request("the user in the address must be a UUID").at("user");
+        ready(id.map(Self).map_err(wrong))
+    }
+}
+
+/// The group of friends in the path.
+pub(super) struct GroupInPath(pub(super) Uuid);
+
+impl FromRequest for GroupInPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().query("group").parse();
+        let wrong = |_| Problem::bad_request("the group in the address must be a UUID").at("group");
+        ready(id.map(Self).map_err(wrong))
     }
 }
 

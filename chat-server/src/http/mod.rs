@@ -1,7 +1,8 @@
 //! The HTTP interface: one file a resource, the data it takes and gives beside its handlers.
-//! Everything is asked of the engine; nothing here knows a store.
+//! Everything is asked of the engine and of [`people`](crate::people); nothing here knows a store.
 
 mod body;
+mod friends;
 mod health;
 mod members;
 mod messages;
@@ -10,6 +11,7 @@ mod page;
 mod problem;
 mod rooms;
 mod tokens;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,10 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Responder};
 use chat_core::{Clock, Engine};
 
-use crate::auth::{Admit, Tokens};
+use crate::auth::{Admit, Proxies, Tokens};
 pub use crate::http::rooms::Lists;
 use crate::ops::Metrics;
+use crate::people::{Friends, People};
 use crate::protocol::Problem;
 
 /// The most bytes that a request's body may have.
@@ -31,14 +34,22 @@ const MOST_BODY: usize = 65_536;
 pub struct Api {
     /// The engine.
     pub engine: Engine,
+    /// Who has an account.
+    pub people: Arc<People>,
+    /// Who has whom as a friend, and whom not.
+    pub friends: Arc<Friends>,
+    /// The proxies whose word counts for where somebody comes from.
+    pub proxies: Proxies,
     /// Signs new tokens.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// Knows users by their tokens.
     pub gate: Arc<dyn Admit>,
     /// The engine's clock.
     pub clock: Arc<dyn Clock>,
     /// Whether anybody may become a guest.
     pub guests: bool,
+    /// How long a user's token lasts.
+    pub access_ttl: Duration,
     /// How long a guest's token lasts.
     pub guest_ttl: Duration,
     /// What the server counts, if anybody may know it.
@@ -54,6 +65,8 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
         let calls = web::scope("/api/v1")
             .app_data(web::PayloadConfig::new(MOST_BODY))
             .configure(tokens::configure)
+            .configure(users::configure)
+            .configure(friends::configure)
             .configure(rooms::configure)
             .configure(members::configure)
             .configure(messages::configure)

@@ -1,6 +1,7 @@
 //! Errors as problem documents (RFC 9457): the same code, message and fields as on a socket, with
 //! the HTTP status that says the same.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use actix_web::body::BoxBody;
@@ -11,6 +12,7 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
 
+use crate::people::PeopleError;
 use crate::protocol::Problem;
 
 #[derive(Serialize)]
@@ -32,20 +34,39 @@ struct Document<'a> {
 fn status(code: &str) -> StatusCode {
     match code {
         "bad_json" | "bad_request" => StatusCode::BAD_REQUEST,
-        "unauthorized" => StatusCode::UNAUTHORIZED,
-        "forbidden" | "not_a_member" | "foreign_origin" => StatusCode::FORBIDDEN,
-        "no_such_room" | "no_such_message" | "not_found" => StatusCode::NOT_FOUND,
+        "unauthorized" | "bad_credentials" | "bad_refresh_token" => StatusCode::UNAUTHORIZED,
+        "no_account" | "forbidden" | "not_a_member" | "foreign_origin" => StatusCode::FORBIDDEN,
+        "no_such_room" | "no_such_message" | "no_such_user" | "no_such_group" | "not_a_friend"
+        | "not_found" => StatusCode::NOT_FOUND,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
-        "key_conflict" => StatusCode::CONFLICT,
+        "too_many" | "blocked" | "key_conflict" | "username_taken" | "has_account"
+        | "refreshed_already" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
+        "too_short" | "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
         "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
         "rate_limited" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
         "busy" | "unavailable" | "stopping" | "too_many_connections" => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<PeopleError> for Problem {
+    fn from(error: PeopleError) -> Self {
+        let (limit, actual) = error.measure().unzip();
+        Self {
+            code: error.code(),
+            message: error.message(),
+            retry: error.retry(),
+            field: error.field().map(Cow::Borrowed),
+            limit,
+            actual,
+            retry_after_s: error
+                .retry_after()
+                .map_or(0, |wait| u16::try_from(wait.as_secs()).unwrap_or(u16::MAX)),
+        }
     }
 }
 
@@ -84,7 +105,8 @@ impl ResponseError for Problem {
             response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
         }
         if self.retry {
-            response.insert_header((RETRY_AFTER, "1"));
+            let after = self.retry_after_s.max(1);
+            response.insert_header((RETRY_AFTER, after.to_string()));
         }
         response.json(document)
     }

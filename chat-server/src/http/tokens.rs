@@ -1,16 +1,78 @@
-//! `/tokens`: how somebody gets one.
+//! `/tokens`: how somebody gets them, keeps them fresh, and gives them up.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::UserId;
-use serde_json::json;
+use chat_core::{Code, UserId};
+use serde_json::{Value, json};
 
-use crate::http::body::Body;
+use crate::auth::{Bearer, Subject};
+use crate::http::body::{Address, Body, Query};
 use crate::http::{Api, resource};
+use crate::people::{Password, PeopleError, RefreshToken, SignedIn};
 use crate::protocol::{Problem, nickname};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/tokens/guest", "POST").route(web::post().to(guest)));
+    config
+        .service(
+            resource("/tokens", "POST, DELETE")
+                .route(web::post().to(sign_in))
+                .route(web::delete().to(sign_out)),
+        )
+        .service(resource("/tokens/guest", "POST").route(web::post().to(guest)))
+        .service(resource("/tokens/refresh", "POST").route(web::post().to(refresh)));
+}
+
+/// What somebody is given who has signed in.
+pub(super) fn tokens(api: &Api, signed_in: &SignedIn) -> Value {
+    let SignedIn { user, login, refresh, expires } = signed_in;
+    let now = api.clock.now();
+    let subject = Subject { user: user.id.uuid(), name: &user.name, login: Some(*login) };
+    let (token, ends) = api.tokens.issue(subject, now, api.access_ttl);
+    json!({
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": (ends - now).num_seconds(),
+        "refresh_token": refresh.expose(),
+        "refresh_expires_in": (*expires - now).num_seconds(),
+        "user": { "id": user.id.uuid(), "name": &*user.name },
+    })
+}
+
+async fn sign_in(
+    api: Data<Api>,
+    Address(address): Address,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let username = fields.needed_text("username")?;
+    let password = fields.needed_text("password")?;
+    fields.finish()?;
+    // What cannot be a password is a wrong one: nobody is told which there may be.
+    let password = Password::new(password, "password").map_err(|_| PeopleError::BadCredentials)?;
+    let signed_in = api.people.sign_in(&username, password, address).await?;
+    Ok(HttpResponse::Created().json(tokens(&api, &signed_in)))
+}
+
+async fn refresh(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+    let token = RefreshToken::presented(fields.needed_text("refresh_token")?)?;
+    fields.finish()?;
+    let signed_in = api.people.refresh(&token).await?;
+    Ok(HttpResponse::Created().json(tokens(&api, &signed_in)))
+}
+
+async fn sign_out(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    Query(mut fields): Query,
+) -> Result<HttpResponse, Problem> {
+    let everywhere = fields.flag("everywhere")?.unwrap_or(false);
+    fields.finish()?;
+    let login = identity.login.ok_or(PeopleError::NoAccount)?;
+    if everywhere {
+        api.people.sign_out_everywhere(identity.user.id).await?;
+    } else {
+        api.people.sign_out(identity.user.id, login.uuid()).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn guest(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
@@ -18,12 +80,12 @@ async fn guest(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, P
     fields.finish()?;
     if !api.guests {
         let message = "this server takes no guests; sign in instead";
-        let forbidden = chat_core::Error::new(chat_core::Code::Forbidden, message);
-        return Err(forbidden.into());
+        return Err(chat_core::Error::new(Code::Forbidden, message).into());
     }
     let user = UserId::new();
     let now = api.clock.now();
-    let (token, expires) = api.tokens.issue_guest(user.uuid(), &name, now, api.guest_ttl);
+    let subject = Subject { user: user.uuid(), name: &name, login: None };
+    let (token, expires) = api.tokens.issue(subject, now, api.guest_ttl);
     Ok(HttpResponse::Created().json(json!({
         "access_token": token,
         "token_type": "Bearer",

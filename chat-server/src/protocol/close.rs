@@ -40,6 +40,7 @@ pub fn close_code(reason: CloseReason) -> CloseCode {
         CloseReason::Left => CloseCode::NORMAL,
         CloseReason::Draining => CloseCode::new(1001, "draining"),
         CloseReason::Expired => CloseCode::new(4401, "expired"),
+        CloseReason::Withdrawn => CloseCode::new(4401, "signed out"),
         CloseReason::Silent => CloseCode::new(4408, "silent"),
         CloseReason::Flooding => CloseCode::new(4429, "flooding"),
         CloseReason::NotReading => CloseCode::new(4508, "not reading"),

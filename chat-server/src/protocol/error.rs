@@ -25,12 +25,23 @@ pub struct Problem {
     /// What came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual: Option<u64>,
+    /// In how many seconds it may; 0 if nobody knows. The message says so too.
+    #[serde(skip)]
+    pub retry_after_s: u16,
 }
 
 impl Problem {
     fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self { code, message, retry: false, field: None, limit: None, actual: None }
+        Self {
+            code,
+            message,
+            retry: false,
+            field: None,
+            limit: None,
+            actual: None,
+            retry_after_s: 0,
+        }
     }
 
     /// The same, with the field at fault.
@@ -139,6 +150,7 @@ impl From<Error> for Problem {
             field: error.at_field().map(Cow::Borrowed),
             limit: measure.map(|measure| measure.limit),
             actual: measure.map(|measure| measure.actual),
+            retry_after_s: 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use chat_core::{Cursor, Error, RoomId, limits};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::protocol::Problem;
 
@@ -80,6 +81,14 @@ impl Fields {
         }
     }
 
+    /// Takes a text that must be there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not, or is of another type.
+    pub fn needed_text(&mut self, name: &'static str) -> Result<String, Problem> {
+        self.text(name)?.ok_or_else(|| missing(name))
+    }
+
     /// Takes a whole number from 0 to 2^53 − 1, if it is there.
     ///
     /// # Errors
@@ -105,6 +114,19 @@ impl Fields {
             other => other.as_bool(),
         };
         flag.map(Some).ok_or_else(|| wrong(name, "true or false", &value))
+    }
+
+    /// Takes an id or `null`, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is neither.
+    pub fn id_or_null(&mut self, name: &'static str) -> Result<Option<Option<Uuid>>, Problem> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Null) => Ok(Some(None)),
+            Some(Value::String(text)) => parse_id(&text, name).map(|id| Some(Some(id))),
+            Some(other) => Err(wrong(name, "an id or null", &other)),
+        }
     }
 
     /// Takes a room's id, which must be there.
@@ -221,8 +243,7 @@ pub(super) fn checked<T>(
     name: &'static str,
     check: impl FnOnce(String) -> Result<T, Error>,
 ) -> Result<T, Problem> {
-    let text = fields.text(name)?.ok_or_else(|| missing(name))?;
-    check(text).map_err(Problem::from)
+    check(fields.needed_text(name)?).map_err(Problem::from)
 }
 
 fn wrong(name: &'static str, expected: &str, value: &Value) -> Problem {

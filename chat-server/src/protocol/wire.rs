@@ -165,6 +165,9 @@ enum EventView<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Problem>,
     },
+    Expiring {
+        at: Time,
+    },
     Closing {
         code: u16,
         reason: &'static str,
@@ -206,6 +209,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 ok: result.as_ref().ok().map(|joined| Box::new((&**joined).into())),
                 error: result.as_ref().err().map(|refused| refused.clone().into()),
             },
+            Event::Expiring { at } => Self::Expiring { at: Time(*at) },
             Event::Closing { reason, retry_after } => {
                 let close = close_code(*reason);
                 let retry_after_ms = retry_after.map(|time| time.as_millis() as u64);

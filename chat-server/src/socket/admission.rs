@@ -10,9 +10,9 @@ use actix_http::RequestHead;
 use chat_core::Clock;
 use tokio::sync::Notify;
 
+use crate::auth::Proxies;
 use crate::protocol::Problem;
 use crate::socket::meters::{Meters, Refused};
-use crate::socket::proxies::Proxies;
 
 /// How often a line about refusals is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(60);

@@ -63,9 +63,17 @@ impl Chat {
         line: &mut impl Connection,
     ) -> chat_core::Result<()> {
         let session = line.connect(identity.user.clone())?;
-        session.renew(identity.expires);
+        self.entitle(&session, identity);
         self.session = Some(session);
         Ok(())
+    }
+
+    /// The token entitles the session, unless it has been withdrawn in this very moment.
+    fn entitle(&self, session: &Session, identity: &Identity) {
+        session.renew(identity.expires, identity.login);
+        if !self.gate.still_admits(identity) {
+            session.end(CloseReason::Withdrawn);
+        }
     }
 
     /// A text message has come.
@@ -157,7 +165,7 @@ impl Chat {
                 line.say(error(Some(id), Problem::unauthorized(message).at("token")));
                 return ControlFlow::Continue(());
             }
-            Some(session) => session.renew(identity.expires),
+            Some(session) => self.entitle(session, &identity),
             None => {
                 if let Err(refused) = self.connect(&identity, line) {
                     return refuse(refused, Some(id), line);

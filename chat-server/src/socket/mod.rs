@@ -9,7 +9,6 @@ pub(crate) mod frame;
 mod handshake;
 mod meters;
 mod portable;
-mod proxies;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -29,7 +28,6 @@ pub use direct::{
 pub use handshake::Origins;
 pub use meters::Meters;
 pub use portable::route;
-pub use proxies::Proxies;
 
 use crate::auth::Admit;
 use crate::protocol::JsonWire;

@@ -3,9 +3,11 @@
 //! one database does in its own way stands in a folder of its name.
 
 mod background;
+mod friends;
 mod inserts;
 mod known;
 mod names;
+mod people;
 mod plan;
 mod reads;
 mod rows;
@@ -13,6 +15,7 @@ mod selects;
 mod sql;
 mod statement;
 mod thread;
+mod work;
 mod writer;
 
 mod mysql;
@@ -24,14 +27,16 @@ use async_trait::async_trait;
 use chat_core::{Store, StoreError, Timestamp};
 use thiserror::Error;
 
+use crate::people::{FriendStore, PeopleStore};
+
 pub use background::{Removed, Retention};
 pub use mysql::{MySqlOptions, MySqlStore, OpenError as MySqlOpenError, Replica};
 pub use sql::QueryCounts;
 pub use sqlite::{OpenError as SqliteOpenError, SqliteStore};
 
-/// A store in an SQL database.
+/// A store in an SQL database, with the accounts of people.
 #[async_trait]
-pub trait SqlStore: Store {
+pub trait SqlStore: Store + PeopleStore + FriendStore {
     /// What it is doing.
     fn stats(&self) -> StoreStats;
 

@@ -16,7 +16,7 @@ use super::plan::{FirstUse, KeyOf};
 #[error(
     "a stored {0} cannot be read; was the database changed by hand, or written by a newer version?"
 )]
-pub(super) struct Unreadable(&'static str);
+pub(super) struct Unreadable(pub(super) &'static str);
 
 #[derive(FromRow)]
 pub(super) struct RoomRow {
@@ -219,6 +219,11 @@ pub(super) fn room_id(bytes: &[u8]) -> Result<RoomId, Unreadable> {
     Uuid::from_slice(bytes).map(RoomId::from).map_err(|_| Unreadable("room id"))
 }
 
+/// An id of any kind.
+pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, Unreadable> {
+    Uuid::from_slice(bytes).map_err(|_| Unreadable("id"))
+}
+
 /// A count as SQL's signed integer. Nothing counted here ever reaches the end of that; as a bound,
 /// what lies beyond it means the same as its end.
 pub(super) fn signed(number: u64) -> i64 {
@@ -235,11 +240,11 @@ fn user_id(bytes: &[u8]) -> Result<UserId, Unreadable> {
     Uuid::from_slice(bytes).map(UserId::from).map_err(|_| Unreadable("user id"))
 }
 
-fn user(id: &[u8], name: String) -> Result<User, Unreadable> {
+pub(super) fn user(id: &[u8], name: String) -> Result<User, Unreadable> {
     Ok(User::new(user_id(id)?, Name::new(name).map_err(|_| Unreadable("name"))?))
 }
 
-fn number(stored: i64) -> Result<u64, Unreadable> {
+pub(super) fn number(stored: i64) -> Result<u64, Unreadable> {
     u64::try_from(stored).map_err(|_| Unreadable("number"))
 }
 
@@ -247,6 +252,6 @@ fn cursor(seq: i64, change: i64) -> Result<Cursor, Unreadable> {
     Ok(Cursor::new(number(seq)?, number(change)?))
 }
 
-fn time(stored: i64) -> Result<Timestamp, Unreadable> {
+pub(super) fn time(stored: i64) -> Result<Timestamp, Unreadable> {
     Timestamp::from_timestamp_millis(stored).ok_or(Unreadable("time"))
 }

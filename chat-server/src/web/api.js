@@ -1,4 +1,4 @@
-// The few HTTP calls that the page makes: a guest's token, and the list of rooms. All else goes over the WebSocket.
+// The few HTTP calls that the page makes: tokens, accounts, and the list of rooms. All else goes over the WebSocket.
 // It owns the token for these calls and turns every failure into a `ChatError`.
 
 import { ChatError, connectionLost, strangeAnswer } from './errors.js';
@@ -11,6 +11,26 @@ export class Api {
   /** A token for somebody who gives only a nickname: `{access_token, expires_in, user}`. */
   guest(nickname) {
     return this.#call('POST', '/tokens/guest', { nickname });
+  }
+
+  /** Tokens of somebody who has an account: `{access_token, expires_in, refresh_token, user}`. */
+  signIn(username, password) {
+    return this.#call('POST', '/tokens', { username, password });
+  }
+
+  /** A new account, likewise; of whoever is here as a guest, if anybody is. */
+  signUp(username, nickname, password) {
+    return this.#call('POST', '/users', { username, password, ...(nickname && { nickname }) });
+  }
+
+  /** Newer tokens, likewise. */
+  refresh(token) {
+    return this.#call('POST', '/tokens/refresh', { refresh_token: token });
+  }
+
+  /** Ends this login. */
+  signOut() {
+    return this.#call('DELETE', '/tokens');
   }
 
   /** A page of open rooms, newest first: `{rooms, next?}`. */
@@ -29,6 +49,7 @@ export class Api {
     } catch {
       throw connectionLost();
     }
+    if (response.status === 204) return null;
     try {
       answer = await response.json();
     } catch {

@@ -7,7 +7,8 @@ import { Connection } from './connection.js';
 import { Directory } from './directory.js';
 import { errorText, t, translate } from './i18n.js';
 import { watchIdleness } from './idle.js';
-import { forgetEverything, recall, remember } from './storage.js';
+import { Login } from './login.js';
+import { forgetEverything } from './storage.js';
 import { tell } from './view/dom.js';
 import { NewRoomView } from './view/newroom.js';
 import { RoomView } from './view/room.js';
@@ -17,6 +18,7 @@ import { StatusView } from './view/status.js';
 
 const page = document.getElementById('chat');
 const api = new Api();
+const login = new Login(api);
 /** Of the person signed in: `{connection, chat, directory}`; null on the first screen. */
 let here = null;
 /** The room being shown, or null. */
@@ -29,25 +31,37 @@ const newRoom = new NewRoomView(async (title, ephemeral) => {
   go(await here.chat.open(title, ephemeral));
   here.directory.refresh();
 });
-const roomsView = new RoomsView({ onNew: () => newRoom.show(), onSignOut: signOut });
-const signin = new SigninView(async (nickname) => {
-  const { access_token: token, expires_in: seconds, user } = await api.guest(nickname);
-  remember('identity', { token, user, until: Date.now() + seconds * 1_000 });
-  enter(token, user);
-});
+const roomsView = new RoomsView({ onNew: () => newRoom.show(), onKeep: keep, onSignOut: signOut });
+const signin = new SigninView({
+  guest: async ({ nickname }) => comeIn(await api.guest(nickname)),
+  account: async ({ username, password }) => comeIn(await api.signIn(username, password)),
+  new: async ({ username, nickname, password }) => comeIn(await api.signUp(username, nickname, password)),
+}, stay);
+login.on('renewed', (token) => here?.connection.renew(token));
 
-function enter(token, user) {
+/** Somebody has signed in. A guest who has got an account is the same person, in the same rooms. */
+function comeIn(tokens) {
+  if (here) exit();
+  enter(login.take(tokens));
+}
+
+function enter(token) {
   api.token = token;
   const connection = new Connection();
-  const chat = new Chat(connection, user);
+  const chat = new Chat(connection, login.user);
   const directory = new Directory(api, () => connection.isOpen);
   here = { connection, chat, directory };
   chat.on('changed', retitle);
   directory.on('unauthorized', signInAgain);
-  connection.on('unauthorized', signInAgain);
+  connection.on('unauthorized', async () => {
+    // A tab that slept has missed the moment to refresh.
+    const newer = await login.refresh();
+    if (newer && here?.connection === connection) connection.start(newer);
+    else signInAgain();
+  });
   connection.on('open', () => directory.refresh());
   status.watch(connection);
-  roomsView.show(chat, directory);
+  roomsView.show(chat, directory, login.isGuest);
   signin.hide();
   page.hidden = false;
   connection.start(token);
@@ -67,14 +81,30 @@ function exit() {
 
 /** The token is no longer good. The rooms and unsent messages stay for whoever goes on in this tab. */
 function signInAgain() {
+  if (!here) return;
   const nickname = here.chat.user.name;
-  remember('identity', null);
+  const way = login.isGuest ? 'guest' : 'account';
+  login.end();
   exit();
-  signin.show({ ended: true, nickname });
+  signin.show({ ended: true, nickname, way });
+}
+
+/** A guest wants an account. The conversation waits behind. */
+function keep() {
+  page.hidden = true;
+  signin.show({ nickname: here.chat.user.name, guest: here.chat.user });
+}
+
+function stay() {
+  signin.hide();
+  page.hidden = false;
 }
 
 function signOut() {
+  // Whether or not the server hears it, this tab forgets.
+  if (!login.isGuest) api.signOut().catch(() => {});
   exit();
+  login.end();
   forgetEverything();
   history.replaceState(null, '', location.pathname);
   signin.show();
@@ -138,6 +168,8 @@ document.addEventListener('visibilitychange', () => {
 });
 watchIdleness((state) => here?.chat.presence(state));
 
-const identity = recall('identity');
-if (identity && identity.until > Date.now()) enter(identity.token, identity.user);
-else signin.show({ ended: identity !== null, nickname: identity?.user.name });
+const before = login.user;
+const way = login.isGuest ? 'guest' : 'account';
+const token = await login.goOn();
+if (token) enter(token);
+else signin.show({ ended: before !== null, nickname: before?.name, way });

@@ -37,6 +37,12 @@ export class Connection extends Emitter {
     this.#connect();
   }
 
+  /** Goes on with a newer token, in place. */
+  renew(token) {
+    this.#token = token;
+    if (this.isOpen) this.#say('auth', { token }).catch(() => {});
+  }
+
   stop() {
     this.#hangUp(1000);
     this.#become({ phase: 'idle' });

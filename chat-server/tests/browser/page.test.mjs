@@ -86,10 +86,10 @@ test('comes back to the same name, room and messages after a reload, and to a na
 test('is told at the field what is wrong, and is never shown markup as anything but text', async () => {
   const alice = await stage.arrive(DESK);
   await alice.see('enter').click();
-  await alice.see('nickname-error').filter({ hasText: 'Write something first.' }).waitFor();
+  await alice.see('signin-error').filter({ hasText: 'Write something first.' }).waitFor();
   await alice.see('nickname').fill('n'.repeat(33));
   await alice.see('enter').click();
-  await alice.see('nickname-error').filter({ hasText: 'At most 32 characters; this has 33.' }).waitFor();
+  await alice.see('signin-error').filter({ hasText: 'At most 32 characters; this has 33.' }).waitFor();
   const markup = '<b>Mallory</b>';
   await alice.signIn(markup);
 

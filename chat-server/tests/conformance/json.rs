@@ -156,6 +156,7 @@ fn event(frame: &Value) -> Event {
         }
         "invited" => Event::Invited { room: room_info(&frame["room"]) },
         "closed" => Event::Closed { room: room() },
+        "expiring" => Event::Expiring { at: parsed(frame, "at") },
         "behind" => Event::Behind { room: room(), after: parsed(frame, "after") },
         "resumed" => {
             let result = match frame.get("error") {

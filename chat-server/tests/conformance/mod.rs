@@ -16,12 +16,12 @@ use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use chat_core::testkit::{Heard, Peer, Transport};
 use chat_core::{Command, Engine, Kind, Name, RoomCommand, User};
-use chat_server::auth::{Admit, Identity};
+use chat_server::auth::{Admit, Identity, Proxies};
 use chat_server::listen::{self, Certificate, Listening};
 use chat_server::protocol::Problem;
 use chat_server::socket::{
-    self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, Proxies, SocketLimits,
-    Sockets, TcpOptions, route,
+    self, Admission, ConnectionLimits, Direct, Door, Meters, Origins, SocketLimits, Sockets,
+    TcpOptions, route,
 };
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
@@ -252,6 +252,6 @@ impl Admit for Gate {
         let name = pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal digits"));
         let name = String::from_utf8(name.collect()).expect("UTF-8");
         let user = User::new(id.parse().expect("an id"), Name::new(name).expect("a name"));
-        Ok(Identity { user, expires: None })
+        Ok(Identity { user, expires: None, login: None })
     }
 }

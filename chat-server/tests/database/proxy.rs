@@ -313,16 +313,15 @@ async fn commands(
         while let Some(length) = packet(&read) {
             let packet = read.drain(..length).collect::<Vec<u8>>();
             shared.flows().await;
-            match shared.loss(&packet) {
-                Some(Awaited { loses, told, .. }) => match loses {
+            if let Some(Awaited { loses, told, .. }) = shared.loss(&packet) {
+                match loses {
                     Loses::Command => return Ok(Some((told, Ok(())))),
                     Loses::Answer => *losing.lock().expect("the loss") = Some(told),
                     Loses::Time(goes_on) => {
                         told.send(Ok(())).ok();
                         goes_on.await.ok();
                     }
-                },
-                None => {}
+                }
             }
             server.write_all(&packet).await?;
         }

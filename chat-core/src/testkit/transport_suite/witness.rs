@@ -208,6 +208,7 @@ impl Witness {
                 Ok(())
             }
             Event::Resumed { room, result } => self.resumed(*room, result),
+            Event::Expiring { .. } => Ok(()),
             Event::Closing { .. } => {
                 self.closing = true;
                 Ok(())

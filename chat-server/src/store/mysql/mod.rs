@@ -25,6 +25,7 @@ use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
+use super::work::{Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use append::{AGAIN, CONFLICTS, Locks};
@@ -127,6 +128,32 @@ impl Inner {
         }
         transaction.commit().await?;
         Ok(rows)
+    }
+
+    /// Does work in one transaction, as often as others are in its way or the connection is lost.
+    async fn write<W: Work>(&self, work: &W) -> Result<W::Answer, sqlx::Error> {
+        let mut conflicts = 0;
+        loop {
+            let error = match self.try_write(work).await {
+                Err(error) => error,
+                done => return done,
+            };
+            match Fault::of(&error) {
+                // A row that is there by now is found next time.
+                Fault::Conflict | Fault::Duplicate if conflicts < CONFLICTS => conflicts += 1,
+                Fault::Lost => tokio::time::sleep(AGAIN).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_write<W: Work>(&self, work: &W) -> Result<W::Answer, sqlx::Error> {
+        let mut connection = self.primary.acquire().await?;
+        Session::new(&mut *connection, &self.queries).run(pen::READ_COMMITTED_ONCE).await?;
+        let mut transaction = connection.begin().await?;
+        let answer = work.carry_out(&mut Session::new(&mut *transaction, &self.queries)).await?;
+        transaction.commit().await?;
+        Ok(answer)
     }
 
     /// Lets another process write alone, after the last commit of this one.
@@ -240,6 +267,17 @@ impl Store for MySqlStore {
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::ephemeral(sql))).await
+    }
+}
+
+impl Worker for MySqlStore {
+    async fn write<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+        self.run(async move |inner: Arc<Inner>| in_time(inner.deadline, inner.write(&work)).await)
+            .await
+    }
+
+    async fn read<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+        self.run(async move |inner: Arc<Inner>| read!(inner, sql => work.carry_out(sql))).await
     }
 }
 

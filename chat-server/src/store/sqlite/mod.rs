@@ -23,6 +23,7 @@ use super::background::{self, Cleaned, END_ROOM, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
+use super::work::{Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use open::SqlitePen;
@@ -191,6 +192,25 @@ impl Store for SqliteStore {
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::ephemeral(sql))).await
+    }
+}
+
+impl Worker for SqliteStore {
+    async fn write<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+        let write = async move |inner: Arc<Inner>| {
+            let mut writer = inner.writer.lend().await?;
+            let mut sql = Session::new(writer.parts().0, &inner.queries);
+            sql.run(append::BEGIN).await?;
+            let answer = work.carry_out(&mut sql).await?;
+            sql.run("COMMIT").await?;
+            writer.give_back();
+            Ok(answer)
+        };
+        self.run(async move |inner: Arc<Inner>| in_time(DEADLINE, write(inner)).await).await
+    }
+
+    async fn read<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+        self.run(async move |inner: Arc<Inner>| read!(inner, sql => work.carry_out(sql))).await
     }
 }
 

@@ -11,16 +11,18 @@ export class RoomsView {
   #current;
   #draw = soon(() => this.#drawNow());
 
-  constructor({ onNew, onSignOut }) {
-    const { search, more, out, new: make } = this.#parts;
+  constructor({ onNew, onKeep, onSignOut }) {
+    const { search, more, keep, out, new: make } = this.#parts;
     search.oninput = () => this.#directory.search(search.value.trim());
     more.onclick = () => this.#directory.more();
     make.onclick = onNew;
+    keep.onclick = onKeep;
     out.onclick = onSignOut;
   }
 
-  /** Shows the rooms of a person who has just signed in. */
-  show(chat, directory) {
+  /** Shows the rooms of a person who has just signed in; a guest may get an account. */
+  show(chat, directory, isGuest) {
+    this.#parts.keep.hidden = !isGuest;
     this.#chat = chat;
     this.#directory = directory;
     this.#parts.search.value = '';

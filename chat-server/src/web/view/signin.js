@@ -1,46 +1,74 @@
-// The first screen: a nickname, and in. It owns the form and the error beside the field; what a token is good for
-// afterwards is the caller's.
+// The first screen: in as a guest with a nickname, in with an account, or a new account. It owns the form and the error
+// beside it; what comes of signing in is the caller's.
 
-import { errorText } from '../i18n.js';
+import { errorText, t } from '../i18n.js';
 import { mark, parts } from './dom.js';
+
+/** What each way in asks for, and where else one may go from it. */
+const WAYS = {
+  guest: { fields: ['nickname'], others: ['account', 'new'] },
+  account: { fields: ['username', 'password'], others: ['new', 'guest'] },
+  new: { fields: ['username', 'nickname', 'password'], others: ['account', 'guest'] },
+};
 
 export class SigninView {
   #root = document.getElementById('signin');
   #form = this.#root.querySelector('form');
-  #note = parts(this.#root).note;
-  #error = this.#form.querySelector('.field-error');
+  #parts = parts(this.#root);
+  #way = 'guest';
+  #mayGoBack = false;
 
-  /** `enter(nickname)` promises that the person is in, or rejects with what is wrong with the name. */
-  constructor(enter) {
+  /** `enter[way](fields)` promises that the person is in, or rejects with what is wrong; `back` is for who is in already. */
+  constructor(enter, back) {
     this.#form.addEventListener('submit', async (event) => {
       event.preventDefault();
-      const button = this.#form.querySelector('button');
-      button.disabled = true;
+      this.#parts.enter.disabled = true;
       try {
-        await enter(this.#form.nickname.value);
-        this.#complain('');
+        const { fields } = WAYS[this.#way];
+        await enter[this.#way](Object.fromEntries(fields.map((name) => [name, this.#form[name].value])));
+        this.#complain();
+        this.#form.password.value = '';
       } catch (error) {
-        this.#complain(errorText(error));
-        this.#form.nickname.focus();
+        this.#complain(error);
       }
-      button.disabled = false;
+      this.#parts.enter.disabled = false;
     });
+    for (const way of Object.keys(WAYS)) this.#parts[`to-${way}`].onclick = () => this.#go(way);
+    this.#parts.back.onclick = back;
   }
 
-  /** `ended`: somebody was signed in here as `nickname` until now. */
-  show({ ended = false, nickname } = {}) {
+  /** `ended`: somebody was signed in here until now. `guest`: who is about to get an account. */
+  show({ ended = false, nickname, way = 'guest', guest = null } = {}) {
     this.#root.hidden = false;
-    this.#note.hidden = !ended;
+    this.#mayGoBack = guest !== null;
+    this.#parts.note.hidden = !ended;
     if (nickname) this.#form.nickname.value = nickname;
-    this.#form.nickname.focus();
+    this.#go(guest ? 'new' : way);
   }
 
   hide() {
     this.#root.hidden = true;
   }
 
-  #complain(text) {
-    this.#error.textContent = text;
-    mark(this.#form.nickname, 'aria-invalid', text && 'true');
+  #go(way) {
+    this.#way = way;
+    this.#complain();
+    const { fields, others } = WAYS[way];
+    for (const label of this.#form.querySelectorAll('[data-field]')) label.hidden = !fields.includes(label.dataset.field);
+    for (const other of Object.keys(WAYS)) this.#parts[`to-${other}`].hidden = this.#mayGoBack || !others.includes(other);
+    this.#parts.back.hidden = !this.#mayGoBack;
+    this.#parts.title.textContent = t(`signin.${way}.title`);
+    this.#parts.lead.textContent = t(this.#mayGoBack ? 'signin.keep.lead' : `signin.${way}.lead`);
+    this.#parts.enter.textContent = t(`signin.${way}.enter`);
+    this.#form.password.autocomplete = way === 'new' ? 'new-password' : 'current-password';
+    this.#form[fields[0]].focus();
+  }
+
+  /** Shows what is wrong, at the field if it is one's; nothing takes it away. */
+  #complain(error) {
+    const fields = [...this.#form.querySelectorAll('[data-field] input')];
+    for (const input of fields) mark(input, 'aria-invalid', error && (input.name === error.field || (!error.field && fields.length)) && 'true');
+    this.#parts.error.textContent = error ? errorText(error) : '';
+    if (error) (this.#form[error.field] ?? this.#form[WAYS[this.#way].fields[0]]).focus();
   }
 }

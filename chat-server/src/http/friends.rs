@@ -1,0 +1,191 @@
+//! `/friends`, `/friend-groups` and `/blocks`: whom somebody wants to see, and whom not.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, ServiceConfig};
+use chat_core::UserId;
+use serde_json::{Value, json};
+
+use crate::auth::{Bearer, Identity};
+use crate::http::body::{Body, GroupInPath, MaybeBody, Query, UserInPath};
+use crate::http::{Api, resource};
+use crate::people::{Friend, FriendChange, Group, GroupName, PeopleError};
+use crate::protocol::{Fields, Problem, Time};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/friend-groups", "GET, POST")
+                .route(web::get().to(groups))
+                .route(web::post().to(add_group)),
+        )
+        .service(
+            resource("/friend-groups/{group}", "PATCH, DELETE")
+                .route(web::patch().to(rename_group))
+                .route(web::delete().to(remove_group)),
+        )
+        .service(resource("/friends", "GET").route(web::get().to(friends)))
+        .service(
+            resource("/friends/{user}", "PUT, PATCH, DELETE")
+                .route(web::put().to(add))
+                .route(web::patch().to(change))
+                .route(web::delete().to(remove)),
+        )
+        .service(resource("/blocks", "GET").route(web::get().to(blocks)))
+        .service(
+            resource("/blocks/{user}", "PUT, DELETE")
+                .route(web::put().to(block))
+                .route(web::delete().to(unblock)),
+        );
+}
+
+/// Who has an account: guests have no friends here.
+fn account(identity: &Identity) -> Result<UserId, Problem> {
+    identity.login.ok_or(PeopleError::NoAccount)?;
+    Ok(identity.user.id)
+}
+
+fn group_view(group: &Group) -> Value {
+    json!({ "id": group.id, "name": &*group.name, "friends": group.friends })
+}
+
+/// What is there to see of a friend; whether it is there only if each has the other.
+fn friend_view(api: &Api, friend: &Friend) -> Value {
+    let Friend { user, username, group, favourite, hidden, mutual } = friend;
+    let mut view = json!({
+        "id": user.id.uuid(),
+        "name": &*user.name,
+        "username": &**username,
+        "group": group,
+        "favourite": favourite,
+        "hidden": hidden,
+        "mutual": mutual,
+    });
+    let presence = api.engine.presence(user.id);
+    view["state"] = json!(if *mutual { presence.as_str() } else { "offline" });
+    view
+}
+
+async fn groups(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse, Problem> {
+    let groups = api.friends.groups(account(&identity)?).await?;
+    let groups: Vec<_> = groups.iter().map(group_view).collect();
+    Ok(HttpResponse::Ok().json(json!({ "groups": groups })))
+}
+
+fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
+    let name = GroupName::new(fields.needed_text("name")?)?;
+    fields.finish()?;
+    Ok(name)
+}
+
+async fn add_group(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let group = api.friends.add_group(account(&identity)?, group_name(fields)?).await?;
+    Ok(HttpResponse::Created().json(group_view(&group)))
+}
+
+async fn rename_group(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    GroupInPath(group): GroupInPath,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    api.friends.rename_group(account(&identity)?, group, &group_name(fields)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn remove_group(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    GroupInPath(group): GroupInPath,
+) -> Result<HttpResponse, Problem> {
+    api.friends.remove_group(account(&identity)?, group).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn friends(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    Query(mut fields): Query,
+) -> Result<HttpResponse, Problem> {
+    let hidden = fields.flag("hidden")?.unwrap_or(false);
+    fields.finish()?;
+    let friends = api.friends.friends(account(&identity)?).await?;
+    let shown = friends.iter().filter(|friend| hidden || !friend.hidden);
+    let shown: Vec<_> = shown.map(|friend| friend_view(&api, friend)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "friends": shown })))
+}
+
+fn friend_change(mut fields: Fields) -> Result<FriendChange, Problem> {
+    let change = FriendChange {
+        group: fields.id_or_null("group")?,
+        favourite: fields.flag("favourite")?,
+        hidden: fields.flag("hidden")?,
+    };
+    fields.finish()?;
+    Ok(change)
+}
+
+async fn add(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    UserInPath(friend): UserInPath,
+    MaybeBody(fields): MaybeBody,
+) -> Result<HttpResponse, Problem> {
+    let change = fields.map(friend_change).transpose()?.unwrap_or_default();
+    let friend = api.friends.add(account(&identity)?, friend, change).await?;
+    Ok(HttpResponse::Ok().json(friend_view(&api, &friend)))
+}
+
+async fn change(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    UserInPath(friend): UserInPath,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let user = account(&identity)?;
+    let friend = api.friends.change(user, friend, friend_change(fields)?).await?;
+    Ok(HttpResponse::Ok().json(friend_view(&api, &friend)))
+}
+
+async fn remove(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    UserInPath(friend): UserInPath,
+) -> Result<HttpResponse, Problem> {
+    api.friends.remove(account(&identity)?, friend).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn blocks(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse, Problem> {
+    let blocks = api.friends.blocks(account(&identity)?).await?;
+    let views = blocks.iter().map(|blocked| {
+        json!({
+            "id": blocked.user.id.uuid(),
+            "name": &*blocked.user.name,
+            "username": &*blocked.username,
+            "since": Time(blocked.since),
+        })
+    });
+    Ok(HttpResponse::Ok().json(json!({ "blocks": views.collect::<Vec<_>>() })))
+}
+
+async fn block(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    UserInPath(user): UserInPath,
+) -> Result<HttpResponse, Problem> {
+    api.friends.block(account(&identity)?, user).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn unblock(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    UserInPath(user): UserInPath,
+) -> Result<HttpResponse, Problem> {
+    api.friends.unblock(account(&identity)?, user).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,344 @@
+//! How often somebody may guess. Each further wrong password makes the next one wait twice as long, for the
+//! account from this address, for the address whatever the account, and, gently, for the account
+//! whatever the address. Nobody is locked out for good, and who has signed in from an address before is not
+//! made to wait by others' guesses from elsewhere.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::PeopleError;
+
+/// How long a wrong password counts.
+const COUNTS_FOR: Duration = Duration::from_secs(3_600);
+/// How many things one list remembers, at about a hundred bytes each.
+const MOST_KEPT: usize = 65_536;
+
+/// How long somebody waits after how many attempts.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    /// So many need not wait.
+    free: u32,
+    /// The first wait; each later one is twice as long …
+    first: Duration,
+    /// … and at most this long.
+    most: Duration,
+}
+
+/// For an account from one address.
+const PAIR: Growth =
+    Growth { free: 5, first: Duration::from_secs(1), most: Duration::from_secs(900) };
+/// For an address, which may be that of many people.
+const ADDRESS: Growth =
+    Growth { free: 30, first: Duration::from_secs(1), most: Duration::from_secs(900) };
+/// For an account, from addresses that it has not been signed in from.
+const ACCOUNT: Growth =
+    Growth { free: 10, first: Duration::from_secs(1), most: Duration::from_secs(8) };
+/// For new accounts from an address.
+const SIGN_UPS: Growth =
+    Growth { free: 10, first: Duration::from_secs(10), most: Duration::from_secs(900) };
+
+/// Where somebody comes from: one address, or the network that one IPv6 subscriber has.
+type Origin = IpAddr;
+
+/// What is remembered of attempts.
+#[derive(Default)]
+pub(super) struct Attempts {
+    pairs: Waits<(String, Option<Origin>)>,
+    addresses: Waits<Origin>,
+    accounts: Waits<String>,
+    sign_ups: Waits<Origin>,
+    /// Where accounts have been signed in from.
+    known: Mutex<HashMap<(String, Option<Origin>), Duration>>,
+}
+
+/// An attempt that has been let through. It counts until it is said to have been right.
+pub(super) struct Attempt {
+    account: String,
+    origin: Option<Origin>,
+}
+
+impl Attempts {
+    /// Somebody tries a password for an account, from an address if that is known and not this machine's.
+    /// Counted before the password is looked at, so that guessing many at once is of no use.
+    ///
+    /// # Errors
+    /// `rate_limited`, and how long to wait.
+    pub(super) fn try_password(
+        &self,
+        account: &str,
+        address: Option<IpAddr>,
+        now: Duration,
+    ) -> Result<Attempt, PeopleError> {
+        let (account, origin) = (account.to_owned(), address.map(origin));
+        let pair = (account.clone(), origin);
+        let is_known = lock(&self.known).contains_key(&pair);
+        // All are asked before any is counted.
+        let mut wait = self.pairs.left(&pair, now);
+        if let Some(origin) = &origin {
+            wait = wait.max(self.addresses.left(origin, now));
+        }
+        if !is_known {
+            wait = wait.max(self.accounts.left(&account, now));
+        }
+        if wait > Duration::ZERO {
+            return Err(PeopleError::TooManyAttempts(wait));
+        }
+        self.pairs.count(pair, PAIR, now);
+        if let Some(origin) = origin {
+            self.addresses.count(origin, ADDRESS, now);
+        }
+        if !is_known {
+            self.accounts.count(account.clone(), ACCOUNT, now);
+        }
+        Ok(Attempt { account, origin })
+    }
+
+    /// The password was right.
+    pub(super) fn was_right(&self, attempt: Attempt, now: Duration) {
+        let Attempt { account, origin } = attempt;
+        if let Some(origin) = &origin {
+            self.addresses.forgive(origin);
+        }
+        self.accounts.forget(&account);
+        let pair = (account, origin);
+        self.pairs.forget(&pair);
+        let mut known = lock(&self.known);
+        if known.len() >= MOST_KEPT {
+            // Those who have been here lately are kept.
+            let mut times: Vec<_> = known.values().copied().collect();
+            let (_, middle, _) = times.select_nth_unstable(MOST_KEPT / 2);
+            let middle = *middle;
+            known.retain(|_, at| *at > middle);
+        }
+        known.insert(pair, now);
+    }
+
+    /// Somebody wants an account.
+    ///
+    /// # Errors
+    /// `rate_limited`, and how long to wait.
+    pub(super) fn sign_up(
+        &self,
+        address: Option<IpAddr>,
+        now: Duration,
+    ) -> Result<(), PeopleError> {
+        let Some(origin) = address.map(origin) else { return Ok(()) };
+        match self.sign_ups.left(&origin, now) {
+            Duration::ZERO => {
+                self.sign_ups.count(origin, SIGN_UPS, now);
+                Ok(())
+            }
+            wait => Err(PeopleError::TooManyAttempts(wait)),
+        }
+    }
+}
+
+/// Where an address belongs to. An IPv6 subscriber has 2^64 of them at least.
+fn origin(address: IpAddr) -> Origin {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            Ipv6Addr::from(network).into()
+        }
+        v4 => v4,
+    }
+}
+
+#[derive(Debug)]
+struct Tries {
+    count: u32,
+    last: Duration,
+    until: Duration,
+}
+
+struct Waits<K>(Mutex<HashMap<K, Tries>>);
+
+impl<K> Default for Waits<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Waits<K> {
+    /// How long is to be waited.
+    fn left(&self, key: &K, now: Duration) -> Duration {
+        let tries = lock(&self.0);
+        tries.get(key).map_or(Duration::ZERO, |tries| tries.until.saturating_sub(now))
+    }
+
+    fn count(&self, key: K, growth: Growth, now: Duration) {
+        let mut all = lock(&self.0);
+        if all.len() >= MOST_KEPT {
+            all.retain(|_, tries| tries.counts(now));
+        }
+        if all.len() >= MOST_KEPT {
+            // Whoever fills it has to wait for each of them to stay in it.
+            all.retain(|_, tries| tries.until > now);
+        }
+        let tries = all.entry(key).or_insert(Tries { count: 0, last: now, until: now });
+        if !tries.counts(now) {
+            tries.count = 0;
+        }
+        (tries.count, tries.last) = (tries.count.saturating_add(1), now);
+        if let Some(over) = tries.count.checked_sub(growth.free) {
+            let wait = growth.first.saturating_mul(1 << over.min(20));
+            tries.until = now + wait.min(growth.most);
+        }
+    }
+
+    fn forgive(&self, key: &K) {
+        if let Some(tries) = lock(&self.0).get_mut(key) {
+            (tries.count, tries.until) = (tries.count.saturating_sub(1), tries.last);
+        }
+    }
+
+    fn forget(&self, key: &K) {
+        lock(&self.0).remove(key);
+    }
+}
+
+impl Tries {
+    fn counts(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last.max(self.until)) < COUNTS_FOR
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under the lock leaves it half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: [u8; 4] = [192, 0, 2, 1];
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn from(last: u8) -> Option<IpAddr> {
+        Some([HERE[0], HERE[1], HERE[2], last].into())
+    }
+
+    /// How long somebody waits who tries again as soon as that is allowed.
+    fn waits(
+        attempts: &Attempts,
+        tries: usize,
+        address: impl Fn(usize) -> Option<IpAddr>,
+    ) -> Vec<u64> {
+        let (mut now, mut waits) = (Duration::ZERO, Vec::new());
+        for nth in 0..tries {
+            match attempts.try_password("alice", address(nth), now) {
+                Ok(_) => waits.push(0),
+                Err(PeopleError::TooManyAttempts(wait)) => {
+                    waits.push(wait.as_secs());
+                    now += wait;
+                    assert!(attempts.try_password("alice", address(nth), now).is_ok());
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        waits
+    }
+
+    #[test]
+    fn guesses_wait_longer_and_longer_and_never_for_good() {
+        let found = waits(&Attempts::default(), 20, |_| from(1));
+        assert_eq!(found[..10], [0, 0, 0, 0, 0, 1, 2, 4, 8, 16]);
+        assert_eq!(found[17..], [900, 900, 900]);
+    }
+
+    #[test]
+    fn guessing_from_everywhere_is_slowed_down_but_gently() {
+        let found = waits(&Attempts::default(), 20, |nth| from(nth as u8));
+        assert_eq!(found[..14], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8]);
+        assert!(found[14..].iter().all(|wait| *wait == 8));
+    }
+
+    #[test]
+    fn guessing_many_accounts_from_one_address_waits_too() {
+        let attempts = Attempts::default();
+        for nth in 0..30 {
+            let name = format!("user {nth}");
+            assert!(attempts.try_password(&name, from(1), at(0)).is_ok(), "{nth}");
+        }
+        assert!(attempts.try_password("another", from(1), at(0)).is_err());
+        assert!(attempts.try_password("another", from(2), at(0)).is_ok());
+        // Addresses of one IPv6 network are one.
+        let address = |last: u16| Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last).into());
+        for nth in 0..30 {
+            let name = format!("user {nth}");
+            assert!(attempts.try_password(&name, address(nth), at(0)).is_ok());
+        }
+        assert!(attempts.try_password("another", address(99), at(0)).is_err());
+    }
+
+    #[test]
+    fn who_was_here_before_does_not_wait_for_others_guesses() {
+        let attempts = Attempts::default();
+        let right = attempts.try_password("alice", from(1), at(0)).unwrap();
+        attempts.was_right(right, at(0));
+        for nth in 0..50 {
+            let now = at(nth * 900);
+            attempts.try_password("alice", from(2), now).ok();
+            attempts.try_password("alice", from(2 + nth as u8), now).ok();
+        }
+        let now = at(50 * 900);
+        assert!(attempts.try_password("alice", from(99), now - at(899)).is_err());
+        assert!(attempts.try_password("alice", from(1), now - at(899)).is_ok());
+    }
+
+    #[test]
+    fn a_right_password_and_an_hour_begin_anew() {
+        let attempts = Attempts::default();
+        for _ in 0..5 {
+            attempts.try_password("alice", from(1), at(0)).unwrap();
+        }
+        assert!(attempts.try_password("alice", from(1), at(0)).is_err());
+        let right = attempts.try_password("alice", from(1), at(1)).unwrap();
+        attempts.was_right(right, at(1));
+        for _ in 0..5 {
+            attempts.try_password("alice", from(1), at(1)).unwrap();
+        }
+        assert!(attempts.try_password("alice", from(1), at(1)).is_err());
+        for _ in 0..5 {
+            attempts.try_password("alice", from(1), at(3_700)).unwrap();
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_counted_before_any_is_looked_at() {
+        let attempts = Attempts::default();
+        let all = (0..100).filter(|_| attempts.try_password("alice", from(1), at(0)).is_ok());
+        assert_eq!(all.count(), 5);
+        let all = (0..100).filter(|_| attempts.sign_up(from(7), at(0)).is_ok());
+        assert_eq!(all.count(), 10);
+        let all = (0..100).filter(|_| attempts.sign_up(None, at(0)).is_ok());
+        assert_eq!(all.count(), 100);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let attempts = Attempts::default();
+        for nth in 0..2 * MOST_KEPT as u32 {
+            let address = Some(IpAddr::from((0x0a00_0000 + nth).to_be_bytes()));
+            let right = attempts.try_password(&nth.to_string(), address, at(0)).unwrap();
+            if nth % 2 == 0 {
+                attempts.was_right(right, at(u64::from(nth)));
+            }
+        }
+        for len in [
+            lock(&attempts.pairs.0).len(),
+            lock(&attempts.addresses.0).len(),
+            lock(&attempts.accounts.0).len(),
+            lock(&attempts.known).len(),
+        ] {
+            assert!(len <= MOST_KEPT, "{len}");
+        }
+    }
+}

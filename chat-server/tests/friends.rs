@@ -1,0 +1,218 @@
+//! Friends and blocks over HTTP: one's own affair, and nobody else's to read or change.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Client, TestServer, text};
+
+struct Person {
+    id: String,
+    token: String,
+}
+
+async fn sign_up(server: &TestServer, username: &str) -> Person {
+    let body = json!({ "username": username, "password": "correct horse" });
+    let (status, answer) = server.call("POST", "/users", "", body).await;
+    assert_eq!(status, 201, "{answer}");
+    Person { id: text(&answer["user"]["id"]), token: text(&answer["access_token"]) }
+}
+
+impl Person {
+    async fn call(
+        &self,
+        server: &TestServer,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        server.call(method, path, &self.token, body).await
+    }
+
+    async fn ok(&self, server: &TestServer, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(server, method, path, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    async fn refused(
+        &self,
+        server: &TestServer,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (u16, String, String) {
+        let (status, answer) = self.call(server, method, path, body).await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (status, text(&answer["code"]), text(&answer["field"]))
+    }
+
+    /// How a friend is seen.
+    async fn sees(&self, server: &TestServer, friend: &Self) -> String {
+        let friends = self.ok(server, "GET", "/friends?hidden=true", Value::Null).await;
+        let friends = friends["friends"].as_array().expect("friends").clone();
+        let found = friends.iter().find(|seen| seen["id"] == json!(friend.id));
+        found.map_or_else(|| "nobody".to_owned(), |seen| text(&seen["state"]))
+    }
+}
+
+fn refusal(status: u16, code: &str, field: &str) -> (u16, String, String) {
+    (status, code.to_owned(), field.to_owned())
+}
+
+#[actix_web::test]
+async fn groups_and_friends_are_kept_in_order() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let carol = sign_up(&server, "carol").await;
+    let work = alice.ok(&server, "POST", "/friend-groups", json!({"name":"Work 💼"})).await;
+    assert_eq!((&work["name"], &work["friends"]), (&json!("Work 💼"), &json!(0)));
+    let group = text(&work["id"]);
+
+    let path = |person: &Person| format!("/friends/{}", person.id);
+    let added = alice.ok(&server, "PUT", &path(&bob), json!({ "group": group })).await;
+    let expected = json!({
+        "id": bob.id, "name": "bob", "username": "bob", "group": group, "favourite": false,
+        "hidden": false, "mutual": false, "state": "offline",
+    });
+    assert_eq!(added, expected);
+    assert_eq!(alice.ok(&server, "PUT", &path(&bob), Value::Null).await, expected, "as it was");
+    alice.ok(&server, "PUT", &path(&carol), Value::Null).await;
+    alice.ok(&server, "PATCH", &path(&carol), json!({"favourite":true})).await;
+    let names = async |query: &str| {
+        let all = alice.ok(&server, "GET", &format!("/friends{query}"), Value::Null).await;
+        let all = all["friends"].as_array().expect("friends").clone();
+        all.iter().map(|friend| text(&friend["username"])).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names("").await, "carol bob");
+    alice.ok(&server, "PATCH", &path(&carol), json!({"hidden":true,"favourite":false})).await;
+    assert_eq!((names("").await, names("?hidden=true").await), ("bob".into(), "bob carol".into()));
+
+    alice.ok(&server, "PATCH", &format!("/friend-groups/{group}"), json!({"name":"Büro"})).await;
+    let groups = alice.ok(&server, "GET", "/friend-groups", Value::Null).await;
+    assert_eq!(groups, json!({"groups":[{"id":group,"name":"Büro","friends":1}]}));
+    alice.ok(&server, "DELETE", &format!("/friend-groups/{group}"), Value::Null).await;
+    let moved = alice.ok(&server, "PATCH", &path(&bob), json!({})).await;
+    assert_eq!(moved["group"], Value::Null, "into the default group");
+    alice.ok(&server, "DELETE", &path(&bob), Value::Null).await;
+    assert_eq!(names("").await, "");
+}
+
+#[actix_web::test]
+async fn presence_is_seen_by_those_who_have_each_other() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let path = |person: &Person| format!("/friends/{}", person.id);
+    alice.ok(&server, "PUT", &path(&bob), Value::Null).await;
+    let mut socket = Client::connect(&server.address, Some(&bob.token)).await;
+    socket.ok(json!({"do":"ping"})).await;
+    assert_eq!(alice.sees(&server, &bob).await, "offline", "bob has not agreed");
+    bob.ok(&server, "PUT", &path(&alice), Value::Null).await;
+    assert_eq!(alice.sees(&server, &bob).await, "online");
+    assert_eq!(bob.sees(&server, &alice).await, "offline");
+    socket.ok(json!({"do":"presence","state":"away"})).await;
+    assert_eq!(alice.sees(&server, &bob).await, "away");
+    let mut other = Client::connect(&server.address, Some(&bob.token)).await;
+    other.ok(json!({"do":"ping"})).await;
+    assert_eq!(alice.sees(&server, &bob).await, "online");
+
+    // Whoever is blocked sees somebody who is not there, and has lost nothing that it could notice.
+    let block = format!("/blocks/{}", alice.id);
+    bob.ok(&server, "PUT", &block, Value::Null).await;
+    assert_eq!(alice.sees(&server, &bob).await, "offline");
+    assert_eq!(bob.sees(&server, &alice).await, "nobody", "no friend any more");
+    let blocks = bob.ok(&server, "GET", "/blocks", Value::Null).await;
+    assert_eq!(blocks["blocks"][0]["username"], "alice");
+    assert_eq!(alice.ok(&server, "GET", "/blocks", Value::Null).await, json!({"blocks":[]}));
+    let refused = bob.refused(&server, "PUT", &path(&alice), Value::Null).await;
+    assert_eq!(refused, refusal(409, "blocked", ""));
+    bob.ok(&server, "DELETE", &block, Value::Null).await;
+    bob.ok(&server, "PUT", &path(&alice), Value::Null).await;
+    assert_eq!(alice.sees(&server, &bob).await, "online");
+}
+
+#[actix_web::test]
+async fn what_is_anothers_or_makes_no_sense_is_refused() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let group = alice.ok(&server, "POST", "/friend-groups", json!({"name":"Work"})).await;
+    let group = format!("/friend-groups/{}", text(&group["id"]));
+    let friend = format!("/friends/{}", bob.id);
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let guest = server.guest("Gast").await;
+    let guest = Person { id: guest.id, token: guest.token };
+    let null = Value::Null;
+    let cases = [
+        // Another user's group, by its id.
+        (&bob, "PATCH", group.clone(), json!({"name":"Mine"}), 404, "no_such_group", "group"),
+        (&bob, "DELETE", group.clone(), null.clone(), 404, "no_such_group", "group"),
+        (
+            &bob,
+            "PUT",
+            format!("/friends/{}", alice.id),
+            json!({"group":&group[15..]}),
+            404,
+            "no_such_group",
+            "group",
+        ),
+        (
+            &alice,
+            "PATCH",
+            "/friend-groups/1".into(),
+            json!({"name":"x"}),
+            400,
+            "bad_request",
+            "group",
+        ),
+        (&alice, "POST", "/friend-groups".into(), json!({"name":" "}), 422, "too_short", "name"),
+        (&alice, "POST", "/friend-groups".into(), json!({"name":"a\nb"}), 422, "bad_text", "name"),
+        (
+            &alice,
+            "POST",
+            "/friend-groups".into(),
+            json!({"name":"x".repeat(33)}),
+            422,
+            "too_long",
+            "name",
+        ),
+        (
+            &alice,
+            "POST",
+            "/friend-groups".into(),
+            json!({"name":"x","user":bob.id}),
+            400,
+            "bad_request",
+            "user",
+        ),
+        (&alice, "PUT", format!("/friends/{}", alice.id), null.clone(), 400, "bad_request", "user"),
+        (&alice, "PUT", format!("/friends/{nobody}"), null.clone(), 404, "no_such_user", ""),
+        (&alice, "PUT", format!("/friends/{}", guest.id), null.clone(), 404, "no_such_user", ""),
+        (&alice, "PATCH", friend.clone(), json!({"favourite":true}), 404, "not_a_friend", ""),
+        (
+            &alice,
+            "PUT",
+            friend.clone(),
+            json!({"favourite":"yes"}),
+            400,
+            "bad_request",
+            "favourite",
+        ),
+        (&alice, "PUT", friend.clone(), json!({"group":7}), 400, "bad_request", "group"),
+        (&alice, "PUT", friend.clone(), json!({"mutual":true}), 400, "bad_request", "mutual"),
+        (&alice, "PUT", friend.clone(), json!([1]), 400, "bad_request", ""),
+        (&alice, "PUT", format!("/blocks/{}", alice.id), null.clone(), 400, "bad_request", "user"),
+        (&alice, "PUT", format!("/blocks/{nobody}"), null.clone(), 404, "no_such_user", ""),
+        (&guest, "GET", "/friends".into(), null.clone(), 403, "no_account", ""),
+        (&guest, "PUT", friend.clone(), null.clone(), 403, "no_account", ""),
+        (&guest, "GET", "/blocks".into(), null.clone(), 403, "no_account", ""),
+        (&guest, "GET", "/friend-groups".into(), null, 403, "no_account", ""),
+    ];
+    for (person, method, path, body, status, code, field) in cases {
+        let refused = person.refused(&server, method, &path, body.clone()).await;
+        assert_eq!(refused, refusal(status, code, field), "{method} {path} {body}");
+    }
+    let groups = alice.ok(&server, "GET", "/friend-groups", Value::Null).await;
+    assert_eq!(groups["groups"].as_array().map(Vec::len), Some(1));
+    assert_eq!(groups["groups"][0]["name"], "Work", "nothing has changed");
+    let friends = alice.ok(&server, "GET", "/friends?hidden=true", Value::Null).await;
+    assert_eq!(friends, json!({"friends":[]}));
+}

@@ -1,0 +1,374 @@
+//! What every store of this crate keeps about people, and that it keeps it under many who ask at once.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod database;
+
+use std::sync::Arc;
+
+use chat_core::{Name, Timestamp, User, UserId};
+use chat_server::people::{
+    Changed, Created, FriendChange, GroupName, MOST_GROUPS, NewAccount, NewLogin, PasswordHash,
+    RefreshHash, RefreshToken, Refreshed, Search, Username,
+};
+use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
+use database::Database;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// One database, opened twice.
+struct Kept {
+    stores: [Arc<dyn SqlStore>; 2],
+    _place: Place,
+}
+
+enum Place {
+    Folder { _folder: TempDir },
+    Database { _database: Database },
+}
+
+async fn sqlite() -> Kept {
+    let folder = TempDir::new().unwrap();
+    let open = async || SqliteStore::open(&folder.path().join("chat.db")).await.unwrap();
+    let stores = [Arc::new(open().await) as _, Arc::new(open().await) as _];
+    Kept { stores, _place: Place::Folder { _folder: folder } }
+}
+
+async fn mariadb() -> Kept {
+    let database = Database::new().await;
+    let open = async || MySqlStore::open(&MySqlOptions::new(database.url())).await.unwrap();
+    let stores = [Arc::new(open().await) as _, Arc::new(open().await) as _];
+    Kept { stores, _place: Place::Database { _database: database } }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_000_000_000 + seconds, 0).unwrap()
+}
+
+fn account(username: &str) -> NewAccount {
+    NewAccount {
+        user: User::new(UserId::new(), Name::new(username.to_uppercase()).unwrap()),
+        username: Username::new(username).unwrap(),
+        password: PasswordHash::stored(format!("hash of {username}")),
+        was_guest: false,
+        created: at(0),
+    }
+}
+
+fn login() -> NewLogin {
+    let token = RefreshToken::random().unwrap().hash();
+    NewLogin { id: Uuid::now_v7(), token, created: at(0), expires: at(1_000) }
+}
+
+async fn sign_up(store: &dyn SqlStore, username: &str) -> (User, NewLogin) {
+    let (account, login) = (account(username), login());
+    assert_eq!(store.create_account(&account, &login).await.unwrap(), Created::Done);
+    (account.user, login)
+}
+
+fn token() -> RefreshHash {
+    RefreshToken::random().unwrap().hash()
+}
+
+macro_rules! of_every_store {
+    ($($name:ident)*) => {
+        mod sqlite_keeps {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::sqlite().await).await;
+            })*
+        }
+
+        mod mariadb_keeps {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::mariadb().await).await;
+            })*
+        }
+    };
+}
+
+of_every_store! {
+    what_was_kept_is_found
+    a_name_is_given_once_however_many_ask
+    a_token_is_exchanged_once_however_many_try
+    logins_end_one_or_all
+    old_logins_are_forgotten
+    people_are_found_by_the_beginning_of_either_name
+    groups_of_friends_come_and_go
+    friends_are_each_ones_own_affair
+    who_is_blocked_is_no_friend
+}
+
+async fn what_was_kept_is_found(kept: Kept) {
+    let [one, other] = &kept.stores;
+    let (alice, login) = sign_up(&**one, "alice").await;
+    let found = other.account(alice.id, alice.id).await.unwrap().unwrap();
+    assert_eq!((&found.user, &*found.username, found.created), (&alice, "alice", at(0)));
+    let credentials = other.credentials(&Username::new("ALICE").unwrap()).await.unwrap().unwrap();
+    assert_eq!(credentials.password.expose(), "hash of alice");
+    assert_eq!(credentials.user, alice);
+    assert!(other.account(UserId::new(), alice.id).await.unwrap().is_none());
+    assert!(other.credentials(&Username::new("bob").unwrap()).await.unwrap().is_none());
+    // What is tried again because nobody knows whether it was committed is done once.
+    let again = NewAccount { user: alice.clone(), ..account("alice") };
+    assert_eq!(other.create_account(&again, &login).await.unwrap(), Created::Done);
+    let another = self::login();
+    assert_eq!(other.create_account(&again, &another).await.unwrap(), Created::HasAccount);
+    one.begin_login(alice.id, &another).await.unwrap();
+    other.begin_login(alice.id, &another).await.unwrap();
+    let hash = PasswordHash::stored("another".to_owned());
+    assert!(one.set_password(alice.id, &hash, None, None).await.unwrap().is_empty());
+    let credentials = other.credentials_of(alice.id).await.unwrap().unwrap();
+    assert_eq!(credentials.password, hash);
+}
+
+async fn a_name_is_given_once_however_many_ask(kept: Kept) {
+    for round in 0..5 {
+        let name = format!("name{round}");
+        let tries = (0..16).map(|nth| {
+            let (store, account) = (Arc::clone(&kept.stores[nth % 2]), account(&name));
+            async move { store.create_account(&account, &login()).await.unwrap() }
+        });
+        let outcomes = join_all(tries).await;
+        let done = outcomes.iter().filter(|outcome| **outcome == Created::Done).count();
+        let taken = outcomes.iter().filter(|outcome| **outcome == Created::UsernameTaken).count();
+        assert_eq!((done, taken), (1, 15), "{outcomes:?}");
+    }
+}
+
+async fn a_token_is_exchanged_once_however_many_try(kept: Kept) {
+    let (alice, login) = sign_up(&*kept.stores[0], "alice").await;
+    let mut current = login.token;
+    for _ in 0..5 {
+        let tries = (0..16).map(|nth| {
+            let (store, next) = (Arc::clone(&kept.stores[nth % 2]), token());
+            async move { (store.refresh(&current, &next, at(10), at(2_000)).await.unwrap(), next) }
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = join_all(tries)
+            .await
+            .into_iter()
+            .partition(|(outcome, _)| matches!(outcome, Refreshed::Done { .. }));
+        assert_eq!(won.len(), 1, "{won:?}");
+        let done = Refreshed::Done { user: alice.clone(), login: login.id };
+        assert_eq!(won[0].0, done);
+        for (outcome, _) in lost {
+            assert_eq!(outcome, Refreshed::Used { user: alice.id, login: login.id, at: at(10) });
+        }
+        // Tried again, because nobody knew whether it was committed: the same.
+        let again = kept.stores[1].refresh(&current, &won[0].1, at(11), at(2_000)).await.unwrap();
+        assert_eq!(again, done);
+        current = won[0].1;
+    }
+    // Past its time, nobody's, or of a login that has ended.
+    let store = &kept.stores[0];
+    let late = store.refresh(&current, &token(), at(2_000), at(3_000)).await.unwrap();
+    assert_eq!(late, Refreshed::Unknown);
+    let nobodys = store.refresh(&token(), &token(), at(20), at(2_000)).await.unwrap();
+    assert_eq!(nobodys, Refreshed::Unknown);
+    assert!(store.end_login(login.id, at(20)).await.unwrap());
+    let ended = store.refresh(&current, &token(), at(21), at(2_000)).await.unwrap();
+    assert_eq!(ended, Refreshed::Unknown);
+}
+
+async fn logins_end_one_or_all(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, first) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let logins: Vec<_> = (0..3).map(|_| login()).collect();
+    for login in &logins {
+        store.begin_login(alice.id, login).await.unwrap();
+    }
+    assert!(store.end_login(first.id, at(1)).await.unwrap());
+    assert!(!other.end_login(first.id, at(2)).await.unwrap(), "once");
+    let hash = PasswordHash::stored("another".to_owned());
+    let keep = Some(logins[0].id);
+    let mut ended = other.set_password(alice.id, &hash, Some(at(3)), keep).await.unwrap();
+    ended.sort_unstable();
+    assert_eq!(ended, [logins[1].id, logins[2].id]);
+    assert_eq!(store.end_logins(alice.id, at(4)).await.unwrap(), [logins[0].id]);
+    assert!(store.end_logins(alice.id, at(5)).await.unwrap().is_empty());
+    // A guest who signed up is told too, and bob's login has nothing to do with it.
+    let guest = NewAccount { was_guest: true, created: at(3), ..account("guest") };
+    store.create_account(&guest, &login()).await.unwrap();
+    let since = other.ended_since(at(3)).await.unwrap();
+    let mut logins_since = since.logins.clone();
+    logins_since.sort_unstable();
+    let mut expected = vec![(logins[1].id, at(3)), (logins[2].id, at(3)), (logins[0].id, at(4))];
+    expected.sort_unstable();
+    assert_eq!(logins_since, expected);
+    assert_eq!(since.guests, [(guest.user.id, at(3))]);
+    assert_eq!(other.ended_since(at(6)).await.unwrap(), Default::default());
+    assert_eq!(store.end_logins(bob.id, at(6)).await.unwrap().len(), 1);
+}
+
+async fn old_logins_are_forgotten(kept: Kept) {
+    let store = &kept.stores[0];
+    let (alice, first) = sign_up(&**store, "alice").await;
+    let next = token();
+    store.refresh(&first.token, &next, at(1), at(5_000)).await.unwrap();
+    for _ in 0..250 {
+        store.begin_login(alice.id, &login()).await.unwrap();
+    }
+    assert_eq!(store.forget_logins(at(1_000)).await.unwrap(), 0, "they are good at this moment");
+    let mut forgotten = 0;
+    loop {
+        match store.forget_logins(at(1_001)).await.unwrap() {
+            0 => break,
+            some => forgotten += some,
+        }
+        assert!(forgotten <= 251);
+    }
+    assert_eq!(forgotten, 251, "with the first one's first token");
+    assert_eq!(store.end_logins(alice.id, at(2)).await.unwrap(), [first.id], "it has another");
+    assert_eq!(store.forget_logins(at(6_000)).await.unwrap(), 1);
+    assert_eq!(store.ended_since(at(0)).await.unwrap().logins, []);
+}
+
+async fn people_are_found_by_the_beginning_of_either_name(kept: Kept) {
+    let store = &kept.stores[0];
+    for username in ["bob", "boris", "carol", "50-cent"] {
+        sign_up(&**store, username).await;
+    }
+    let nickname = Name::new("BOOM 100%_").unwrap();
+    let zoe = NewAccount { user: User::new(UserId::new(), nickname), ..account("zoe") };
+    store.create_account(&zoe, &login()).await.unwrap();
+    let asker = zoe.user.id;
+    let find = async |beginning: &str, after: Option<&str>, limit| {
+        let (beginning, after) = (beginning.to_owned(), after.map(str::to_owned));
+        let found = store.search(Search { asker, beginning, after, limit }).await.unwrap();
+        found.iter().map(|account| account.username.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(find("bo", None, 10).await, "bob boris zoe");
+    assert_eq!(find("bo", None, 2).await, "bob boris");
+    assert_eq!(find("bo", Some("boris"), 2).await, "zoe");
+    assert_eq!(find("boo", None, 10).await, "zoe");
+    for none in ["%", "_", "b%", "ob", "'", "\\", "bob\0"] {
+        assert_eq!(find(none, None, 10).await, "", "{none}");
+    }
+    // Who has blocked the one who asks is not there, and asks and finds as before.
+    let boris = Search { asker, beginning: "boris".into(), after: None, limit: 1 };
+    let boris = store.search(boris).await.unwrap()[0].user.id;
+    store.block(boris, asker, at(1)).await.unwrap();
+    assert_eq!(find("bo", None, 10).await, "bob zoe");
+    assert!(store.account(boris, asker).await.unwrap().is_none());
+    assert!(store.account(asker, boris).await.unwrap().is_some());
+    assert!(store.account(boris, boris).await.unwrap().is_some());
+}
+
+async fn groups_of_friends_come_and_go(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, _) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let name = |text: &str| GroupName::new(text.to_owned()).unwrap();
+    let (work, home) = (Uuid::now_v7(), Uuid::now_v7());
+    assert_eq!(store.add_group(alice.id, work, &name("Work")).await.unwrap(), Changed::Done);
+    assert_eq!(store.add_group(alice.id, work, &name("Work")).await.unwrap(), Changed::Done);
+    assert_eq!(store.add_group(alice.id, home, &name("집")).await.unwrap(), Changed::Done);
+    let change = FriendChange { group: Some(Some(work)), ..FriendChange::default() };
+    assert_eq!(store.add_friend(alice.id, bob.id, change, at(1)).await.unwrap(), Changed::Done);
+    let groups = async |user| {
+        let groups = other.groups(user).await.unwrap();
+        let show =
+            |group: &chat_server::people::Group| format!("{} {}", &*group.name, group.friends);
+        groups.iter().map(show).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(groups(alice.id).await, "Work 1, 집 0");
+    assert_eq!(groups(bob.id).await, "");
+    // Nobody else's.
+    let stranger = bob.id;
+    for done in [
+        store.rename_group(stranger, work, &name("x")).await.unwrap(),
+        store.remove_group(stranger, work).await.unwrap(),
+        store.add_friend(stranger, alice.id, change, at(1)).await.unwrap(),
+    ] {
+        assert_eq!(done, Changed::NoSuchGroup);
+    }
+    assert_eq!(store.rename_group(alice.id, work, &name("Work!")).await.unwrap(), Changed::Done);
+    assert_eq!(store.rename_group(alice.id, work, &name("Work!")).await.unwrap(), Changed::Done);
+    assert_eq!(groups(alice.id).await, "Work! 1, 집 0");
+    assert_eq!(store.remove_group(alice.id, work).await.unwrap(), Changed::Done);
+    assert_eq!(store.remove_group(alice.id, work).await.unwrap(), Changed::NoSuchGroup);
+    let friend = other.friend(alice.id, bob.id).await.unwrap().unwrap();
+    assert_eq!(friend.group, None, "it falls into the default one");
+    for _ in 1..MOST_GROUPS {
+        let added = store.add_group(alice.id, Uuid::now_v7(), &name("one more")).await;
+        assert_eq!(added.unwrap(), Changed::Done);
+    }
+    let added = store.add_group(alice.id, Uuid::now_v7(), &name("too many")).await.unwrap();
+    assert_eq!(added, Changed::TooMany);
+}
+
+async fn friends_are_each_ones_own_affair(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, _) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let (carol, _) = sign_up(&**store, "carol").await;
+    let plain = FriendChange::default();
+    let add = async |user: &User, friend: &User| {
+        store.add_friend(user.id, friend.id, plain, at(1)).await.unwrap()
+    };
+    assert_eq!(add(&alice, &bob).await, Changed::Done);
+    assert_eq!(add(&alice, &bob).await, Changed::Done);
+    assert_eq!(add(&alice, &carol).await, Changed::Done);
+    let nobody = UserId::new();
+    let added = store.add_friend(alice.id, nobody, plain, at(1)).await.unwrap();
+    assert_eq!(added, Changed::NoSuchUser);
+    let of = async |user: &User| {
+        let friends = other.friends(user.id).await.unwrap();
+        let show = |friend: &chat_server::people::Friend| {
+            let flags = [(friend.favourite, "*"), (friend.hidden, "-"), (friend.mutual, "=")];
+            let flags = flags.iter().filter(|(set, _)| *set).map(|(_, sign)| *sign);
+            format!("{}{}", &*friend.username, flags.collect::<String>())
+        };
+        friends.iter().map(show).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of(&alice).await, "bob carol");
+    assert_eq!(of(&bob).await, "");
+    assert_eq!(add(&bob, &alice).await, Changed::Done);
+    assert_eq!((of(&alice).await, of(&bob).await), ("bob= carol".into(), "alice=".into()));
+    let change = |favourite, hidden| FriendChange { group: None, favourite, hidden };
+    let favourite = change(Some(true), None);
+    store.change_friend(alice.id, carol.id, favourite).await.unwrap();
+    store.change_friend(alice.id, carol.id, change(None, Some(true))).await.unwrap();
+    assert_eq!(of(&alice).await, "carol*- bob=");
+    store.change_friend(alice.id, carol.id, change(Some(false), Some(false))).await.unwrap();
+    assert_eq!(of(&alice).await, "bob= carol");
+    let not = store.change_friend(carol.id, alice.id, favourite).await.unwrap();
+    assert_eq!(not, Changed::NotAFriend);
+    store.remove_friend(bob.id, alice.id).await.unwrap();
+    store.remove_friend(bob.id, alice.id).await.unwrap();
+    assert_eq!((of(&alice).await, of(&bob).await), ("bob carol".into(), String::new()));
+}
+
+async fn who_is_blocked_is_no_friend(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, _) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let plain = FriendChange::default();
+    for (user, friend) in [(&alice, &bob), (&bob, &alice)] {
+        store.add_friend(user.id, friend.id, plain, at(1)).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(store.block(alice.id, bob.id, at(2)).await.unwrap(), Changed::Done);
+    }
+    assert_eq!(store.block(alice.id, UserId::new(), at(2)).await.unwrap(), Changed::NoSuchUser);
+    assert!(other.friend(alice.id, bob.id).await.unwrap().is_none());
+    let alice_to_bob = other.friend(bob.id, alice.id).await.unwrap().unwrap();
+    assert!(!alice_to_bob.mutual, "and bob is told nothing else");
+    let added = store.add_friend(alice.id, bob.id, plain, at(3)).await.unwrap();
+    assert_eq!(added, Changed::Blocked);
+    assert!(other.has_blocked(alice.id, bob.id).await.unwrap());
+    assert!(!other.has_blocked(bob.id, alice.id).await.unwrap());
+    let blocks = other.blocks(alice.id).await.unwrap();
+    assert_eq!(blocks.len(), 1);
+    assert_eq!((&blocks[0].user, blocks[0].since), (&bob, at(2)));
+    assert!(other.blocks(bob.id).await.unwrap().is_empty());
+    store.unblock(alice.id, bob.id).await.unwrap();
+    store.unblock(alice.id, bob.id).await.unwrap();
+    assert!(!other.has_blocked(alice.id, bob.id).await.unwrap());
+    let added = store.add_friend(alice.id, bob.id, plain, at(4)).await.unwrap();
+    assert_eq!(added, Changed::Done);
+    assert!(other.friend(alice.id, bob.id).await.unwrap().unwrap().mutual);
+}
