@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::App;
-use chat_core::{Clock, Engine, Limits, MemoryStore, StartError, Store, SystemClock};
+use chat_core::{
+    Clock, Directory, Engine, Limits, MemoryStore, NoDirectory, StartError, Store, SystemClock,
+};
 use secrecy::{ExposeSecret, SecretSlice};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -59,6 +61,8 @@ pub struct Parts {
     pub store: Option<Arc<dyn Store>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Who users are.
+    pub directory: Option<Arc<dyn Directory>>,
 }
 
 /// Why a server could not be started.
@@ -120,6 +124,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let engine = Engine::builder()
         .shared_store(store)
         .clock(Arc::clone(&clock))
+        .directory(parts.directory.unwrap_or_else(|| Arc::new(NoDirectory)))
         .limits(engine_limits(settings))
         .start()?;
 

@@ -161,7 +161,9 @@ async fn the_documented_diagram_is_true() {
         for (column, _) in columns {
             match column.as_str() {
                 "room" => relations.insert(("rooms".to_owned(), table.clone())),
-                "user" | "sender" => relations.insert(("users".to_owned(), table.clone())),
+                "user" | "sender" | "actor" => {
+                    relations.insert(("users".to_owned(), table.clone()))
+                }
                 _ => false,
             };
         }

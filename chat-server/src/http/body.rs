@@ -7,7 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
-use chat_core::RoomId;
+use chat_core::{RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
@@ -61,6 +61,20 @@ impl FromRequest for Room {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().query("room").parse();
         let wrong = |_| Problem::bad_request("the room in the address must be a UUID").at("room");
+        ready(id.map(Self).map_err(wrong))
+    }
+}
+
+/// The user in the path.
+pub(super) struct User(pub(super) UserId);
+
+impl FromRequest for User {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().query("user").parse();
+        let wrong = |_| Problem::bad_request("the user in the address must be a UUID").at("user");
         ready(id.map(Self).map_err(wrong))
     }
 }

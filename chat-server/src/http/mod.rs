@@ -1,6 +1,7 @@
 //! The HTTP interface: one file a resource, the data it takes and gives beside its handlers.
 //! Everything is asked of the engine; nothing here knows a store.
 
+mod bans;
 mod body;
 mod health;
 mod members;
@@ -56,6 +57,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(tokens::configure)
             .configure(rooms::configure)
             .configure(members::configure)
+            .configure(bans::configure)
             .configure(messages::configure)
             .default_service(web::to(not_found));
         config

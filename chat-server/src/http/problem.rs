@@ -33,15 +33,19 @@ fn status(code: &str) -> StatusCode {
     match code {
         "bad_json" | "bad_request" => StatusCode::BAD_REQUEST,
         "unauthorized" => StatusCode::UNAUTHORIZED,
-        "forbidden" | "not_a_member" | "foreign_origin" => StatusCode::FORBIDDEN,
-        "no_such_room" | "no_such_message" | "not_found" => StatusCode::NOT_FOUND,
+        "forbidden" | "not_a_member" | "banned" | "muted" | "read_only" | "foreign_origin" => {
+            StatusCode::FORBIDDEN
+        }
+        "no_such_room" | "no_such_message" | "no_such_member" | "no_such_user" | "not_found" => {
+            StatusCode::NOT_FOUND
+        }
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "key_conflict" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
         "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
-        "rate_limited" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited" | "slow_mode" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
         "busy" | "unavailable" | "stopping" | "too_many_connections" => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -84,7 +88,9 @@ impl ResponseError for Problem {
             response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
         }
         if self.retry {
-            response.insert_header((RETRY_AFTER, "1"));
+            // What is measured of something to be retried is time, in seconds.
+            let wait = self.limit.zip(self.actual).map(|(limit, passed)| limit - passed);
+            response.insert_header((RETRY_AFTER, wait.unwrap_or(1)));
         }
         response.json(document)
     }
