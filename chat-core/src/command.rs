@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Cursor, Draft, MemberView, Membership, Message, NewRoom, Presence, RoomView,
-    User,
+    Change, Counts, Cursor, Draft, MemberView, Membership, Message, Moderation, NewRoom, Presence,
+    Restriction, RoomView, Settings, User,
 };
 
 /// Something that a session may ask.
@@ -49,6 +49,14 @@ pub enum RoomCommand {
     /// Invite a user, who may then join. Answered by [`Reply::Done`], also if the user is a member
     /// or invited already.
     Invite(User),
+    /// As `Invite`, for a user whose id alone is known: the [`Directory`](crate::Directory) knows the
+    /// rest, or the room from before.
+    InviteUser(UserId),
+    /// Keep order: what the room's owner and moderators may do. Answered by [`Reply::Done`], also if
+    /// it is so already.
+    Moderate(Moderation),
+    /// Read who is banned; the owner and moderators may. Answered by [`Reply::Bans`].
+    Bans(BanQuery),
     /// Write a message. Answered by [`Reply::Sent`] once the store has committed it.
     Send(Draft),
     /// Read messages. Answered by [`Reply::History`].
@@ -112,6 +120,15 @@ pub struct MemberQuery {
     pub online: bool,
 }
 
+/// Which page of a room's bans, in the order of their users' ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanQuery {
+    /// Only those with a greater id.
+    pub after: Option<UserId>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
 /// What a command is answered.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -132,6 +149,8 @@ pub enum Reply {
     History(History),
     /// To `Members`.
     Members(MemberPage),
+    /// To `Bans`.
+    Bans(BanPage),
     /// To what has nothing to tell.
     Done,
     /// To `Ping`: the engine's time.
@@ -174,6 +193,13 @@ impl Reply {
         }
     }
 
+    pub(crate) fn bans(self) -> Result<BanPage> {
+        match self {
+            Self::Bans(bans) => Ok(bans),
+            other => Err(other.unexpected()),
+        }
+    }
+
     /// A reply of another kind than the command's: a fault in the engine.
     fn unexpected(self) -> Error {
         tracing::error!(reply = ?self, "a command got another command's reply");
@@ -198,6 +224,8 @@ pub struct Joined {
     pub room: RoomView,
     /// The asker's own membership.
     pub me: Membership,
+    /// The room's settings.
+    pub settings: Settings,
     /// The first members who are present, [`limits::DEFAULT_PAGE`] at most.
     pub first: Vec<MemberView>,
     /// Where the room stands: what `messages` and `changes` lead up to, and events go on from.
@@ -243,6 +271,15 @@ pub struct MemberPage {
     /// In the order of their ids. Shared by all who ask for the same page while nobody comes or
     /// goes.
     pub members: Arc<[MemberView]>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<UserId>,
+}
+
+/// A page of bans that hold.
+#[derive(Clone, Debug)]
+pub struct BanPage {
+    /// In the order of their users' ids.
+    pub bans: Vec<Restriction>,
     /// Where the next page begins, if there is one.
     pub next: Option<UserId>,
 }

@@ -6,6 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::SecondsFormat;
+
+use crate::clock::Timestamp;
+
 /// The outcome of a command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -29,6 +33,18 @@ pub enum Code {
     NoSuchMessage,
     /// The user is not a member of the room.
     NotAMember,
+    /// The user may not be a member of this room, for now or for good.
+    Banned,
+    /// The user may not write in this room, for now or for good.
+    Muted,
+    /// The user has written in this room just now, and must wait before it writes again.
+    SlowMode,
+    /// Only the room's owner and moderators may write in it.
+    ReadOnly,
+    /// The user upon whom the command acts is not a member of the room.
+    NoSuchMember,
+    /// Nobody here knows the user whom the command names.
+    NoSuchUser,
     /// The client key was used by this user in this room for another message.
     KeyConflict,
     /// A queue is full.
@@ -61,6 +77,12 @@ impl Code {
             Self::NoSuchRoom => "no_such_room",
             Self::NoSuchMessage => "no_such_message",
             Self::NotAMember => "not_a_member",
+            Self::Banned => "banned",
+            Self::Muted => "muted",
+            Self::SlowMode => "slow_mode",
+            Self::ReadOnly => "read_only",
+            Self::NoSuchMember => "no_such_member",
+            Self::NoSuchUser => "no_such_user",
             Self::KeyConflict => "key_conflict",
             Self::Busy => "busy",
             Self::RateLimited => "rate_limited",
@@ -84,6 +106,12 @@ impl Code {
             Self::NoSuchRoom,
             Self::NoSuchMessage,
             Self::NotAMember,
+            Self::Banned,
+            Self::Muted,
+            Self::SlowMode,
+            Self::ReadOnly,
+            Self::NoSuchMember,
+            Self::NoSuchUser,
             Self::KeyConflict,
             Self::Busy,
             Self::RateLimited,
@@ -103,6 +131,7 @@ impl Code {
             self,
             Self::Busy
                 | Self::RateLimited
+                | Self::SlowMode
                 | Self::Unavailable
                 | Self::Stopping
                 | Self::TooManySessions
@@ -182,6 +211,40 @@ impl Error {
         Self::new(Code::NotAMember, "you are not a member of this room; join it first")
     }
 
+    pub(crate) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Forbidden, message)
+    }
+
+    pub(crate) fn banned(until: Option<Timestamp>) -> Self {
+        Self::new(Code::Banned, format!("you are banned from this room{}", end(until)))
+    }
+
+    pub(crate) fn muted(until: Option<Timestamp>) -> Self {
+        Self::new(Code::Muted, format!("you may read this room but not write in it{}", end(until)))
+    }
+
+    /// `passed` of the `slow_s` seconds between two messages are over.
+    pub(crate) fn slow_mode(slow_s: u32, passed: u32) -> Self {
+        let wait = slow_s - passed;
+        let message = format!("write again in {wait} s; here, {slow_s} s are between two messages");
+        Self::new(Code::SlowMode, message).measured(slow_s as usize, passed as usize)
+    }
+
+    pub(crate) fn read_only() -> Self {
+        let message = "only the owner and moderators write in this room; you may read it";
+        Self::new(Code::ReadOnly, message)
+    }
+
+    pub(crate) fn no_such_member() -> Self {
+        Self::new(Code::NoSuchMember, "this user is not a member of the room")
+    }
+
+    /// The command names a user whom nobody here knows. For transports that look users up.
+    #[must_use]
+    pub fn no_such_user() -> Self {
+        Self::new(Code::NoSuchUser, "nobody here knows this user")
+    }
+
     pub(crate) fn key_conflict() -> Self {
         Self::new(
             Code::KeyConflict,
@@ -218,6 +281,13 @@ impl Error {
             "this session has ended, as it does when its inbox is dropped or not read; connect again",
         )
     }
+}
+
+/// When something ends, for the end of a sentence.
+fn end(until: Option<Timestamp>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!(" until {}", until.to_rfc3339_opts(SecondsFormat::Millis, true))
+    })
 }
 
 impl fmt::Display for Error {

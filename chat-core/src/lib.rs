@@ -8,8 +8,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 
 mod command;
 pub use command::{
-    After, Behind, Command, History, HistoryAt, HistoryQuery, Joined, MemberPage, MemberQuery,
-    Reply, RoomCommand, Sent,
+    After, BanPage, BanQuery, Behind, Command, History, HistoryAt, HistoryQuery, Joined,
+    MemberPage, MemberQuery, Reply, RoomCommand, Sent,
 };
 
 mod connections;
@@ -18,6 +18,9 @@ mod dedup;
 
 mod deliver;
 pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit, UnderWay};
+
+mod directory;
+pub use directory::{Directory, NoDirectory};
 
 mod engine;
 pub use engine::{Engine, EngineBuilder, Inboxes, StartError, Stats};
@@ -45,7 +48,8 @@ pub use limits::Limits;
 mod model;
 pub use model::{
     BadCursor, Change, ChangeKind, ClientKey, Counts, Cursor, Draft, Fingerprint, Kind, MemberView,
-    Membership, Message, Name, NewRoom, Presence, Role, RoomInfo, RoomView, Text, Title, User,
+    Membership, Message, Moderation, Name, NewRoom, Presence, Restriction, Role, RoomInfo,
+    RoomView, Settings, SettingsChange, Text, Title, User, WhoInvites,
 };
 
 mod outbox;

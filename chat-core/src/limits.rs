@@ -16,6 +16,8 @@ pub const KEY_CHARS: usize = 64;
 pub const PAGE: usize = 200;
 /// What a page holds if nothing is said.
 pub const DEFAULT_PAGE: usize = 50;
+/// The slowest slow mode, in seconds: six hours.
+pub const SLOW_S: u32 = 21_600;
 /// The most rooms in one `resume`.
 pub const RESUME_ROOMS: usize = 100;
 

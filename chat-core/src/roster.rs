@@ -2,7 +2,7 @@
 //! about members from memory. A plain data structure; what a session is, it leaves to its type
 //! parameter.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, btree_map};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, btree_map};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) struct Roster<S> {
     members: BTreeMap<UserId, Entry>,
     present: BTreeSet<UserId>,
     /// Who may become a member of a room that not everybody may enter.
-    invited: HashSet<UserId>,
+    invited: HashMap<UserId, User>,
     sessions: HashMap<ConnectionId, Seat<S>>,
     /// Who has gone away, oldest first. An entry counts only while the member is still away since
     /// then.
@@ -74,7 +74,7 @@ impl<S> Roster<S> {
         let mut roster = Self {
             members: BTreeMap::new(),
             present: BTreeSet::new(),
-            invited: invited.into_iter().map(|user| user.id).collect(),
+            invited: invited.into_iter().map(|user| (user.id, user)).collect(),
             sessions: HashMap::new(),
             gone: VecDeque::new(),
             asked: None,
@@ -86,13 +86,23 @@ impl<S> Roster<S> {
     }
 
     /// Notes an invitation, which lasts until its user is a member.
-    pub(crate) fn invite(&mut self, user: UserId) {
-        self.invited.insert(user);
+    pub(crate) fn invite(&mut self, user: User) {
+        self.invited.insert(user.id, user);
+    }
+
+    /// Withdraws an invitation.
+    pub(crate) fn disinvite(&mut self, user: UserId) {
+        self.invited.remove(&user);
     }
 
     /// Whether a user has been invited and is not a member yet.
     pub(crate) fn is_invited(&self, user: UserId) -> bool {
-        self.invited.contains(&user)
+        self.invitee(user).is_some()
+    }
+
+    /// A user who has been invited and is not a member yet.
+    pub(crate) fn invitee(&self, user: UserId) -> Option<&User> {
+        self.invited.get(&user)
     }
 
     /// Adds a member without a session. A member that is there already stays as it is.
@@ -189,6 +199,19 @@ impl<S> Roster<S> {
         entry.away = entry.away - usize::from(seat.away) + usize::from(away);
         seat.away = away;
         (entry.presence() != before).then(|| entry.view())
+    }
+
+    /// Gives a member another role.
+    pub(crate) fn set_role(&mut self, user: UserId, role: Role) {
+        if let Some(entry) = self.members.get_mut(&user) {
+            entry.membership.role = role;
+            self.asked = None;
+        }
+    }
+
+    /// The role a user has, if it is a member.
+    pub(crate) fn role(&self, user: UserId) -> Option<Role> {
+        self.membership(user).map(|membership| membership.role)
     }
 
     /// A member as it is seen now.
@@ -296,12 +319,6 @@ impl<S> Roster<S> {
             entry.gone_since = Some(now);
             self.note_gone(user, now);
         }
-    }
-
-    /// The role a user has.
-    #[cfg(test)]
-    fn role(&self, user: UserId) -> Option<Role> {
-        self.membership(user).map(|membership| membership.role)
     }
 }
 
@@ -419,6 +436,8 @@ mod tests {
         Add(usize),
         Remove(usize),
         Invite(usize),
+        Disinvite(usize),
+        SetRole(usize, bool),
         Enter { user: usize, session: usize, away: bool },
         Depart(usize),
         SetAway(usize, bool),
@@ -433,6 +452,8 @@ mod tests {
             user().prop_map(Step::Add),
             user().prop_map(Step::Remove),
             user().prop_map(Step::Invite),
+            user().prop_map(Step::Disinvite),
+            (user(), any::<bool>()).prop_map(|(user, up)| Step::SetRole(user, up)),
             (user(), session(), any::<bool>()).prop_map(|(user, session, away)| Step::Enter {
                 user,
                 session,
@@ -446,12 +467,17 @@ mod tests {
         ]
     }
 
+    fn role(moderator: bool) -> Role {
+        if moderator { Role::Moderator } else { Role::Member }
+    }
+
     /// The plainest roster: lists, and every question answered by looking at all of them.
     #[derive(Default)]
     struct Model {
         /// Members, and since when each has been gone if it is and has not been taken.
         members: BTreeMap<usize, Option<u64>>,
         invited: BTreeSet<usize>,
+        moderators: BTreeSet<usize>,
         /// Sessions: whose, and whether away.
         sessions: BTreeMap<usize, (usize, bool)>,
     }
@@ -490,14 +516,26 @@ mod tests {
                             roster.remove(users[user].user.id).into_iter().map(|(_, s)| s).collect();
                         removed.sort_unstable();
                         let member = model.members.remove(&user).is_some();
+                        model.moderators.remove(&user);
                         let expected: Vec<_> = model.sessions.iter()
                             .filter(|(_, (u, _))| member && *u == user).map(|(s, _)| *s).collect();
                         model.sessions.retain(|_, (u, _)| *u != user);
                         prop_assert_eq!(removed, expected);
                     }
                     Step::Invite(user) => {
-                        roster.invite(users[user].user.id);
+                        roster.invite(users[user].user.clone());
                         model.invited.insert(user);
+                    }
+                    Step::Disinvite(user) => {
+                        roster.disinvite(users[user].user.id);
+                        model.invited.remove(&user);
+                    }
+                    Step::SetRole(user, up) => {
+                        roster.set_role(users[user].user.id, role(up));
+                        if model.members.contains_key(&user) {
+                            model.moderators.retain(|other| *other != user);
+                            model.moderators.extend(up.then_some(user));
+                        }
                     }
                     Step::Enter { user, session, away } => {
                         let view = roster.enter(users[user].user.id, ids[session], session, away);
@@ -564,6 +602,9 @@ mod tests {
                     let id = user.user.id;
                     prop_assert_eq!(roster.member(id).map(seen), model.seen(n));
                     prop_assert_eq!(roster.is_invited(id), model.invited.contains(&n));
+                    let moderates = model.moderators.contains(&n);
+                    let expected = model.members.contains_key(&n).then(|| role(moderates));
+                    prop_assert_eq!(roster.role(id), expected);
                 }
             }
         }

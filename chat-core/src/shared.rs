@@ -10,9 +10,11 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::command::Command;
+use crate::command::{Command, RoomCommand};
 use crate::connections::Connections;
+use crate::directory::Directory;
 use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
 use crate::model::User;
@@ -23,7 +25,8 @@ use crate::store::{Metered, Store, StoreError};
 /// The parts of an engine.
 pub(crate) struct Shared {
     pub(crate) store: Arc<Metered>,
-    pub(crate) policy: Arc<dyn Policy>,
+    policy: Arc<dyn Policy>,
+    directory: Arc<dyn Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) backlog: Arc<Backlog>,
@@ -40,6 +43,7 @@ impl Shared {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         policy: Arc<dyn Policy>,
+        directory: Arc<dyn Directory>,
         clock: Arc<dyn Clock>,
         limits: Limits,
         arbiters: &[ArbiterHandle],
@@ -53,6 +57,7 @@ impl Shared {
         Self {
             store,
             policy,
+            directory,
             clock,
             backlog: Arc::new(Backlog::new(limits.queued_writes)),
             budget: Arc::new(Budget::new(limits.all_outboxes_bytes)),
@@ -114,17 +119,39 @@ impl Shared {
             Err(Error::new(Code::Internal, message))
         })
     }
+
+    /// A command as its room gets it. Whoever is named by an id alone is looked up; whom the directory
+    /// does not know, the room may.
+    pub(crate) async fn complete(&self, command: RoomCommand) -> Result<RoomCommand> {
+        match command {
+            RoomCommand::InviteUser(guest) => {
+                Ok(self.look_up(guest).await?.map_or(command, RoomCommand::Invite))
+            }
+            command => Ok(command),
+        }
+    }
+
+    /// Asks the directory. One that panics knows nothing.
+    async fn look_up(&self, id: UserId) -> Result<Option<User>> {
+        let asked = async { self.directory.user(id).await };
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            let message = "the user could not be looked up; the log of the program has the cause";
+            tracing::error!(user = %id, "the directory panicked");
+            Err(Error::new(Code::Internal, message))
+        })
+    }
 }
 
 #[cfg(test)]
 impl Shared {
     /// The parts of an engine that has the current thread alone.
     pub(crate) fn on_this_thread() -> Arc<Self> {
-        use crate::{AllowAll, MemoryStore, SystemClock};
+        use crate::{AllowAll, MemoryStore, NoDirectory, SystemClock};
         let (store, clock) = (Arc::<MemoryStore>::default(), Arc::<SystemClock>::default());
         let thread = actix_rt::Arbiter::current();
         let threads = [thread.clone(), thread];
-        Arc::new(Self::new(store, Arc::new(AllowAll), clock, Limits::default(), &threads))
+        let (policy, directory) = (Arc::new(AllowAll), Arc::new(NoDirectory));
+        Arc::new(Self::new(store, policy, directory, clock, Limits::default(), &threads))
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::command::{HistoryAt, HistoryQuery};
-use crate::model::{Change, Cursor, Message};
+use crate::ids::UserId;
+use crate::model::{Change, Cursor, Message, User};
 
 /// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
 #[derive(Debug)]
@@ -93,6 +94,20 @@ impl Timeline {
         slice(&self.changes, self.end.change, Span { after, until: self.end.change })
     }
 
+    /// The messages that are here.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter().map(|message| &**message)
+    }
+
+    /// A user who has written one of the messages that are here, or is in one of the changes; under
+    /// its last name.
+    pub(crate) fn seen(&self, user: UserId) -> Option<&User> {
+        let authors = self.messages.iter().rev().map(|message| &message.from);
+        let changed = self.changes.iter().rev();
+        let changed = changed.flat_map(|c| c.by.iter().chain([&c.kind.membership().user]));
+        authors.chain(changed).find(|seen| seen.id == user)
+    }
+
     /// Where the messages begin that are kept somewhere.
     pub(crate) fn removed(&self) -> u64 {
         self.removed
@@ -158,8 +173,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::ids::UserId;
-    use crate::model::{ChangeKind, Membership, Name, Role, Text, User};
+    use crate::model::{ChangeKind, Membership, Name, Role, Text};
 
     fn message(seq: u64) -> Message {
         let from = User::new(UserId::from(uuid::Uuid::nil()), Name::new("Ann").unwrap());
@@ -244,7 +258,7 @@ mod tests {
                     let user = message(1).from;
                     let kind = ChangeKind::Joined(Membership { user, role: Role::Member });
                     let at = Timestamp::UNIX_EPOCH;
-                    timeline.push_change(Arc::new(Change { cursor, kind, at }));
+                    timeline.push_change(Arc::new(Change { cursor, kind, by: None, at }));
                 }
                 let end = Cursor::new(messages.len() as u64, changes.len() as u64);
                 prop_assert_eq!(timeline.end(), end);

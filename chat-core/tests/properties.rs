@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use chat_core::testkit::{Broken, FakeClock, Faults, FaultyStore, View};
 use chat_core::{
-    After, Code, Command, Draft, Engine, Error, Event, Inbox, Inboxes, Limits, MemberQuery,
-    MemoryStore, NewRoom, Presence, Reply, RoomCommand, RoomId, Session, Store, User, Wire,
+    After, Clock, Code, Command, Draft, Engine, Error, Event, Inbox, Inboxes, Limits, MemberQuery,
+    MemoryStore, Moderation, NewRoom, Presence, Reply, Role, RoomCommand, RoomId, Session,
+    SettingsChange, Store, Timestamp, User, UserId, Wire,
 };
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
@@ -58,6 +59,12 @@ enum Step {
         room: Index,
         guest: usize,
     },
+    Moderate {
+        client: usize,
+        room: Index,
+        user: usize,
+        act: u8,
+    },
     Typing {
         client: usize,
         room: Index,
@@ -100,6 +107,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(client, room, count)| Step::Burst { client, room, count }),
         2 => (client(), room(), 0..USERS)
             .prop_map(|(client, room, guest)| Step::Invite { client, room, guest }),
+        5 => (client(), room(), 0..USERS, 0u8..12)
+            .prop_map(|(client, room, user, act)| Step::Moderate { client, room, user, act }),
         1 => (client(), room()).prop_map(|(client, room)| Step::Typing { client, room }),
         1 => (client(), any::<bool>()).prop_map(|(client, away)| Step::Away { client, away }),
         5 => client().prop_map(|client| Step::Read { client }),
@@ -113,6 +122,40 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Crash),
     ];
     prop::collection::vec(step, 20..120)
+}
+
+fn moderation(act: u8, user: UserId, now: Timestamp) -> Moderation {
+    let soon = Some(now + Duration::from_secs(20));
+    let set = |slow_s, read_only| {
+        let (slow_s, read_only) = (Some(slow_s), Some(read_only));
+        Moderation::Configure(SettingsChange { invite: None, slow_s, read_only })
+    };
+    match act {
+        0 | 1 => Moderation::Role { user, role: Role::Moderator },
+        2 => Moderation::Role { user, role: Role::Member },
+        3 => Moderation::Transfer { user },
+        4 => Moderation::Kick { user },
+        5 => Moderation::Ban { user, until: soon },
+        6 => Moderation::Ban { user, until: None },
+        7 => Moderation::Unban { user },
+        8 => Moderation::Mute { user, until: soon },
+        9 => Moderation::Unmute { user },
+        10 => set(5, true),
+        _ => set(0, false),
+    }
+}
+
+/// Whether a message was refused because of what the room's owner and moderators have done.
+fn is_order(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotAMember
+            | Code::NoSuchRoom
+            | Code::Banned
+            | Code::Muted
+            | Code::ReadOnly
+            | Code::SlowMode
+    )
 }
 
 /// Everything that reaches a client, in one stream and in order.
@@ -411,11 +454,8 @@ impl World {
             }
             (Asked::Send(message), Err(error)) => match error.code() {
                 Code::Unavailable | Code::Stopping if message.keyed => self.unsure.push(message),
-                Code::Unavailable
-                | Code::Stopping
-                | Code::Busy
-                | Code::NotAMember
-                | Code::NoSuchRoom => {}
+                Code::Unavailable | Code::Stopping | Code::Busy => {}
+                code if is_order(code) => {}
                 other => return Err(format!("sending was refused with {other:?}")),
             },
             (Asked::Room | Asked::Join(..) | Asked::Members(_) | Asked::History(_), Err(_))
@@ -505,6 +545,13 @@ impl World {
                     self.ask_room(client, Asked::Other, room, invite);
                 }
             }
+            Step::Moderate { client, room, user, act } => {
+                let user = self.clients[user].user.id;
+                let act = moderation(act, user, self.clock.now());
+                for room in pick(room) {
+                    self.ask_room(client, Asked::Other, room, RoomCommand::Moderate(act));
+                }
+            }
             Step::Typing { client, room } => {
                 for room in pick(room) {
                     self.ask_room(client, Asked::Other, room, RoomCommand::Typing(true));
@@ -541,7 +588,7 @@ impl World {
             let room = self.running.engine.room(message.room);
             match room.send(&message.user, message.draft()).await {
                 Ok(sent) => self.acknowledged.push((message, sent.seq)),
-                Err(error) if matches!(error.code(), Code::NotAMember | Code::NoSuchRoom) => {}
+                Err(error) if is_order(error.code()) => {}
                 Err(error) => return Err(format!("sending again was refused: {error}")),
             }
         }

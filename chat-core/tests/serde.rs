@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 use chat_core::{
     Batch, Change, ChangeKind, ClientKey, Cursor, Draft, Fingerprint, Kind, Membership, Message,
-    Name, Role, RoomId, RoomInfo, RoomKey, Sent, Text, Timestamp, Title, User, UserId, Write,
+    Name, Restriction, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title,
+    User, UserId, WhoInvites, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,19 +91,53 @@ fn records_come_back() {
         let (from, at) = (member.user.clone(), moment());
         through(&Message { seq: 1, from: from.clone(), text: text.clone(), at });
 
-        let kinds: [fn(Membership) -> ChangeKind; 3] =
-            [ChangeKind::Joined, ChangeKind::Left, ChangeKind::Invited];
-        let kinds = kinds.map(|kind| kind(member.clone()));
-        for kind in kinds.clone() {
-            is(&kind, &json!({ kind.as_str(): json }));
-            through(&Change { cursor: Cursor::new(0, 1), kind, at });
+        let plain: [fn(Membership) -> ChangeKind; 8] = [
+            ChangeKind::Joined,
+            ChangeKind::Left,
+            ChangeKind::Invited,
+            ChangeKind::Role,
+            ChangeKind::Transferred,
+            ChangeKind::Kicked,
+            ChangeKind::Unbanned,
+            ChangeKind::Unmuted,
+        ];
+        let mut kinds = plain.map(|kind| kind(member.clone())).to_vec();
+        for kind in &kinds {
+            is(kind, &json!({ kind.as_str(): json }));
         }
+        for until in [None, Some(at)] {
+            let all = [
+                ChangeKind::Banned(member.clone(), until),
+                ChangeKind::Muted(member.clone(), until),
+            ];
+            for kind in all {
+                is(&kind, &json!({ kind.as_str(): [json, until] }));
+                kinds.push(kind);
+            }
+        }
+        for invite in [WhoInvites::Members, WhoInvites::Moderators] {
+            let settings = Settings { invite, slow_s: 5, read_only: true };
+            let kind = ChangeKind::Settings(member.clone(), settings);
+            let set = json!({ "invite": invite.as_str(), "slow_s": 5, "read_only": true });
+            is(&kind, &json!({ "settings": [json, set] }));
+            kinds.push(kind);
+        }
+        for kind in kinds.clone() {
+            for by in [None, Some(from.clone())] {
+                through(&Change { cursor: Cursor::new(0, 1), kind: kind.clone(), by, at });
+            }
+        }
+        // As it was kept before it was known who did it.
+        let old = json!({ "cursor": "0.1", "kind": { "left": json }, "at": at });
+        let kind = ChangeKind::Left(member.clone());
+        is(&Change { cursor: Cursor::new(0, 1), kind, by: None, at }, &old);
+        through(&Restriction { user: from.clone(), until: Some(at) });
 
         let draft = Draft::text("it").unwrap().key(format!("{name}\0")).unwrap();
         let print = draft.fingerprint();
         let message = |key| Write::Message { from: from.clone(), text: text.clone(), at, key };
         let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
-        writes.extend(kinds.map(|kind| Write::Change { kind, at }));
+        writes.extend(kinds.into_iter().map(|kind| Write::Change { kind, by: None, at }));
         through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });
     }
     for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use actix_server::ServerHandle;
 use actix_web::App;
 use chat_core::{
-    Clock, CloseReason, Engine, Limits, MemoryStore, StartError, Store, StoreError, SystemClock,
-    Timestamp, UserId,
+    Clock, CloseReason, Directory, Engine, Limits, MemoryStore, NoDirectory, StartError, Store,
+    StoreError, SystemClock, Timestamp, UserId,
 };
 use tempfile::TempDir;
 use thiserror::Error;
@@ -70,6 +70,8 @@ pub struct Parts {
     pub store: Option<Arc<dyn Store>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Who users are.
+    pub directory: Option<Arc<dyn Directory>>,
 }
 
 /// Why a server could not be started.
@@ -150,6 +152,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let engine = Engine::builder()
         .shared_store(store)
         .clock(Arc::clone(&clock))
+        .directory(parts.directory.unwrap_or_else(|| Arc::new(NoDirectory)))
         .limits(engine_limits(settings))
         .start()?;
 

@@ -19,6 +19,8 @@ async fn a_bad_http_call_gets_a_problem_document() {
     let long_query = format!("/api/v1/rooms?query={}", "q".repeat(101));
     let deep = format!(r#"{{"text":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let guests = "/api/v1/tokens/guest";
+    let member = "/api/v1/rooms/$room/members/$nowhere";
+    let ban = "/api/v1/rooms/$room/bans/$nowhere";
     let cases = [
         ("POST", rooms, "this is not JSON", "bad_json", ""),
         ("POST", rooms, "", "bad_json", ""),
@@ -51,6 +53,30 @@ async fn a_bad_http_call_gets_a_problem_document() {
         ("POST", "/api/v1/rooms/12/messages", r#"{"text":"a"}"#, "bad_request", "room"),
         ("POST", "/api/v1/rooms/$nowhere/messages", r#"{"text":"a"}"#, "no_such_room", ""),
         ("POST", "/api/v1/rooms/$foreign/messages", r#"{"text":"a"}"#, "not_a_member", ""),
+        ("PATCH", "/api/v1/rooms/$room", r#"{"slow_s":21601}"#, "bad_request", "slow_s"),
+        ("PATCH", "/api/v1/rooms/$room", r#"{"title":"b"}"#, "bad_request", "title"),
+        ("PATCH", "/api/v1/rooms/$foreign", r#"{"slow_s":1}"#, "not_a_member", ""),
+        ("PATCH", "/api/v1/rooms/$nowhere", r#"{"slow_s":1}"#, "no_such_room", ""),
+        ("PATCH", member, "{}", "bad_request", "role"),
+        ("PATCH", member, r#"{"role":"member","muted":true}"#, "bad_request", "role"),
+        ("PATCH", member, r#"{"role":"king"}"#, "bad_request", "role"),
+        ("PATCH", member, r#"{"muted":"yes"}"#, "bad_request", "muted"),
+        (
+            "PATCH",
+            member,
+            r#"{"muted":false,"muted_until":"2100-01-01T00:00:00Z"}"#,
+            "bad_request",
+            "muted_until",
+        ),
+        ("PATCH", member, r#"{"muted":true,"muted_until":"soon"}"#, "bad_request", "muted_until"),
+        ("PATCH", member, r#"{"role":"owner"}"#, "no_such_member", ""),
+        ("PATCH", "/api/v1/rooms/$room/members/Bob", r#"{"muted":true}"#, "bad_request", "user"),
+        ("DELETE", member, "", "no_such_member", ""),
+        ("POST", "/api/v1/rooms/$room/members", "{}", "bad_request", "user"),
+        ("PUT", ban, r#"{"until":5}"#, "bad_request", "until"),
+        ("PUT", ban, r#"{"until":"2001-01-01T00:00:00Z"}"#, "bad_request", "until"),
+        ("PUT", ban, "{}", "no_such_user", ""),
+        ("GET", "/api/v1/rooms/$foreign/bans", "", "not_a_member", ""),
         ("GET", "/api/v1/rooms/12", "", "bad_request", "room"),
         ("GET", "/api/v1/rooms/%ff%00", "", "bad_request", "room"),
         ("GET", "/api/v1/rooms/$nowhere", "", "no_such_room", ""),

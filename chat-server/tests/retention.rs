@@ -116,15 +116,18 @@ async fn a_deleted_room_leaves_nothing(store: &dyn SqlStore) -> LoadedRoom {
             user: user("invited"),
             role: Role::Member,
         });
-        for kind in [chat_core::ChangeKind::Joined(membership), invited] {
-            joins.push(Write::Change { kind, at: day(3) });
+        let member = |name| Membership { user: user(name), role: Role::Member };
+        let banned = chat_core::ChangeKind::Banned(member("banned"), Some(day(9)));
+        let muted = chat_core::ChangeKind::Muted(member("muted"), None);
+        for kind in [chat_core::ChangeKind::Joined(membership), invited, banned, muted] {
+            joins.push(Write::Change { kind, by: None, at: day(3) });
         }
     }
     let after = Cursor::new(3_600, 1);
     let batch = Batch { room: gone.key, after, may_follow: false, writes: joins };
     store.append(&[batch]).await.unwrap();
     store.delete_room(gone.key).await.unwrap();
-    assert_eq!(store.stats().removed.rows, 3_600 + 2_201 + 1_101 + 1_100);
+    assert_eq!(store.stats().removed.rows, 3_600 + 4_401 + 1_101 + 1_100 + 2_200);
     assert_eq!(store.stats().removed.rooms_left, 0);
     assert_eq!(seqs(store, &stays).await, [1, 2, 3]);
     gone
@@ -202,6 +205,7 @@ const LEFT: &str = "SELECT \
     (SELECT COUNT(*) FROM messages WHERE room = ?) + (SELECT COUNT(*) FROM changes WHERE room = ?) \
     + (SELECT COUNT(*) FROM members WHERE room = ?) \
     + (SELECT COUNT(*) FROM invitations WHERE room = ?) \
+    + (SELECT COUNT(*) FROM restrictions WHERE room = ?) \
     + (SELECT COUNT(*) FROM rooms WHERE id = ?)";
 
 #[tokio::test]
@@ -211,7 +215,7 @@ async fn a_deleted_room_leaves_nothing_in_sqlite() {
     let file = format!("sqlite:{}", home.path().display());
     let mut connection =
         <sqlx::SqliteConnection as sqlx::Connection>::connect(&file).await.unwrap();
-    let query = (0..5).fold(sqlx::query_scalar(LEFT), |query, _| query.bind(room));
+    let query = (0..6).fold(sqlx::query_scalar(LEFT), |query, _| query.bind(room));
     let left: i64 = query.fetch_one(&mut connection).await.unwrap();
     assert_eq!(left, 0);
 }
@@ -221,7 +225,7 @@ async fn a_deleted_room_leaves_nothing_in_mariadb() {
     let database = Database::new().await;
     let store = MySqlStore::open(&MySqlOptions::new(database.url())).await.unwrap();
     let room = a_deleted_room_leaves_nothing(&store).await.key.0;
-    let query = (0..5).fold(sqlx::query_scalar(LEFT), |query, _| query.bind(room));
+    let query = (0..6).fold(sqlx::query_scalar(LEFT), |query, _| query.bind(room));
     let left: i64 = query.fetch_one(&mut database.connect().await).await.unwrap();
     assert_eq!(left, 0);
 }

@@ -161,7 +161,7 @@ async fn the_documented_diagram_is_true() {
         for (column, _) in columns {
             match column.as_str() {
                 "room" => relations.insert(("rooms".to_owned(), table.clone())),
-                "user" | "sender" | "friend" | "blocked" => {
+                "user" | "sender" | "actor" | "friend" | "blocked" => {
                     relations.insert(("users".to_owned(), table.clone()))
                 }
                 "login" => relations.insert(("logins".to_owned(), table.clone())),

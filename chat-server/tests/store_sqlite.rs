@@ -52,7 +52,7 @@ fn keyed(from: &User, said: &str, key: &str) -> Write {
 }
 
 fn join(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Joined(member(user)), at: at(3) }
+    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3) }
 }
 
 /// A new room, which stands at 0.1.

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use thiserror::Error;
 
 use crate::clock::{Clock, SystemClock};
+use crate::directory::{Directory, NoDirectory};
 use crate::engine::Engine;
 use crate::engine::threads::Threads;
 use crate::inbox::{InProcess, InboxFanout};
@@ -18,10 +19,11 @@ use crate::shared::Shared;
 use crate::store::{MemoryStore, Store};
 
 /// Puts an engine together. Every part has a default: [`MemoryStore`], [`AllowAll`],
-/// [`SystemClock`], [`Limits::default`], one thread per core.
+/// [`NoDirectory`], [`SystemClock`], [`Limits::default`], one thread per core.
 pub struct EngineBuilder {
     store: Arc<dyn Store>,
     policy: Arc<dyn Policy>,
+    directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     threads: usize,
@@ -43,6 +45,7 @@ impl Default for EngineBuilder {
         Self {
             store: Arc::new(MemoryStore::default()),
             policy: Arc::new(AllowAll),
+            directory: Arc::new(NoDirectory),
             clock: Arc::new(SystemClock::default()),
             limits: Limits::default(),
             threads: available_parallelism().map_or(1, usize::from),
@@ -71,6 +74,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Who users are: for invitations that name an id alone.
+    #[must_use]
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = directory;
         self
     }
 
@@ -118,7 +128,8 @@ impl EngineBuilder {
         let threads = Threads::start(self.threads.saturating_add(journal))?;
         let in_flight = self.limits.fanout_in_flight;
         let arbiters = threads.arbiters();
-        let shared = Shared::new(self.store, self.policy, self.clock, self.limits, arbiters);
+        let Self { store, policy, directory, clock, limits, .. } = self;
+        let shared = Shared::new(store, policy, directory, clock, limits, arbiters);
         let clock = &shared.clock;
         let start = |arbiter| InboxFanout::start(arbiter, InProcess, Arc::clone(clock), in_flight);
         let inboxes = shared.threads().iter().map(start).collect();

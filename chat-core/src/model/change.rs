@@ -1,7 +1,7 @@
 //! What happens in a room besides new messages, and must not be missed either.
 
 use crate::clock::Timestamp;
-use crate::model::{Cursor, Membership};
+use crate::model::{Cursor, Membership, Settings, User};
 
 /// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
 /// `cursor.seq` is the last message before it.
@@ -12,11 +12,15 @@ pub struct Change {
     pub cursor: Cursor,
     /// What changed.
     pub kind: ChangeKind,
+    /// Who did it, if it was somebody else than the user whom it is about.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub by: Option<User>,
     /// When.
     pub at: Timestamp,
 }
 
-/// The kinds of change.
+/// The kinds of change, each with the membership that it is about. Whatever has an end says when;
+/// `None` is without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -31,6 +35,23 @@ pub enum ChangeKind {
     Left(Membership),
     /// A user has been invited, and would become this member by joining.
     Invited(Membership),
+    /// A member has another role: this one.
+    Role(Membership),
+    /// The room has another owner: this member. Whoever was it before, and did this, is a moderator
+    /// from here on.
+    Transferred(Membership),
+    /// A user's membership was ended.
+    Kicked(Membership),
+    /// A user may not be a member until then. A membership or an invitation that it had has ended.
+    Banned(Membership, Option<Timestamp>),
+    /// A user's ban was lifted.
+    Unbanned(Membership),
+    /// A member may not write until then.
+    Muted(Membership, Option<Timestamp>),
+    /// A member may write again.
+    Unmuted(Membership),
+    /// The room's settings are these; the membership is that of whoever changed them.
+    Settings(Membership, Settings),
 }
 
 impl ChangeKind {
@@ -41,27 +62,87 @@ impl ChangeKind {
             Self::Joined(_) => "joined",
             Self::Left(_) => "left",
             Self::Invited(_) => "invited",
+            Self::Role(_) => "role",
+            Self::Transferred(_) => "transferred",
+            Self::Kicked(_) => "kicked",
+            Self::Banned(..) => "banned",
+            Self::Unbanned(_) => "unbanned",
+            Self::Muted(..) => "muted",
+            Self::Unmuted(_) => "unmuted",
+            Self::Settings(..) => "settings",
         }
     }
 
-    /// The kind with this text form, about this membership.
+    /// The kind with this text form, about this membership; `until` and `settings` are for the kinds
+    /// that have them.
     #[must_use]
-    pub fn parse(text: &str, membership: Membership) -> Option<Self> {
-        match text {
-            "joined" => Some(Self::Joined(membership)),
-            "left" => Some(Self::Left(membership)),
-            "invited" => Some(Self::Invited(membership)),
-            _ => None,
-        }
+    pub fn parse(
+        text: &str,
+        membership: Membership,
+        until: Option<Timestamp>,
+        settings: Option<Settings>,
+    ) -> Option<Self> {
+        Some(match text {
+            "joined" => Self::Joined(membership),
+            "left" => Self::Left(membership),
+            "invited" => Self::Invited(membership),
+            "role" => Self::Role(membership),
+            "transferred" => Self::Transferred(membership),
+            "kicked" => Self::Kicked(membership),
+            "banned" => Self::Banned(membership, until),
+            "unbanned" => Self::Unbanned(membership),
+            "muted" => Self::Muted(membership, until),
+            "unmuted" => Self::Unmuted(membership),
+            "settings" => Self::Settings(membership, settings?),
+            _ => return None,
+        })
     }
 
     /// Whose membership it is about.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         match self {
-            Self::Joined(membership) | Self::Left(membership) | Self::Invited(membership) => {
-                membership
-            }
+            Self::Joined(membership)
+            | Self::Left(membership)
+            | Self::Invited(membership)
+            | Self::Role(membership)
+            | Self::Transferred(membership)
+            | Self::Kicked(membership)
+            | Self::Banned(membership, _)
+            | Self::Unbanned(membership)
+            | Self::Muted(membership, _)
+            | Self::Unmuted(membership)
+            | Self::Settings(membership, _) => membership,
         }
+    }
+
+    /// When what has an end will end.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Banned(_, until) | Self::Muted(_, until) => *until,
+            _ => None,
+        }
+    }
+
+    /// The new settings, if it is about these.
+    #[must_use]
+    pub fn settings(&self) -> Option<Settings> {
+        match self {
+            Self::Settings(_, settings) => Some(*settings),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody has come, gone, or may come, by nobody's decision but its own or its host's:
+    /// what a big room summarises.
+    pub(crate) fn is_coming_or_going(&self) -> bool {
+        matches!(self, Self::Joined(_) | Self::Left(_) | Self::Invited(_))
+    }
+
+    /// Whether it ends a membership.
+    #[must_use]
+    pub fn ends_membership(&self) -> bool {
+        matches!(self, Self::Left(_) | Self::Kicked(_) | Self::Banned(..))
     }
 }

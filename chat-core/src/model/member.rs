@@ -30,6 +30,23 @@ impl Role {
         }
     }
 
+    /// Whether who has this role may act upon who has the other one, `None` being no member.
+    #[must_use]
+    pub fn outranks(self, other: Option<Self>) -> bool {
+        let rank = |role: Self| match role {
+            Self::Owner => 3,
+            Self::Moderator => 2,
+            Self::Member => 1,
+        };
+        rank(self) > other.map_or(0, rank)
+    }
+
+    /// Whether it is that of an owner or a moderator.
+    #[must_use]
+    pub fn moderates(self) -> bool {
+        matches!(self, Self::Owner | Self::Moderator)
+    }
+
     /// The role with this text form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -58,7 +58,8 @@ impl Hosted {
         if known {
             self.catch_up(entering, None, ctx);
         } else if !may_join {
-            self.refuse(entering, Error::no_such_room());
+            let error = self.no_entry(entering.asker.user.id);
+            self.refuse(entering, error);
         } else {
             let membership = newcomer(entering.asker.user.clone());
             self.begin_membership(membership, entering);
@@ -255,6 +256,7 @@ impl Hosted {
         let answer = Joined {
             room: self.view(),
             me,
+            settings: self.settings,
             first: self.roster.first_present(limits::DEFAULT_PAGE),
             cursor: missed.end,
             messages,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::command::{
-    After, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply, RoomCommand,
-    Sent,
+    After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery,
+    Reply, RoomCommand, Sent,
 };
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::RoomId;
-use crate::model::{Draft, RoomView, User};
+use crate::model::{Draft, Moderation, RoomView, User};
 use crate::room::{Asker, Rooms};
 
 /// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP
@@ -49,8 +49,12 @@ impl Room {
         self.rooms.thread(id).spawn(async move {
             let whole = Command::Room(id, command.clone());
             let reply = ReplyTo::Caller(caller, None);
-            match rooms.shared.may(&asker.user, &whole).await {
-                Ok(()) => _ = rooms.get(id).ask(&rooms.shared, asker, command, reply),
+            let prepare = async {
+                rooms.shared.may(&asker.user, &whole).await?;
+                rooms.shared.complete(command).await
+            };
+            match prepare.await {
+                Ok(command) => _ = rooms.get(id).ask(&rooms.shared, asker, command, reply),
                 Err(error) => reply.answer(rooms.shared.clock.elapsed(), Err(error)),
             }
         });
@@ -88,6 +92,22 @@ impl Room {
     /// As [`Session::invite`](crate::Session::invite).
     pub async fn invite(&self, member: &User, guest: User) -> Result<()> {
         self.ask(member, RoomCommand::Invite(guest)).await.map(drop)
+    }
+
+    /// Keeps order in the name of the owner or a moderator.
+    ///
+    /// # Errors
+    /// As [`Session::moderate`](crate::Session::moderate).
+    pub async fn moderate(&self, user: &User, act: Moderation) -> Result<()> {
+        self.ask(user, RoomCommand::Moderate(act)).await.map(drop)
+    }
+
+    /// Reads a page of who is banned.
+    ///
+    /// # Errors
+    /// As [`Session::bans`](crate::Session::bans).
+    pub async fn bans(&self, user: &User, query: BanQuery) -> Result<BanPage> {
+        self.ask(user, RoomCommand::Bans(query)).await?.bans()
     }
 
     /// Writes a message. Answers its `seq` and time once the store has committed it.

@@ -2,12 +2,16 @@
 //! where it stands, what was said last, who is typing. It never waits for a store or a socket: what
 //! waits, waits outside and comes back as a message.
 
+mod authority;
 mod entering;
 mod handle;
 mod messages;
+mod moderating;
 mod presence;
 mod reading;
 mod registry;
+mod restrictions;
+mod slow;
 mod time;
 mod typing;
 mod writes;
@@ -34,7 +38,9 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
-use crate::model::{Counts, Kind, RoomInfo, RoomView};
+use crate::model::{Counts, Kind, RoomInfo, RoomView, Settings};
+use crate::room::restrictions::Restrictions;
+use crate::room::slow::Slow;
 use crate::room::typing::Typing;
 use crate::room::writes::Writes;
 use crate::roster::Roster;
@@ -71,7 +77,13 @@ struct Hosted {
     id: RoomId,
     key: RoomKey,
     info: RoomInfo,
+    settings: Settings,
+    /// The settings that are being written.
+    upcoming: Option<Settings>,
     roster: Roster<Seat>,
+    bans: Restrictions,
+    mutes: Restrictions,
+    slow: Slow,
     audience: Audience,
     timeline: Timeline,
     dedup: Dedup,
@@ -216,17 +228,26 @@ impl RoomActor {
 
 impl Hosted {
     fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
-        let LoadedRoom { key, info, end, removed, members, invited, messages, changes } = loaded;
+        let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
+        let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
         let last_at = messages.last().map_or(info.created, |message| message.at);
+        let timeline = Timeline::new(end, removed, messages, changes, most, most_bytes);
+        let mut slow = Slow::default();
+        slow.set(settings.slow_s, timeline.kept());
         Self {
             id: info.id,
             key,
+            settings,
+            upcoming: None,
             roster: Roster::new(members, invited, now),
+            bans: Restrictions::new(bans),
+            mutes: Restrictions::new(mutes),
+            slow,
             audience: Audience::new(info.id),
-            timeline: Timeline::new(end, removed, messages, changes, most, most_bytes),
+            timeline,
             dedup: Dedup::new(limits.kept_keys),
             typing: Typing::default(),
             writes: Writes::default(),
@@ -254,22 +275,25 @@ impl Hosted {
 
     /// Whether somebody may know that the room exists.
     fn may_see(&self, user: UserId) -> bool {
-        self.may_join(user) || self.roster.membership(user).is_some()
+        self.info.kind == Kind::Open
+            || self.may_join(user)
+            || self.roster.membership(user).is_some()
     }
 
     /// Whether somebody who is no member may become one.
     fn may_join(&self, user: UserId) -> bool {
-        match self.info.kind {
+        let is_for = match self.info.kind {
             Kind::Open => true,
             Kind::Private => self.roster.is_invited(user),
             Kind::Direct => false,
-        }
+        };
+        is_for && !self.is_banned(user)
     }
 
     /// What somebody is told who asks for what only members may. Of a room that is not theirs to
     /// see, strangers hear the same as of one that does not exist.
     fn not_a_member(&self, user: UserId) -> Error {
-        if self.may_see(user) { Error::not_a_member() } else { Error::no_such_room() }
+        if self.may_join(user) { Error::not_a_member() } else { self.no_entry(user) }
     }
 
     /// Publishes the room's counts: before anybody is told what has changed them.
@@ -294,6 +318,12 @@ impl Hosted {
             RoomCommand::Resume { after } => self.resume(asker, after, reply, ctx),
             RoomCommand::Leave => self.leave(&asker.user, reply),
             RoomCommand::Invite(guest) => self.invite(&asker.user, guest, reply),
+            RoomCommand::InviteUser(guest) => match self.known(guest) {
+                Ok(guest) => self.invite(&asker.user, guest, reply),
+                Err(error) => self.answer(reply, Err(error)),
+            },
+            RoomCommand::Moderate(act) => self.moderate(&asker.user, act, reply),
+            RoomCommand::Bans(query) => self.bans(&asker.user, &query, reply),
             RoomCommand::Send(draft) => self.send(&asker.user, draft, reply),
             RoomCommand::History(query) => self.history(&asker.user, query, reply, ctx),
             RoomCommand::Members(query) => self.members(&asker.user, &query, reply),

@@ -69,6 +69,9 @@ impl Hosted {
         let Some(membership) = self.roster.membership(user.id) else {
             return self.answer(reply, Err(self.not_a_member(user.id)));
         };
+        if on && let Err(error) = self.may_write(membership) {
+            return self.answer(reply, Err(error));
+        }
         if self.audience.is_full() {
             return self.answer(reply, Err(Error::busy()));
         }

@@ -10,7 +10,7 @@ use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::ids::{ConnectionId, UserId};
 use crate::journal::{OpenBatch, Slot};
-use crate::model::{ClientKey, Draft, Fingerprint, Membership, User};
+use crate::model::{ChangeKind, ClientKey, Draft, Fingerprint, Membership, Moderation, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
 
@@ -32,7 +32,8 @@ pub(super) struct Writes {
     pub(super) fenced: usize,
     /// Messages with a key that wait, and who else asked for the same.
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Vec<ReplyTo>)>,
-    /// Users whose membership or invitation is being written, and what they have asked since.
+    /// Users whose membership, invitation, role, ban or mute is being written, and what they have
+    /// asked since, or others about them.
     moving: HashMap<UserId, Vec<Ask>>,
 }
 
@@ -75,25 +76,52 @@ pub(super) enum What {
         reply: Option<ReplyTo>,
     },
     Invite {
-        by: UserId,
+        by: User,
         guest: Membership,
+        reply: ReplyTo,
+    },
+    Moderate {
+        by: User,
+        act: Moderation,
+        kind: ChangeKind,
         reply: ReplyTo,
     },
 }
 
 impl What {
-    /// Whose message, membership or invitation it is.
+    /// Whose message, membership or invitation it is; whom it is done to.
     pub(super) fn user(&self) -> UserId {
         match self {
             Self::Send { from, .. } => from.id,
             Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
             Self::Invite { guest, .. } => guest.user.id,
+            Self::Moderate { kind, .. } => kind.membership().user.id,
         }
     }
 
-    /// Whose membership or invitation it changes.
-    fn moves(&self) -> Option<UserId> {
-        (!matches!(self, Self::Send { .. })).then(|| self.user())
+    /// Who does it, if it is somebody else than the user whom it is done to.
+    pub(super) fn by(&self) -> Option<&User> {
+        match self {
+            Self::Invite { by, .. } | Self::Moderate { by, .. } => {
+                Some(by).filter(|by| by.id != self.user())
+            }
+            Self::Send { .. } | Self::Join { .. } | Self::Leave { .. } => None,
+        }
+    }
+
+    /// Whether it is a message of this user.
+    pub(super) fn is_message_of(&self, user: UserId) -> bool {
+        matches!(self, Self::Send { from, .. } if from.id == user)
+    }
+
+    /// Whose membership, invitation, role, ban or mute it changes.
+    pub(super) fn moves(&self) -> Vec<UserId> {
+        match self {
+            Self::Send { .. } => Vec::new(),
+            // The owner is one no longer.
+            Self::Moderate { by, act: Moderation::Transfer { user }, .. } => vec![by.id, *user],
+            _ => vec![self.user()],
+        }
     }
 }
 
@@ -120,7 +148,7 @@ impl Writes {
 
     /// Adds a write.
     pub(super) fn push(&mut self, pending: Pending) {
-        if let Some(user) = pending.what.moves() {
+        for user in pending.what.moves() {
             self.moving.entry(user).or_default();
         }
         if let What::Send {
@@ -135,14 +163,16 @@ impl Writes {
         self.queue.push_back(pending);
     }
 
-    /// Keeps a command back if the membership of its user, or of the guest that it invites, is
-    /// being written.
+    /// Keeps a command back if the membership of its user, or of the one that it invites or acts
+    /// upon, is being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
-        let guest = match &ask.command {
+        let other = match &ask.command {
             RoomCommand::Invite(guest) => Some(guest.id),
+            RoomCommand::InviteUser(guest) => Some(*guest),
+            RoomCommand::Moderate(act) => act.user(),
             _ => None,
         };
-        let moving = [Some(ask.asker.user.id), guest].into_iter().flatten();
+        let moving = [Some(ask.asker.user.id), other].into_iter().flatten();
         match moving.into_iter().find(|user| self.moving.contains_key(user)) {
             Some(user) => {
                 self.moving.entry(user).or_default().push(ask);

@@ -11,13 +11,13 @@ use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
 use crate::dedup::Written;
 use crate::deliver::ReplyTo;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::limits;
 use crate::model::{
-    Change, ChangeKind, Cursor, Draft, Fingerprint, Kind, Membership, Message, User,
+    Change, ChangeKind, Cursor, Draft, Fingerprint, Membership, Message, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
 use crate::room::writes::{Pending, UnderWay, Waiting, What};
@@ -35,8 +35,6 @@ impl Hosted {
         let Some(membership) = self.roster.membership(user.id) else {
             return self.answer(reply, Err(self.not_a_member(user.id)));
         };
-        // The name that others see is the one that was kept, not what a sender says of itself.
-        let from = membership.user.clone();
         let fingerprint = draft.key.as_ref().map(|_| draft.fingerprint());
         let reply = match (&draft.key, fingerprint) {
             (Some(key), Some(fingerprint)) => {
@@ -51,37 +49,40 @@ impl Hosted {
             }
             _ => reply,
         };
+        // The name that others see is the one that was kept, not what a sender says of itself.
+        let membership = membership.clone();
+        if let Err(error) = self.may_write(&membership) {
+            return self.answer(reply, Err(error));
+        }
         if self.audience.is_full() {
             return self.answer(reply, Err(Error::busy()));
         }
-        self.accept(What::Send { from, draft, fingerprint, reply });
+        if let Err(error) = self.wait_in_slow_mode(&membership) {
+            return self.answer(reply, Err(error));
+        }
+        self.accept(What::Send { from: membership.user, draft, fingerprint, reply });
     }
 
     /// Takes a leaving for writing.
     pub(super) fn leave(&mut self, user: &User, reply: ReplyTo) {
         match self.roster.membership(user.id).cloned() {
             None => self.answer(reply, Err(self.not_a_member(user.id))),
-            Some(_) if self.info.kind == Kind::Direct => {
-                let message = "a direct room belongs to its two people and cannot be left";
-                self.answer(reply, Err(Error::new(Code::Forbidden, message)));
-            }
-            Some(membership) => self.end_membership(membership, Some(reply)),
+            Some(membership) => match self.may_leave(&membership) {
+                Ok(()) => self.end_membership(membership, Some(reply)),
+                Err(error) => self.answer(reply, Err(error)),
+            },
         }
     }
 
     /// Takes an invitation for writing, unless it would change nothing.
     pub(super) fn invite(&mut self, user: &User, guest: User, reply: ReplyTo) {
-        if self.roster.membership(user.id).is_none() {
-            return self.answer(reply, Err(self.not_a_member(user.id)));
+        match self.may_invite(user.id, guest.id) {
+            Ok(true) => {
+                let (by, guest) = (self.as_kept(user), newcomer(guest));
+                self.accept(What::Invite { by, guest, reply });
+            }
+            judged => self.answer(reply, judged.map(|_| Reply::Done)),
         }
-        if self.info.kind == Kind::Direct {
-            let message = "a direct room is between two people; open another room for more";
-            return self.answer(reply, Err(Error::new(Code::Forbidden, message)));
-        }
-        if self.roster.membership(guest.id).is_some() || self.roster.is_invited(guest.id) {
-            return self.answer(reply, Ok(Reply::Done));
-        }
-        self.accept(What::Invite { by: user.id, guest: newcomer(guest), reply });
     }
 
     pub(super) fn begin_membership(&mut self, membership: Membership, entering: Entering) {
@@ -98,15 +99,19 @@ impl Hosted {
         self.accept(What::Leave { membership, reply });
     }
 
-    /// Puts a write into the queue, unless too many wait.
-    fn accept(&mut self, what: What) {
+    /// Puts a write into the queue, unless too many wait. Answers whether it has.
+    pub(super) fn accept(&mut self, what: What) -> bool {
         let free = self.writes.len() < self.shared.limits.room_writes;
         match self.shared.backlog.accept().filter(|_| free) {
             Some(slot) => {
                 let (at, since) = (self.last_at, self.now());
                 self.writes.push(Pending { what, at, since, _slot: slot });
+                true
             }
-            None => self.fail(what, &Error::busy()),
+            None => {
+                self.fail(what, &Error::busy());
+                false
+            }
         }
     }
 
@@ -232,6 +237,7 @@ impl Hosted {
                 self.show(Arc::new(message));
             }
             (What::Send { from, draft, fingerprint, reply }, Outcome::Seen(sent)) => {
+                self.slow.did_not_write(from.id);
                 self.sent(from.id, &draft, fingerprint, reply, sent);
             }
             (what @ What::Send { .. }, Outcome::KeyConflict) => {
@@ -239,7 +245,7 @@ impl Hosted {
             }
             (What::Join { membership, entering }, Outcome::Stored(cursor)) => {
                 let user = membership.user.id;
-                let change = self.change(cursor, ChangeKind::Joined(membership), at);
+                let change = self.change(cursor, ChangeKind::Joined(membership), None, at);
                 self.catch_up(*entering, Some(change), ctx);
                 self.go_on(user, ctx);
             }
@@ -248,16 +254,24 @@ impl Hosted {
                 if let Some(reply) = reply {
                     self.answer(reply, Ok(Reply::Done));
                 }
-                let change = self.change(cursor, ChangeKind::Left(membership), at);
+                let change = self.change(cursor, ChangeKind::Left(membership), None, at);
                 self.tell_change(&change);
                 self.go_on(user, ctx);
             }
-            (What::Invite { guest, reply, .. }, Outcome::Stored(cursor)) => {
+            (What::Invite { by, guest, reply }, Outcome::Stored(cursor)) => {
                 let user = guest.user.id;
                 self.answer(reply, Ok(Reply::Done));
-                let change = self.change(cursor, ChangeKind::Invited(guest), at);
+                let change = self.change(cursor, ChangeKind::Invited(guest), Some(by), at);
                 self.tell_change(&change);
                 self.go_on(user, ctx);
+            }
+            (what @ What::Moderate { .. }, Outcome::Stored(cursor)) => {
+                let (by, moved) = (what.by().cloned(), what.moves());
+                let What::Moderate { kind, reply, .. } = what else { return };
+                self.answer(reply, Ok(Reply::Done));
+                let change = self.change(cursor, kind, by, at);
+                self.tell_change(&change);
+                moved.into_iter().for_each(|user| self.go_on(user, ctx));
             }
             (what, outcome) => {
                 tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
@@ -292,28 +306,32 @@ impl Hosted {
     }
 
     /// A write is not stored.
-    fn fail(&mut self, what: What, error: &Error) {
+    pub(super) fn fail(&mut self, what: What, error: &Error) {
+        let moved = what.moves();
         match what {
             What::Send { from, draft, reply, .. } => {
+                self.slow.did_not_write(from.id);
                 self.answer_all(from.id, &draft, reply, &Err(error.clone()));
             }
-            What::Join { membership, entering } => {
-                self.refuse(*entering, error.clone());
-                self.refuse_parked(membership.user.id, error);
-            }
-            What::Leave { membership, reply } => {
-                let user = membership.user.id;
-                match reply {
-                    Some(reply) => self.answer(reply, Err(error.clone())),
-                    // It is still away, and is tried again after another grace period.
-                    None => self.roster.still_gone(user, self.now()),
-                }
-                self.refuse_parked(user, error);
-            }
-            What::Invite { guest, reply, .. } => {
+            What::Join { entering, .. } => self.refuse(*entering, error.clone()),
+            What::Leave { membership, reply } => match reply {
+                Some(reply) => self.answer(reply, Err(error.clone())),
+                // It is still away, and is tried again after another grace period.
+                None => self.roster.still_gone(membership.user.id, self.now()),
+            },
+            What::Invite { reply, .. } => self.answer(reply, Err(error.clone())),
+            What::Moderate { kind, reply, .. } => {
+                self.settled(&kind);
                 self.answer(reply, Err(error.clone()));
-                self.refuse_parked(guest.user.id, error);
             }
+        }
+        moved.into_iter().for_each(|user| self.refuse_parked(user, error));
+    }
+
+    /// What was being written has been written, or will not be.
+    fn settled(&mut self, kind: &ChangeKind) {
+        if kind.settings().is_some() {
+            self.upcoming = None;
         }
     }
 
@@ -356,49 +374,91 @@ impl Hosted {
         let cursor = self.timeline.end().next_message();
         self.timeline.push_message(Arc::clone(&message));
         self.typing.stop(message.from.id);
+        self.slow.wrote(message.from.id, message.at);
         self.audience.tell(Event::Message { room: self.id, cursor, message });
     }
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
     /// [`tell_change`](Self::tell_change).
-    fn change(&mut self, cursor: Cursor, kind: ChangeKind, at: Timestamp) -> Arc<Change> {
-        let change = Arc::new(Change { cursor, kind, at });
+    fn change(
+        &mut self,
+        cursor: Cursor,
+        kind: ChangeKind,
+        by: Option<User>,
+        at: Timestamp,
+    ) -> Arc<Change> {
+        let change = Arc::new(Change { cursor, kind, by, at });
         self.apply_change(&change);
         change
     }
 
     fn apply_change(&mut self, change: &Arc<Change>) {
         self.timeline.push_change(Arc::clone(change));
+        let Membership { user, role } = change.kind.membership();
+        let restricted = |until: &Option<Timestamp>| {
+            (Restriction { user: user.clone(), until: *until }, change.at)
+        };
         match &change.kind {
             ChangeKind::Joined(membership) => self.roster.add(membership.clone(), self.now()),
-            ChangeKind::Invited(membership) => self.roster.invite(membership.user.id),
+            ChangeKind::Invited(_) => self.roster.invite(user.clone()),
+            ChangeKind::Role(_) => self.roster.set_role(user.id, *role),
+            ChangeKind::Transferred(_) => {
+                if let Some(before) = &change.by {
+                    self.roster.set_role(before.id, Role::Moderator);
+                }
+                self.roster.set_role(user.id, *role);
+            }
             // Whose membership ends hears of it first.
-            ChangeKind::Left(_) => {}
+            ChangeKind::Left(_) | ChangeKind::Kicked(_) => {}
+            ChangeKind::Banned(_, until) => {
+                let (ban, now) = restricted(until);
+                self.roster.disinvite(user.id);
+                self.bans.set(ban, now);
+            }
+            ChangeKind::Unbanned(_) => self.bans.lift(user.id),
+            ChangeKind::Muted(_, until) => {
+                let (mute, now) = restricted(until);
+                self.mutes.set(mute, now);
+            }
+            ChangeKind::Unmuted(_) => self.mutes.lift(user.id),
+            ChangeKind::Settings(_, settings) => {
+                self.settled(&change.kind);
+                if self.settings.slow_s != settings.slow_s {
+                    self.slow.set(settings.slow_s, self.timeline.kept());
+                }
+                self.settings = *settings;
+            }
         }
     }
 
     /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no
-    /// more after it; those who are invited hear so wherever they are connected.
+    /// more after it; those who are invited hear so wherever they are connected. In a big room, who
+    /// comes and goes is summarised; what somebody has decided is not.
     pub(super) fn tell_change(&mut self, change: &Arc<Change>) {
         let mut seats = Vec::new();
+        let user = &change.kind.membership().user;
+        if change.kind.ends_membership() {
+            seats = self.roster.remove(user.id);
+            self.typing.stop(user.id);
+        }
         match &change.kind {
-            ChangeKind::Left(membership) => {
-                seats = self.roster.remove(membership.user.id);
-                self.typing.stop(membership.user.id);
-            }
-            ChangeKind::Invited(membership) => {
+            ChangeKind::Invited(_) => {
                 let event = Event::Invited { room: self.info.clone() };
-                self.shared.connections.tell(membership.user.id, &event, self.now());
+                self.shared.connections.tell(user.id, &event, self.now());
             }
-            ChangeKind::Joined(_) => {}
+            ChangeKind::Muted(..) if self.typing.stop(user.id) => {
+                self.tell_typing(user.clone(), false);
+            }
+            _ => {}
         }
         let event = Event::Change {
             room: self.id,
             change: Arc::clone(change),
             counts: self.roster.counts(),
         };
-        if self.is_big() {
-            self.summary.1 = true;
+        let is_big = self.is_big();
+        self.summary.1 |= is_big;
+        if is_big && change.kind.is_coming_or_going() {
             for (_, seat) in &seats {
                 self.audience.tell_one(&seat.line, event.clone());
             }
@@ -496,17 +556,23 @@ impl Hosted {
         for pending in std::mem::take(&mut self.writes.queue) {
             let user = pending.what.user();
             let member = self.roster.membership(user).is_some();
+            let moved = pending.what.moves();
             match pending.what {
-                What::Send { .. } if !member => {
-                    let error = self.not_a_member(user);
-                    self.fail(pending.what, &error);
+                What::Send { .. } => {
+                    let membership = self.roster.membership(user);
+                    let may = membership.map(|membership| self.may_write(membership));
+                    match may.unwrap_or_else(|| Err(self.not_a_member(user))) {
+                        Ok(()) => self.writes.queue.push_back(pending),
+                        Err(error) => self.fail(pending.what, &error),
+                    }
                 }
                 What::Join { entering, .. } if member => {
                     self.catch_up(*entering, None, ctx);
                     self.go_on(user, ctx);
                 }
                 What::Join { .. } if !self.may_join(user) => {
-                    self.fail(pending.what, &Error::no_such_room());
+                    let error = self.no_entry(user);
+                    self.fail(pending.what, &error);
                 }
                 What::Leave { reply, .. } if !member => {
                     if let Some(reply) = reply {
@@ -514,14 +580,41 @@ impl Hosted {
                     }
                     self.go_on(user, ctx);
                 }
-                What::Invite { reply, .. } if member || self.roster.is_invited(user) => {
-                    self.answer(reply, Ok(Reply::Done));
-                    self.go_on(user, ctx);
+                What::Leave { membership, reply } => {
+                    // It may have another role by now.
+                    let membership = self.roster.membership(user).cloned().unwrap_or(membership);
+                    match (self.may_leave(&membership), reply) {
+                        (Err(error), Some(reply)) => {
+                            self.answer(reply, Err(error));
+                            self.go_on(user, ctx);
+                        }
+                        (_, reply) => {
+                            let what = What::Leave { membership, reply };
+                            self.writes.queue.push_back(Pending { what, ..pending });
+                        }
+                    }
                 }
-                What::Invite { by, .. } if self.roster.membership(by).is_none() => {
-                    let error = self.not_a_member(by);
-                    self.fail(pending.what, &error);
-                }
+                What::Invite { by, guest, reply } => match self.may_invite(by.id, user) {
+                    Ok(true) => {
+                        let what = What::Invite { by, guest, reply };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                    judged => {
+                        self.answer(reply, judged.map(|_| Reply::Done));
+                        self.go_on(user, ctx);
+                    }
+                },
+                What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
+                    Ok(Some(kind)) => {
+                        let what = What::Moderate { by, act, kind, reply };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                    judged => {
+                        self.settled(&kind);
+                        self.answer(reply, judged.map(|_| Reply::Done));
+                        moved.into_iter().for_each(|user| self.go_on(user, ctx));
+                    }
+                },
                 _ => self.writes.queue.push_back(pending),
             }
         }
@@ -529,6 +622,7 @@ impl Hosted {
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {
+    let change = |kind| Write::Change { kind, by: what.by().cloned(), at };
     match what {
         What::Send { from, draft, fingerprint, .. } => Write::Message {
             from: from.clone(),
@@ -536,15 +630,10 @@ fn to_write(what: &What, at: Timestamp) -> Write {
             at,
             key: draft.key.clone().zip(*fingerprint),
         },
-        What::Join { membership, .. } => {
-            Write::Change { kind: ChangeKind::Joined(membership.clone()), at }
-        }
-        What::Leave { membership, .. } => {
-            Write::Change { kind: ChangeKind::Left(membership.clone()), at }
-        }
-        What::Invite { guest, .. } => {
-            Write::Change { kind: ChangeKind::Invited(guest.clone()), at }
-        }
+        What::Join { membership, .. } => change(ChangeKind::Joined(membership.clone())),
+        What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),
+        What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
+        What::Moderate { kind, .. } => change(kind.clone()),
     }
 }
 

@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::command::{
-    After, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply, RoomCommand,
-    Sent,
+    After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery,
+    Reply, RoomCommand, Sent,
 };
 use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::{GrantId, RoomId};
-use crate::model::{Draft, NewRoom, Presence, RoomView, User};
+use crate::model::{Draft, Moderation, NewRoom, Presence, RoomView, User};
 use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
 
@@ -133,8 +133,8 @@ impl Session {
     /// Joins a room, if the user is no member yet, and hears it from now on.
     ///
     /// # Errors
-    /// `no_such_room`, also for a private room without an invitation; `unavailable`, `busy`, or
-    /// what the policy says.
+    /// `no_such_room`, also for a private room without an invitation or to a banned user; `banned`
+    /// from an open room; `unavailable`, `busy`, or what the policy says.
     pub async fn join(&self, room: RoomId, after: After) -> Result<Joined> {
         self.ask_room(room, RoomCommand::join(after)).await?.joined()
     }
@@ -142,7 +142,8 @@ impl Session {
     /// Leaves a room for good.
     ///
     /// # Errors
-    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `forbidden` of a direct room.
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `forbidden` of a direct room, and for
+    /// the owner of a room that is not ephemeral and has other members: transfer it first.
     pub async fn leave(&self, room: RoomId) -> Result<()> {
         self.ask_room(room, RoomCommand::Leave).await.map(drop)
     }
@@ -151,15 +152,36 @@ impl Session {
     /// [`Event::Invited`](crate::Event::Invited).
     ///
     /// # Errors
-    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `forbidden` of a direct room.
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`; `banned` if the guest is; `forbidden`
+    /// of a direct room, and for members where only moderators invite.
     pub async fn invite(&self, room: RoomId, guest: User) -> Result<()> {
         self.ask_room(room, RoomCommand::Invite(guest)).await.map(drop)
+    }
+
+    /// Keeps order in a room: what its owner and moderators may do. Does nothing if it is so already.
+    /// Everybody who hears the room is told, and whoever is kicked or banned hears no more after it.
+    ///
+    /// # Errors
+    /// `forbidden` for members, for acts upon somebody whose role is not below one's own, and in
+    /// direct rooms; `no_such_member`, `no_such_user`; `bad_request` for an end that has passed or a
+    /// setting that is out of range; `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn moderate(&self, room: RoomId, act: Moderation) -> Result<()> {
+        self.ask_room(room, RoomCommand::Moderate(act)).await.map(drop)
+    }
+
+    /// Reads a page of who is banned from a room.
+    ///
+    /// # Errors
+    /// `forbidden` for members, `no_such_room`, `not_a_member`, `busy`.
+    pub async fn bans(&self, room: RoomId, query: BanQuery) -> Result<BanPage> {
+        self.ask_room(room, RoomCommand::Bans(query)).await?.bans()
     }
 
     /// Writes a message. Answers its `seq` and time once the store has committed it.
     ///
     /// # Errors
-    /// `no_such_room`, `not_a_member`, `key_conflict`, `unavailable`, `busy`.
+    /// `no_such_room`, `not_a_member`, `muted`, `read_only`, `slow_mode`, `key_conflict`,
+    /// `unavailable`, `busy`.
     pub async fn send(&self, room: RoomId, draft: Draft) -> Result<Sent> {
         self.ask_room(room, RoomCommand::Send(draft)).await?.sent()
     }
@@ -183,7 +205,7 @@ impl Session {
     /// Says that the user is writing in a room, or has stopped.
     ///
     /// # Errors
-    /// `no_such_room`, `not_a_member`, `busy`.
+    /// `no_such_room`, `not_a_member`, `muted`, `read_only`, `busy`.
     pub async fn typing(&self, room: RoomId, on: bool) -> Result<()> {
         self.ask_room(room, RoomCommand::Typing(on)).await.map(drop)
     }

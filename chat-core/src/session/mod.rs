@@ -260,27 +260,30 @@ impl SessionActor {
     fn ask_policy(&mut self, request: Request, ctx: &mut Context<Self>) {
         let Request { command, reply } = request;
         let (sessions, user) = (Arc::clone(&self.sessions), self.user.clone());
-        let may = async move { (sessions.shared().may(&user, &command).await, command) };
-        let mut asked = may.boxed();
-        if let Some((allowed, command)) = (&mut asked).now_or_never() {
-            return self.allowed(allowed, command, reply, ctx);
+        let prepare = async move {
+            let shared = sessions.shared();
+            shared.may(&user, &command).await?;
+            Ok(match command {
+                Command::Room(room, command) => {
+                    Command::Room(room, shared.complete(command).await?)
+                }
+                command => command,
+            })
+        };
+        let mut asked = prepare.boxed();
+        if let Some(allowed) = (&mut asked).now_or_never() {
+            return self.allowed(allowed, reply, ctx);
         }
         self.rare.get_or_insert_default().waiting.get_or_insert_default();
-        ctx.spawn(asked.into_actor(self).map(move |(allowed, command), session, ctx| {
-            session.allowed(allowed, command, reply, ctx);
+        ctx.spawn(asked.into_actor(self).map(move |allowed, session, ctx| {
+            session.allowed(allowed, reply, ctx);
             session.go_on(ctx);
         }));
     }
 
-    fn allowed(
-        &mut self,
-        allowed: Result<()>,
-        command: Command,
-        reply: ReplyTo,
-        ctx: &mut Context<Self>,
-    ) {
+    fn allowed(&mut self, allowed: Result<Command>, reply: ReplyTo, ctx: &mut Context<Self>) {
         match allowed {
-            Ok(()) => self.carry_out(command, reply, ctx),
+            Ok(command) => self.carry_out(command, reply, ctx),
             Err(error) => self.answer(reply, Err(error)),
         }
     }

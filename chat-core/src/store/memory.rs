@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, RoomInfo, Title,
-    User,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Restriction,
+    Role, RoomInfo, Settings, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
@@ -44,6 +44,9 @@ struct Room {
     pair: Option<[UserId; 2]>,
     members: HashMap<UserId, Membership>,
     invited: HashMap<UserId, User>,
+    bans: HashMap<UserId, Restriction>,
+    mutes: HashMap<UserId, Restriction>,
+    settings: Settings,
     messages: Vec<Message>,
     changes: Vec<Change>,
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Sent)>,
@@ -54,28 +57,46 @@ impl Room {
         Cursor::new(self.messages.len() as u64, self.changes.len() as u64)
     }
 
-    fn change(&mut self, kind: ChangeKind, at: Timestamp) -> Outcome {
+    fn change(&mut self, kind: ChangeKind, by: Option<User>, at: Timestamp) -> Outcome {
         let cursor = self.end().next_change();
         let Membership { user, .. } = kind.membership();
+        let restriction =
+            |until: &Option<Timestamp>| Restriction { user: user.clone(), until: *until };
         match &kind {
             ChangeKind::Joined(membership) => {
                 self.invited.remove(&user.id);
-                shrink_map(&mut self.invited);
                 self.members.insert(user.id, membership.clone());
             }
-            ChangeKind::Left(_) => {
-                self.members.remove(&user.id);
-                shrink_map(&mut self.members);
+            ChangeKind::Role(membership) => {
+                self.members.insert(user.id, membership.clone());
             }
+            ChangeKind::Transferred(membership) => {
+                self.members.insert(user.id, membership.clone());
+                if let Some(before) = by.as_ref().and_then(|by| self.members.get_mut(&by.id)) {
+                    before.role = Role::Moderator;
+                }
+            }
+            ChangeKind::Left(_) | ChangeKind::Kicked(_) => _ = self.members.remove(&user.id),
             ChangeKind::Invited(_) => _ = self.invited.insert(user.id, user.clone()),
+            ChangeKind::Banned(_, until) => {
+                self.members.remove(&user.id);
+                self.invited.remove(&user.id);
+                self.bans.insert(user.id, restriction(until));
+            }
+            ChangeKind::Unbanned(_) => _ = self.bans.remove(&user.id),
+            ChangeKind::Muted(_, until) => _ = self.mutes.insert(user.id, restriction(until)),
+            ChangeKind::Unmuted(_) => _ = self.mutes.remove(&user.id),
+            ChangeKind::Settings(_, settings) => self.settings = *settings,
         }
-        self.changes.push(Change { cursor, kind, at });
+        shrink_map(&mut self.members);
+        shrink_map(&mut self.invited);
+        self.changes.push(Change { cursor, kind, by, at });
         Outcome::Stored(cursor)
     }
 
     fn write(&mut self, write: &Write) -> Outcome {
         match write.clone() {
-            Write::Change { kind, at } => self.change(kind, at),
+            Write::Change { kind, by, at } => self.change(kind, by, at),
             Write::Message { from, text, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
@@ -131,12 +152,15 @@ impl Store for MemoryStore {
             pair,
             members: HashMap::new(),
             invited: HashMap::new(),
+            bans: HashMap::new(),
+            mutes: HashMap::new(),
+            settings: Settings::default(),
             messages: Vec::new(),
             changes: Vec::new(),
             keys: HashMap::new(),
         };
         for membership in members {
-            room.change(ChangeKind::Joined(membership.clone()), info.created);
+            room.change(ChangeKind::Joined(membership.clone()), None, info.created);
         }
         tables.rooms.insert(key, room);
         tables.keys.insert(info.id, key);
@@ -152,8 +176,11 @@ impl Store for MemoryStore {
             info: room.info.clone(),
             end: room.end(),
             removed: 0,
+            settings: room.settings,
             members: room.members.values().cloned().collect(),
             invited: room.invited.values().cloned().collect(),
+            bans: room.bans.values().cloned().collect(),
+            mutes: room.mutes.values().cloned().collect(),
             messages: last(&room.messages, recent),
             changes: last(&room.changes, recent),
         }))

@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 use crate::command::Sent;
 use crate::ids::RoomId;
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, RoomInfo, Text, User,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, Restriction, RoomInfo,
+    Settings, Text, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
@@ -91,10 +92,16 @@ pub struct LoadedRoom {
     pub end: Cursor,
     /// The last of its messages that are no longer kept; 0 if all are.
     pub removed: u64,
+    /// What its owner has set; a new room has the default.
+    pub settings: Settings,
     /// Its members, in any order.
     pub members: Vec<Membership>,
     /// Who has been invited and has not joined since, in any order.
     pub invited: Vec<User>,
+    /// Who is banned, in any order. Those whose end has passed may be left out.
+    pub bans: Vec<Restriction>,
+    /// Who is muted, likewise: members, and users who were and may come back.
+    pub mutes: Vec<Restriction>,
     /// Its last messages, oldest first, up to the end.
     pub messages: Vec<Message>,
     /// Its last changes, oldest first, up to the end.
@@ -157,11 +164,15 @@ pub enum Write {
         /// The client's key, and what stands for the message's contents.
         key: Option<(ClientKey, Fingerprint)>,
     },
-    /// Something else happened, and the name of whom it is about is kept: takes the next change
-    /// number. [`ChangeKind`] says what it does to memberships and invitations.
+    /// Something else happened, and the names of whom it is about and of who did it are kept: takes
+    /// the next change number. [`ChangeKind`] says what it does to memberships, invitations, bans,
+    /// mutes and settings. An ownership is transferred by a member, who becomes a moderator by it.
     Change {
         /// What.
         kind: ChangeKind,
+        /// Who did it, if it was somebody else than the user whom it is about.
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+        by: Option<User>,
         /// When.
         at: Timestamp,
     },

@@ -9,7 +9,7 @@ use crate::command::{After, Behind, History, HistoryAt, HistoryQuery, Joined, Me
 use crate::event::Event;
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::{Change, ChangeKind, Cursor, Membership, Message};
+use crate::model::{Change, ChangeKind, Cursor, Membership, Message, Role};
 use crate::store::LoadedRoom;
 
 /// What was answered or told breaks the contract, in words.
@@ -172,8 +172,8 @@ impl View {
                     same("the last message before a change", change.cursor.seq, seq)?;
                 }
                 self.change(change)?;
-                let me_left = matches!(&change.kind, ChangeKind::Left(m) if m.user.id == self.me);
-                self.hears &= !me_left;
+                let mine = change.kind.membership().user.id == self.me;
+                self.hears &= !(change.kind.ends_membership() && mine);
                 Ok(())
             }
             Event::Summary { room, cursor, .. } if *room == self.room => {
@@ -227,8 +227,18 @@ impl View {
             ChangeKind::Joined(membership) => {
                 self.members.insert(membership.user.id, membership.clone());
             }
-            ChangeKind::Left(membership) => _ = self.members.remove(&membership.user.id),
-            ChangeKind::Invited(_) => {}
+            kind if kind.ends_membership() => _ = self.members.remove(&kind.membership().user.id),
+            ChangeKind::Role(membership) | ChangeKind::Transferred(membership) => {
+                // Of whoever has been a member for longer than the view, another page may tell.
+                if let Some(known) = self.members.get_mut(&membership.user.id) {
+                    known.role = membership.role;
+                }
+                let before = change.by.as_ref().and_then(|by| self.members.get_mut(&by.id));
+                if let (ChangeKind::Transferred(_), Some(before)) = (&change.kind, before) {
+                    before.role = Role::Moderator;
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

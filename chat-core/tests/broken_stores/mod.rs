@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
     Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Kind, Listed, LoadedRoom,
-    Membership, MemoryStore, Message, Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
-    StoreError, Text, Timestamp, Title, User, UserId, Write,
+    Membership, MemoryStore, Message, Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery,
+    Settings, Store, StoreError, Text, Timestamp, Title, User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -80,6 +80,18 @@ pub(crate) enum Flaw {
     KeepsInvitations,
     /// All are members.
     LosesRoles,
+    /// Whoever hands a room over stays its owner.
+    KeepsOldOwners,
+    /// Who is banned stays a member.
+    KeepsBannedMembers,
+    /// Bans and mutes have no end.
+    LosesEnds,
+    /// A restriction that was lifted still holds.
+    KeepsRestrictions,
+    /// Settings are those of a new room.
+    LosesSettings,
+    /// Nobody has done anything to others.
+    LosesWhoDidIt,
     /// No ephemeral room is known.
     ForgetsEphemeralRooms,
     /// The last message of a range is left out.
@@ -273,7 +285,10 @@ impl Broken {
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
                 }
-                Write::Change { at, .. } => *at = self.time(*at),
+                Write::Change { at, kind, by } => {
+                    *at = self.time(*at);
+                    self.spoil_change(kind, by);
+                }
             }
         }
         if self.flaw == Flaw::SharesKeys {
@@ -291,6 +306,27 @@ impl Broken {
             batch.writes.swap(*one, *two);
         }
         batch
+    }
+
+    fn spoil_change(&self, kind: &mut ChangeKind, by: &mut Option<User>) {
+        match (self.flaw, &*kind) {
+            (Flaw::KeepsOldOwners, ChangeKind::Transferred(_)) | (Flaw::LosesWhoDidIt, _) => {
+                *by = None;
+            }
+            (Flaw::KeepsBannedMembers, ChangeKind::Banned(membership, _)) => {
+                *kind = ChangeKind::Muted(membership.clone(), kind.until());
+            }
+            (Flaw::LosesEnds, ChangeKind::Banned(membership, _)) => {
+                *kind = ChangeKind::Banned(membership.clone(), None);
+            }
+            (Flaw::LosesEnds, ChangeKind::Muted(membership, _)) => {
+                *kind = ChangeKind::Muted(membership.clone(), None);
+            }
+            (Flaw::KeepsRestrictions, ChangeKind::Unmuted(membership)) => {
+                *kind = ChangeKind::Unbanned(membership.clone());
+            }
+            _ => {}
+        }
     }
 
     /// A batch's keys, each with whom it counts for.
@@ -395,7 +431,7 @@ impl Broken {
         store.create_room(info, &members[..1]).await?;
         let room = store.load_room(info.id, 0).await?.expect("just made");
         let kind = ChangeKind::Joined(members[1].clone());
-        let writes = vec![Write::Change { kind, at: info.created }];
+        let writes = vec![Write::Change { kind, by: None, at: info.created }];
         store
             .append(&[Batch { room: room.key, after: room.end, may_follow: false, writes }])
             .await?;
@@ -478,6 +514,7 @@ impl Store for Broken {
                     }
                 }
             }
+            Flaw::LosesSettings => room.settings = Settings::default(),
             Flaw::LosesRoles => {
                 room.members.iter_mut().for_each(|member| member.role = Role::Member);
             }

@@ -129,3 +129,17 @@ impl FromRequest for Room {
         ready(id.map(Self).map_err(wrong))
     }
 }
+
+/// The user in the path.
+pub(super) struct User(pub(super) UserId);
+
+impl FromRequest for User {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().query("user").parse();
+        let wrong = |_| Problem::bad_request("the user in the address must be a UUID").at("user");
+        ready(id.map(Self).map_err(wrong))
+    }
+}

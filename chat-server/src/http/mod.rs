@@ -1,6 +1,7 @@
 //! The HTTP interface: one file a resource, the data it takes and gives beside its handlers.
 //! Everything is asked of the engine and of [`people`](crate::people); nothing here knows a store.
 
+mod bans;
 mod body;
 mod friends;
 mod health;
@@ -69,6 +70,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(friends::configure)
             .configure(rooms::configure)
             .configure(members::configure)
+            .configure(bans::configure)
             .configure(messages::configure)
             .default_service(web::to(not_found));
         config

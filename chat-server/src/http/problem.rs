@@ -35,9 +35,10 @@ fn status(code: &str) -> StatusCode {
     match code {
         "bad_json" | "bad_request" => StatusCode::BAD_REQUEST,
         "unauthorized" | "bad_credentials" | "bad_refresh_token" => StatusCode::UNAUTHORIZED,
-        "no_account" | "forbidden" | "not_a_member" | "foreign_origin" => StatusCode::FORBIDDEN,
-        "no_such_room" | "no_such_message" | "no_such_user" | "no_such_group" | "not_a_friend"
-        | "not_found" => StatusCode::NOT_FOUND,
+        "no_account" | "forbidden" | "not_a_member" | "banned" | "muted" | "read_only"
+        | "foreign_origin" => StatusCode::FORBIDDEN,
+        "no_such_room" | "no_such_message" | "no_such_member" | "no_such_user"
+        | "no_such_group" | "not_a_friend" | "not_found" => StatusCode::NOT_FOUND,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "too_many" | "blocked" | "key_conflict" | "username_taken" | "has_account"
         | "refreshed_already" => StatusCode::CONFLICT,
@@ -45,7 +46,7 @@ fn status(code: &str) -> StatusCode {
         "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too_short" | "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
         "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
-        "rate_limited" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited" | "slow_mode" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
         "busy" | "unavailable" | "stopping" | "too_many_connections" => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -73,6 +74,17 @@ impl From<PeopleError> for Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl Problem {
+    /// In how many seconds the same may succeed: as is known, or as is measured (what is measured of
+    /// something to be retried is time), or soon.
+    fn wait_s(&self) -> u64 {
+        match (self.retry_after_s, self.limit.zip(self.actual)) {
+            (0, Some((limit, passed))) => limit.saturating_sub(passed).max(1),
+            (known, _) => u64::from(known).max(1),
+        }
     }
 }
 
@@ -105,8 +117,7 @@ impl ResponseError for Problem {
             response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
         }
         if self.retry {
-            let after = self.retry_after_s.max(1);
-            response.insert_header((RETRY_AFTER, after.to_string()));
+            response.insert_header((RETRY_AFTER, self.wait_s().to_string()));
         }
         response.json(document)
     }

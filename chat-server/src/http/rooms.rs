@@ -1,18 +1,18 @@
-//! `/rooms`: open one, list them, look at one.
+//! `/rooms`: open one, list them, look at one, change its settings.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Code, Error, Listed, RoomId, RoomQuery};
+use chat_core::{Code, Error, Listed, Moderation, RoomId, RoomQuery};
 use moka::future::Cache;
 use serde_json::json;
 
 use crate::auth::Caller;
 use crate::http::body::{Body, Query, Room};
 use crate::http::{Api, resource};
-use crate::protocol::{Fields, Problem, RoomView, new_room};
+use crate::protocol::{Fields, Problem, RoomView, new_room, settings_change};
 
 /// The longest text that is searched for, in characters.
 const MOST_QUERY: usize = chat_core::limits::TITLE_CHARS;
@@ -22,7 +22,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(
             resource("/rooms", "GET, POST").route(web::get().to(list)).route(web::post().to(open)),
         )
-        .service(resource("/rooms/{room}", "GET").route(web::get().to(look)));
+        .service(
+            resource("/rooms/{room}", "GET, PATCH")
+                .route(web::get().to(look))
+                .route(web::patch().to(set)),
+        );
 }
 
 /// Lists of rooms as they were less than a second ago, so that a thousand pages that show the same
@@ -100,4 +104,16 @@ async fn look(
 ) -> Result<HttpResponse, Problem> {
     let room = api.engine.room(room).view(&user).await?;
     Ok(HttpResponse::Ok().json(RoomView::from(&room)))
+}
+
+async fn set(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let change = settings_change(&mut fields)?;
+    fields.finish()?;
+    api.engine.room(room).moderate(&user, Moderation::Configure(change)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

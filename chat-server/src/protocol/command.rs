@@ -1,8 +1,8 @@
 //! What clients say, from JSON to the engine's words.
 
 use chat_core::{
-    After, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Name, NewRoom, Presence,
-    RoomCommand,
+    After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Moderation, Name,
+    NewRoom, Presence, Role, RoomCommand, SettingsChange, Timestamp, UserId, WhoInvites, limits,
 };
 use serde::Deserialize;
 
@@ -91,6 +91,20 @@ fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, P
     let command = match name {
         "join" => join(fields),
         "leave" => Ok(RoomCommand::Leave),
+        "invite" => fields.user().map(RoomCommand::InviteUser),
+        "role" => fields.user().and_then(|user| {
+            let role = role(fields)?.ok_or_else(|| missing("role"))?;
+            Ok(RoomCommand::Moderate(Moderation::Role { user, role }))
+        }),
+        "transfer" => upon(fields, |user, _| Ok(Moderation::Transfer { user })),
+        "kick" => upon(fields, |user, _| Ok(Moderation::Kick { user })),
+        "ban" => upon(fields, |user, fields| Ok(Moderation::Ban { user, until: until(fields)? })),
+        "unban" => upon(fields, |user, _| Ok(Moderation::Unban { user })),
+        "mute" => upon(fields, |user, fields| Ok(Moderation::Mute { user, until: until(fields)? })),
+        "unmute" => upon(fields, |user, _| Ok(Moderation::Unmute { user })),
+        "configure" => settings_change(fields)
+            .map(|change| RoomCommand::Moderate(Moderation::Configure(change))),
+        "bans" => ban_query(fields).map(RoomCommand::Bans),
         "send" => draft(fields).map(RoomCommand::Send),
         "history" => history_query(fields).map(RoomCommand::History),
         "members" => member_query(fields).map(RoomCommand::Members),
@@ -122,15 +136,18 @@ fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
 /// # Errors
 /// Whatever is wrong with them.
 pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
-    // Rooms by invitation and rooms of two need a way to name somebody else, which clients do not
-    // have yet.
-    if fields.text("kind")?.is_some_and(|kind| kind != Kind::Open.as_str()) {
-        return Err(
-            Problem::bad_request("the kind of room that can be opened is `open`").at("kind")
-        );
-    }
+    // A room of two names the other one by more than an id, which clients cannot do yet.
+    let kind = fields.text("kind")?.map_or(Some(Kind::Open), |kind| Kind::parse(&kind));
+    let open = match kind {
+        Some(Kind::Open) => NewRoom::open,
+        Some(Kind::Private) => NewRoom::private,
+        _ => {
+            let message = "the kinds of room that can be opened are `open` and `private`";
+            return Err(Problem::bad_request(message).at("kind"));
+        }
+    };
     let ephemeral = fields.flag("ephemeral")?.unwrap_or(false);
-    let room = checked(fields, "title", NewRoom::open)?;
+    let room = checked(fields, "title", open)?;
     Ok(if ephemeral { room.ephemeral() } else { room })
 }
 
@@ -170,6 +187,88 @@ pub fn member_query(fields: &mut Fields) -> Result<MemberQuery, Problem> {
     let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
     let online = fields.flag("online")?.unwrap_or(false);
     Ok(MemberQuery { after, limit: fields.limit()?, online })
+}
+
+/// Which page of bans: `after`, `limit`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn ban_query(fields: &mut Fields) -> Result<BanQuery, Problem> {
+    let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
+    Ok(BanQuery { after, limit: fields.limit()? })
+}
+
+/// Until when somebody is banned: `until`.
+///
+/// # Errors
+/// Whatever is wrong with it.
+pub fn until(fields: &mut Fields) -> Result<Option<Timestamp>, Problem> {
+    fields.time("until")
+}
+
+/// Which settings of a room are to be others: `invite`, `slow_s`, `read_only`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn settings_change(fields: &mut Fields) -> Result<SettingsChange, Problem> {
+    let who = |text: String| {
+        let message = "`invite` must be \"members\" or \"moderators\"";
+        WhoInvites::parse(&text).ok_or_else(|| Problem::bad_request(message).at("invite"))
+    };
+    let invite = fields.text("invite")?.map(who).transpose()?;
+    let slow = |seconds: u64| {
+        u32::try_from(seconds).map_err(|_| {
+            let most = limits::SLOW_S;
+            Problem::bad_request(format!("`slow_s` is too much; at most {most} are allowed"))
+                .at("slow_s")
+        })
+    };
+    let slow_s = fields.number("slow_s")?.map(slow).transpose()?;
+    Ok(SettingsChange { invite, slow_s, read_only: fields.flag("read_only")? })
+}
+
+/// What is to become of a member: one of `role` and `muted`, the latter with `muted_until` if it is to
+/// end by itself.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn member_change(fields: &mut Fields, user: UserId) -> Result<Moderation, Problem> {
+    let (role, muted) = (role(fields)?, fields.flag("muted")?);
+    let until = fields.time("muted_until")?;
+    match (role, muted) {
+        (Some(Role::Owner), None) => Ok(Moderation::Transfer { user }),
+        (Some(role), None) => Ok(Moderation::Role { user, role }),
+        (None, Some(true)) => return Ok(Moderation::Mute { user, until }),
+        (None, Some(false)) => Ok(Moderation::Unmute { user }),
+        _ => {
+            let message = "give one of `role` and `muted`, each in a call of its own";
+            return Err(Problem::bad_request(message).at("role"));
+        }
+    }
+    .and_then(|act| match until {
+        None => Ok(act),
+        Some(_) => {
+            let message = "`muted_until` goes with `\"muted\":true` alone";
+            Err(Problem::bad_request(message).at("muted_until"))
+        }
+    })
+}
+
+fn role(fields: &mut Fields) -> Result<Option<Role>, Problem> {
+    let role = |text: String| {
+        let message = "`role` must be \"owner\", \"moderator\" or \"member\"";
+        Role::parse(&text).ok_or_else(|| Problem::bad_request(message).at("role"))
+    };
+    fields.text("role")?.map(role).transpose()
+}
+
+/// An act upon the user that is named.
+fn upon(
+    fields: &mut Fields,
+    act: impl FnOnce(UserId, &mut Fields) -> Result<Moderation, Problem>,
+) -> Result<RoomCommand, Problem> {
+    let user = fields.user()?;
+    act(user, fields).map(RoomCommand::Moderate)
 }
 
 /// Who wants to be a guest: `nickname`.
@@ -236,6 +335,23 @@ mod tests {
             (r#""do":"resume","rooms":[1]"#, "rooms"),
             (r#""do":"resume","rooms":[{"room":"$"}]"#, "after"),
             (r#""do":"send","room":"$","text":"a","key":7"#, "key"),
+            (r#""do":"open","title":"a","kind":"direct""#, "kind"),
+            (r#""do":"invite","room":"$""#, "user"),
+            (r#""do":"invite","room":"$","user":"Bob""#, "user"),
+            (r#""do":"role","room":"$","user":"$""#, "role"),
+            (r#""do":"role","room":"$","user":"$","role":"king""#, "role"),
+            (r#""do":"transfer","room":"$""#, "user"),
+            (r#""do":"kick","room":"$","user":5"#, "user"),
+            (r#""do":"kick","room":"$","user":"$","until":"2100-01-01T00:00:00Z""#, "until"),
+            (r#""do":"ban","room":"$","user":"$","until":"tomorrow""#, "until"),
+            (r#""do":"ban","room":"$","user":"$","until":5"#, "until"),
+            (r#""do":"mute","room":"$","user":"$","until":null"#, "until"),
+            (r#""do":"unmute","room":"$","user":"$","until":"2100-01-01T00:00:00Z""#, "until"),
+            (r#""do":"configure","room":"$","invite":"nobody""#, "invite"),
+            (r#""do":"configure","room":"$","slow_s":-1"#, "slow_s"),
+            (r#""do":"configure","room":"$","slow_s":4294967296"#, "slow_s"),
+            (r#""do":"configure","room":"$","read_only":"yes""#, "read_only"),
+            (r#""do":"bans","room":"$","after":"x""#, "after"),
         ];
         for (frame, name) in cases {
             let frame = format!("{{\"id\":1,{}}}", frame.replace('$', ROOM));
@@ -251,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_text_of_escapes_fits_a_frame() {
-        let text = r"\ud83d\ude00".repeat(chat_core::limits::TEXT_CHARS);
+        let text = r"\ud83d\ude00".repeat(limits::TEXT_CHARS);
         let frame = format!(r#"{{"id":1,"do":"send","room":"{ROOM}","text":"{text}"}}"#);
         assert!(frame.len() <= 65_536, "{}", frame.len());
         assert!(parse(frame.as_bytes()).is_ok());

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use chat_core::{Cursor, Error, RoomId, limits};
+use chat_core::{Cursor, Error, RoomId, Timestamp, UserId, limits};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
@@ -136,6 +136,27 @@ impl Fields {
     pub fn room(&mut self) -> Result<RoomId, Problem> {
         let text = self.text("room").and_then(|text| text.ok_or_else(|| missing("room")))?;
         parse_id(&text, "room")
+    }
+
+    /// Takes a user's id, which must be there.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn user(&mut self) -> Result<UserId, Problem> {
+        let text = self.text("user").and_then(|text| text.ok_or_else(|| missing("user")))?;
+        parse_id(&text, "user")
+    }
+
+    /// Takes a time, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is not in the form of RFC 3339.
+    pub fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        let parse = |text: String| {
+            let message = "must be a time as in RFC 3339: 2026-01-02T03:04:05.678Z";
+            text.parse().map_err(|_| Problem::bad_request(format!("`{name}` {message}")).at(name))
+        };
+        self.text(name)?.map(parse).transpose()
     }
 
     /// Takes a cursor, if it is there.

@@ -10,11 +10,12 @@ mod wire;
 
 pub use close::{CloseCode, close_code};
 pub use command::{
-    Asked, Request, draft, history_query, member_query, new_room, nickname, parse, read_id,
+    Asked, Request, ban_query, draft, history_query, member_change, member_query, new_room,
+    nickname, parse, read_id, settings_change, until,
 };
 pub use error::Problem;
 pub use fields::Fields;
 pub use view::{
-    HistoryView, MemberPageView, MembershipView, MessageView, RoomView, SentView, Time,
+    BanPageView, HistoryView, MemberPageView, MembershipView, MessageView, RoomView, SentView, Time,
 };
 pub use wire::{JsonWire, error, reply_auth};

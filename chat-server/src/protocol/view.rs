@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chat_core::{
-    Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message, RoomId,
-    RoomInfo, Sent, Timestamp, User,
+    BanPage, Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message,
+    Restriction, RoomId, RoomInfo, Sent, Settings, Timestamp, User,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
@@ -143,30 +143,83 @@ impl<'a> MessageView<'a> {
     }
 }
 
-/// A change, with its own cursor.
+/// A change as its event, with its own cursor. The room's counts after it, where they are known, are
+/// of those that are about somebody.
 #[derive(Debug, Serialize)]
-pub(super) struct ChangeView<'a> {
-    #[serde(serialize_with = "as_text")]
-    room: RoomId,
-    #[serde(serialize_with = "as_text")]
-    cursor: chat_core::Cursor,
-    change: &'static str,
-    user: UserView<'a>,
-    role: &'static str,
-    at: Time,
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum ChangeView<'a> {
+    Member {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        change: &'static str,
+        user: UserView<'a>,
+        role: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<UserView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        at: Time,
+        #[serde(flatten)]
+        counts: Option<CountsView>,
+    },
+    Settings {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        settings: SettingsView,
+        by: UserView<'a>,
+        at: Time,
+    },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CountsView {
+    members: usize,
+    online: usize,
 }
 
 impl<'a> ChangeView<'a> {
-    pub(super) fn new(room: RoomId, change: &'a Change) -> Self {
+    pub(super) fn new(room: RoomId, change: &'a Change, counts: Option<Counts>) -> Self {
+        let (cursor, at) = (change.cursor, Time(change.at));
         let membership = change.kind.membership();
-        Self {
-            room,
-            cursor: change.cursor,
-            change: change.kind.as_str(),
-            user: (&membership.user).into(),
-            role: membership.role.as_str(),
-            at: Time(change.at),
+        match change.kind.settings() {
+            Some(settings) => Self::Settings {
+                room,
+                cursor,
+                settings: settings.into(),
+                by: (&membership.user).into(),
+                at,
+            },
+            None => Self::Member {
+                room,
+                cursor,
+                change: change.kind.as_str(),
+                user: (&membership.user).into(),
+                role: membership.role.as_str(),
+                by: change.by.as_ref().map(UserView::from),
+                until: change.kind.until().map(Time),
+                at,
+                counts: counts.map(|Counts { members, online }| CountsView { members, online }),
+            },
         }
+    }
+}
+
+/// What a room's owner has set.
+#[derive(Debug, Serialize)]
+pub(super) struct SettingsView {
+    invite: &'static str,
+    slow_s: u32,
+    read_only: bool,
+}
+
+impl From<Settings> for SettingsView {
+    fn from(settings: Settings) -> Self {
+        let Settings { invite, slow_s, read_only } = settings;
+        Self { invite: invite.as_str(), slow_s, read_only }
     }
 }
 
@@ -188,22 +241,17 @@ impl From<&Sent> for SentView {
 pub(super) struct JoinedView<'a> {
     room: RoomView,
     me: MembershipView<'a>,
+    settings: SettingsView,
     members: FirstView<'a>,
     #[serde(serialize_with = "as_text")]
     cursor: chat_core::Cursor,
     messages: Vec<MessageView<'a>>,
-    changes: Vec<MissedView<'a>>,
+    /// Without the counts of a moment that has passed.
+    changes: Vec<ChangeView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<BehindView>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reset: bool,
-}
-
-/// A change that was missed: as its event, without the counts of a moment that has passed.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum MissedView<'a> {
-    Member(ChangeView<'a>),
 }
 
 #[derive(Debug, Serialize)]
@@ -227,6 +275,7 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
         Self {
             room: (&joined.room).into(),
             me: (&joined.me).into(),
+            settings: joined.settings.into(),
             members: FirstView {
                 count,
                 online,
@@ -234,9 +283,7 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
             },
             cursor: joined.cursor,
             messages: MessageView::all(room, &joined.messages),
-            changes: changes
-                .map(|change| MissedView::Member(ChangeView::new(room, change)))
-                .collect(),
+            changes: changes.map(|change| ChangeView::new(room, change, None)).collect(),
             behind: joined.behind.map(|Behind { after, until }| BehindView { after, until }),
             reset: joined.reset,
         }
@@ -281,6 +328,35 @@ impl<'a> From<&'a MemberPage> for MemberPageView<'a> {
             count: page.counts.members,
             online: page.counts.online,
             members: page.members.iter().map(PresentView::from).collect(),
+            next: page.next.map(|next| next.to_string()),
+        }
+    }
+}
+
+/// A page of bans.
+#[derive(Debug, Serialize)]
+pub struct BanPageView<'a> {
+    bans: Vec<RestrictionView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RestrictionView<'a> {
+    #[serde(flatten)]
+    user: UserView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Time>,
+}
+
+impl<'a> From<&'a BanPage> for BanPageView<'a> {
+    fn from(page: &'a BanPage) -> Self {
+        let view = |ban: &'a Restriction| {
+            let (user, until) = ((&ban.user).into(), ban.until.map(Time));
+            RestrictionView { user, until }
+        };
+        Self {
+            bans: page.bans.iter().map(view).collect(),
             next: page.next.map(|next| next.to_string()),
         }
     }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::protocol::close_code;
 use crate::protocol::error::Problem;
 use crate::protocol::view::{
-    ChangeView, HistoryView, InfoView, JoinedView, MemberPageView, MessageView, RoomView, SentView,
-    Time, UserView, as_text,
+    BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MemberPageView, MessageView,
+    RoomView, SentView, Time, UserView, as_text,
 };
 
 /// JSON text frames.
@@ -85,6 +85,7 @@ enum ReplyView<'a> {
     Sent(SentView),
     History(HistoryView<'a>),
     Members(MemberPageView<'a>),
+    Bans(BanPageView<'a>),
     Done {},
     Pong { at: Time },
 }
@@ -100,6 +101,7 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::Sent(sent) => Self::Sent(sent.into()),
             Reply::History(history) => Self::History(history.into()),
             Reply::Members(page) => Self::Members(page.into()),
+            Reply::Bans(page) => Self::Bans(page.into()),
             Reply::Done => Self::Done {},
             Reply::Pong(at) => Self::Pong { at: Time(*at) },
         }
@@ -109,12 +111,6 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum EventView<'a> {
-    Member {
-        #[serde(flatten)]
-        change: ChangeView<'a>,
-        members: usize,
-        online: usize,
-    },
     Message {
         #[serde(serialize_with = "as_text")]
         cursor: Cursor,
@@ -174,14 +170,16 @@ enum EventView<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+    /// Says by itself which event it is.
+    #[serde(untagged)]
+    Change(ChangeView<'a>),
 }
 
 impl<'a> From<&'a Event> for EventView<'a> {
     fn from(event: &'a Event) -> Self {
         match event {
-            Event::Change { room, change, counts: Counts { members, online } } => {
-                let change = ChangeView::new(*room, change);
-                Self::Member { change, members: *members, online: *online }
+            Event::Change { room, change, counts } => {
+                Self::Change(ChangeView::new(*room, change, Some(*counts)))
             }
             Event::Message { room, cursor, message } => {
                 Self::Message { cursor: *cursor, message: MessageView::new(*room, message) }

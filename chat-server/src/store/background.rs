@@ -111,7 +111,7 @@ enum By {
 const REMOVE_MESSAGES: SqlStr =
     SqlStr::from_static("DELETE FROM messages WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM messages WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
@@ -138,6 +138,14 @@ const TABLES: [Table; 4] = [
             "SELECT user FROM invitations WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
         ),
         remove: SqlStr::from_static("DELETE FROM invitations WHERE room = ? AND user <= ?"),
+        by: By::User,
+    },
+    // Nobody has more than a few rows here.
+    Table {
+        end: SqlStr::from_static(
+            "SELECT user FROM restrictions WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM restrictions WHERE room = ? AND user <= ?"),
         by: By::User,
     },
 ];

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use chat_core::{
-    Batch, ChangeKind, Cursor, Membership, Message, Name, RoomInfo, RoomKey, UserId, Write,
+    Batch, ChangeKind, Cursor, Membership, Message, Name, RoomInfo, RoomKey, Timestamp, UserId,
+    Write,
 };
 
 use sqlx::SqlStr;
 
-use super::plan::{Between, NewChange, NewMessage, Rows};
+use super::plan::{Between, Kept, NewChange, NewMessage, Rows};
 use super::rows::{BetweenRow, KeyRow, signed};
 use super::sql::{Sql, Value};
 use super::statement::ManyRows;
@@ -18,6 +19,10 @@ const INSERT_ROOM: SqlStr = SqlStr::from_static(
     "INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms, pair) \
      VALUES (?, ?, ?, ?, ?, ?, ?)",
 );
+
+/// What a room's owner has set. Parameters: who invites, seconds of slow mode, read-only, room.
+const CONFIGURE: SqlStr =
+    SqlStr::from_static("UPDATE rooms SET invite = ?, slow_s = ?, read_only = ? WHERE id = ?");
 
 /// What databases write differently.
 pub(super) struct Syntax {
@@ -41,16 +46,18 @@ pub(super) struct Statements {
     left: ManyRows,
     invited: ManyRows,
     came: ManyRows,
+    restricted: ManyRows,
+    lifted: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 10;
+pub(super) const KINDS: usize = 12;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
         let Syntax { or_replace, rows_of_list } = syntax;
         let among =
-            |head: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), "(?, ?)", ")");
+            |head: &str, row: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), row, ")");
         Self {
             keys: ManyRows::new(
                 &format!(
@@ -80,8 +87,9 @@ impl Statements {
                 "",
             ),
             changes: ManyRows::new(
-                "INSERT INTO changes (room, number, seq, kind, user, role, at_ms) VALUES",
-                "(?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO changes (room, number, seq, kind, user, role, at_ms, \
+                    actor, until_ms, invite, slow_s, read_only) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "",
             ),
             last_changes: ManyRows::with(|list| {
@@ -97,14 +105,20 @@ impl Statements {
                 "(?, ?, ?)",
                 &or_replace("room, user", "role"),
             ),
-            left: among("DELETE FROM members WHERE (room, user)"),
+            left: among("DELETE FROM members WHERE (room, user)", "(?, ?)"),
             invited: ManyRows::new(
                 "INSERT INTO invitations (room, user) VALUES",
                 "(?, ?)",
                 // Who is invited already stays so.
                 &or_replace("room, user", "user"),
             ),
-            came: among("DELETE FROM invitations WHERE (room, user)"),
+            came: among("DELETE FROM invitations WHERE (room, user)", "(?, ?)"),
+            restricted: ManyRows::new(
+                "INSERT INTO restrictions (room, user, kind, until_ms) VALUES",
+                "(?, ?, ?, ?)",
+                &or_replace("room, user, kind", "until_ms"),
+            ),
+            lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }
     }
 
@@ -144,6 +158,34 @@ impl Statements {
             let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
             execute(sql, statement, &users, put_member).await?;
         }
+        self.insert_moderation(sql, rows).await
+    }
+
+    async fn insert_moderation(
+        &self,
+        sql: &mut impl Sql,
+        rows: &Rows<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let restrictions = rows.restrictions.iter();
+        let restricted: Vec<_> =
+            restrictions.clone().filter_map(|(kept, until)| Some((kept, (*until)?))).collect();
+        execute(sql, &self.restricted, &restricted, |values, (kept, until)| {
+            put_kept(values, kept);
+            values.push(millis(*until).into());
+        })
+        .await?;
+        let lifted: Vec<_> =
+            restrictions.filter(|(_, until)| until.is_none()).map(|(kept, _)| kept).collect();
+        execute(sql, &self.lifted, &lifted, |values, kept| put_kept(values, kept)).await?;
+        for (room, settings) in &rows.settings {
+            let values = [
+                settings.invite.as_str().into(),
+                i64::from(settings.slow_s).into(),
+                i64::from(settings.read_only).into(),
+                room.0.into(),
+            ];
+            sql.execute(CONFIGURE, &values).await?;
+        }
         Ok(())
     }
 
@@ -166,6 +208,7 @@ impl Statements {
     ) -> Result<(), sqlx::Error> {
         execute(sql, &self.changes, changes, |values, new| {
             let membership = new.change.kind.membership();
+            let settings = new.change.kind.settings();
             values.extend([
                 Value::from(new.room.0),
                 signed(new.change.cursor.change).into(),
@@ -174,6 +217,11 @@ impl Statements {
                 membership.user.id.uuid().into_bytes().into(),
                 membership.role.as_str().into(),
                 new.change.at.timestamp_millis().into(),
+                new.change.by.as_ref().map(|by| by.id.uuid().into_bytes()).into(),
+                millis(new.change.kind.until()).into(),
+                settings.map(|settings| settings.invite.as_str()).into(),
+                settings.map(|settings| i64::from(settings.slow_s)).into(),
+                settings.map(|settings| i64::from(settings.read_only)).into(),
             ]);
         })
         .await?;
@@ -268,7 +316,7 @@ pub(super) async fn insert_room(
 pub(super) fn first_batch(room: RoomKey, info: &RoomInfo, members: &[Membership]) -> Batch {
     let join = |membership: &Membership| {
         let kind = ChangeKind::Joined(membership.clone());
-        Write::Change { kind, at: info.created }
+        Write::Change { kind, by: None, at: info.created }
     };
     let writes = members.iter().map(join).collect();
     Batch { room, after: Cursor::default(), may_follow: false, writes }
@@ -296,6 +344,14 @@ fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &NewMessage<'m>) {
 
 fn put_member(values: &mut Vec<Value<'_>>, (room, user): &&(RoomKey, UserId)) {
     values.extend([Value::from(room.0), user.uuid().into_bytes().into()]);
+}
+
+fn put_kept(values: &mut Vec<Value<'_>>, (room, user, kept): &(RoomKey, UserId, Kept)) {
+    values.extend([Value::from(room.0), user.uuid().into_bytes().into(), kept.as_str().into()]);
+}
+
+fn millis(time: Option<Timestamp>) -> Option<i64> {
+    time.map(|time| time.timestamp_millis())
 }
 
 /// Executes a statement for all rows.

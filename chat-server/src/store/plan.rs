@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 
 use chat_core::{
     Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message,
-    Outcome, Role, RoomKey, Sent, Text, Timestamp, User, UserId, Write,
+    Outcome, Role, RoomKey, Sent, Settings, Text, Timestamp, User, UserId, Write,
 };
 
 /// Where rooms stand. A room that is not in it does not exist, or no longer.
@@ -52,6 +52,33 @@ pub(super) struct Rows<'a> {
     pub(super) members: HashMap<(RoomKey, UserId), Option<Role>>,
     /// Whether each user who was touched ends up invited.
     pub(super) invited: HashMap<(RoomKey, UserId), bool>,
+    /// How each touched restriction ends up: until when it holds, or lifted.
+    pub(super) restrictions: HashMap<(RoomKey, UserId, Kept), Option<Option<Timestamp>>>,
+    /// How each room ends up that was configured.
+    pub(super) settings: HashMap<RoomKey, Settings>,
+}
+
+/// What a user is kept from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kept {
+    /// From being a member.
+    Ban,
+    /// From writing.
+    Mute,
+}
+
+impl Kept {
+    /// The text form, as stored.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ban => "ban",
+            Self::Mute => "mute",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Ban, Self::Mute].into_iter().find(|kept| kept.as_str() == text)
+    }
 }
 
 /// A message with its number.
@@ -116,7 +143,40 @@ impl<'a> Rows<'a> {
     /// Everybody whose name the rows refer to.
     pub(super) fn users(&self) -> impl Iterator<Item = &User> {
         let authors = self.messages.iter().map(|message| message.from);
-        authors.chain(self.changes.iter().map(|new| &new.change.kind.membership().user))
+        let changed = self.changes.iter().map(|new| &new.change);
+        authors.chain(changed.flat_map(|change| named(&change.kind, change.by.as_ref())))
+    }
+
+    /// Sums up what a change does.
+    fn change(&mut self, room: RoomKey, kind: &ChangeKind, by: Option<&User>) {
+        let Membership { user, role } = kind.membership();
+        let who = (room, user.id);
+        let (ban, mute) = ((room, user.id, Kept::Ban), (room, user.id, Kept::Mute));
+        match kind {
+            ChangeKind::Joined(_) => {
+                self.members.insert(who, Some(*role));
+                self.invited.insert(who, false);
+            }
+            ChangeKind::Invited(_) => _ = self.invited.insert(who, true),
+            ChangeKind::Role(_) => _ = self.members.insert(who, Some(*role)),
+            ChangeKind::Transferred(_) => {
+                if let Some(before) = by {
+                    self.members.insert((room, before.id), Some(Role::Moderator));
+                }
+                self.members.insert(who, Some(*role));
+            }
+            ChangeKind::Banned(_, until) => {
+                self.members.insert(who, None);
+                self.invited.insert(who, false);
+                self.restrictions.insert(ban, Some(*until));
+            }
+            ChangeKind::Unbanned(_) => _ = self.restrictions.insert(ban, None),
+            ChangeKind::Muted(_, until) => _ = self.restrictions.insert(mute, Some(*until)),
+            ChangeKind::Unmuted(_) => _ = self.restrictions.insert(mute, None),
+            ChangeKind::Settings(_, settings) => _ = self.settings.insert(room, *settings),
+            ended if ended.ends_membership() => _ = self.members.insert(who, None),
+            _ => {}
+        }
     }
 
     fn write<'k>(
@@ -142,25 +202,23 @@ impl<'a> Rows<'a> {
                 self.messages.push(NewMessage { room, seq, from, text, at: *at, key });
                 end.seq = seq;
             }
-            Write::Change { kind, at } => {
-                let Membership { user, role } = kind.membership();
-                let who = (room, user.id);
-                match kind {
-                    ChangeKind::Joined(_) => {
-                        self.members.insert(who, Some(*role));
-                        self.invited.insert(who, false);
-                    }
-                    ChangeKind::Left(_) => _ = self.members.insert(who, None),
-                    ChangeKind::Invited(_) => _ = self.invited.insert(who, true),
-                    _ => {}
-                }
+            Write::Change { kind, by, at } => {
+                self.change(room, kind, by.as_ref());
                 end.change += 1;
-                let change = Change { cursor: *end, kind: kind.clone(), at: *at };
+                let change = Change { cursor: *end, kind: kind.clone(), by: by.clone(), at: *at };
                 self.changes.push(NewChange { room, change });
             }
         }
         Outcome::Stored(*end)
     }
+}
+
+/// Everybody whose name a change refers to.
+pub(super) fn named<'c>(
+    kind: &'c ChangeKind,
+    by: Option<&'c User>,
+) -> impl Iterator<Item = &'c User> + use<'c> {
+    std::iter::once(&kind.membership().user).chain(by)
 }
 
 /// What a message is answered whose key was used by an earlier one.

@@ -1,10 +1,16 @@
 //! What is read. Whoever calls says from which connection, and sees to it that what consists of
 //! several questions is answered from one moment.
 
-use chat_core::{Change, Kind, Listed, LoadedRoom, Message, RoomId, RoomKey, RoomQuery};
+use chat_core::{
+    Change, Kind, Listed, LoadedRoom, Message, Restriction, RoomId, RoomKey, RoomQuery,
+};
 use uuid::Uuid;
 
-use super::rows::{self, ChangeRow, ListedRow, MemberRow, MessageRow, RoomRow, UserRow, signed};
+use super::plan::Kept;
+use super::rows::{
+    self, ChangeRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RoomRow, StoredRoom,
+    UserRow, signed,
+};
 use super::selects;
 use super::sql::{Sql, Value};
 
@@ -16,18 +22,26 @@ pub(super) async fn room(
 ) -> Result<Option<LoadedRoom>, sqlx::Error> {
     let room = sql.select::<RoomRow>(selects::ROOM, &[id.uuid().into_bytes().into()]).await?.pop();
     let Some(room) = room else { return Ok(None) };
-    let (key, info, end, removed) = room.read()?;
+    let StoredRoom { key, info, end, removed, settings } = room.read()?;
     let of_room = [Value::Number(key.0)];
     let members: Vec<MemberRow> = sql.select(selects::MEMBERS, &of_room).await?;
     let invited: Vec<UserRow> = sql.select(selects::INVITED, &of_room).await?;
+    let restrictions: Vec<RestrictionRow> = sql.select(selects::RESTRICTIONS, &of_room).await?;
+    let restrictions: Vec<_> = rows::read_all(restrictions, RestrictionRow::read)?;
+    let (bans, mutes): (Vec<_>, Vec<_>) =
+        restrictions.into_iter().partition(|(kept, _)| *kept == Kept::Ban);
+    let only = |kept: Vec<(Kept, Restriction)>| kept.into_iter().map(|(_, one)| one).collect();
     let recent = recent as u64;
     Ok(Some(LoadedRoom {
         key,
         info,
         end,
         removed,
+        settings,
         members: rows::read_all(members, MemberRow::read)?,
         invited: rows::read_all(invited, UserRow::read)?,
+        bans: only(bans),
+        mutes: only(mutes),
         messages: messages(sql, key, end.seq.saturating_sub(recent), end.seq).await?,
         changes: changes(sql, key, end.change.saturating_sub(recent), recent).await?,
     }))

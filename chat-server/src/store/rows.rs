@@ -2,14 +2,15 @@
 //! for every database; the column names are those of [`selects`](super::selects).
 
 use chat_core::{
-    Change, ChangeKind, Cursor, Fingerprint, Kind, Listed, Membership, Message, Name, Role, RoomId,
-    RoomInfo, RoomKey, Sent, Text, Timestamp, Title, User, UserId,
+    Change, ChangeKind, Cursor, Fingerprint, Kind, Listed, Membership, Message, Name, Restriction,
+    Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId,
+    WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::plan::{FirstUse, KeyOf};
+use super::plan::{FirstUse, Kept, KeyOf};
 
 /// A stored value is none that this version wrote.
 #[derive(Debug, Error)]
@@ -26,12 +27,29 @@ pub(super) struct RoomRow {
     removed_seq: i64,
     #[sqlx(flatten)]
     info: InfoRow,
+    invite: String,
+    slow_s: i64,
+    read_only: bool,
+}
+
+/// A room without what belongs to it.
+pub(super) struct StoredRoom {
+    pub(super) key: RoomKey,
+    pub(super) info: RoomInfo,
+    pub(super) end: Cursor,
+    pub(super) removed: u64,
+    pub(super) settings: Settings,
 }
 
 impl RoomRow {
-    pub(super) fn read(self) -> Result<(RoomKey, RoomInfo, Cursor, u64), Unreadable> {
-        let (end, removed) = (cursor(self.seq, self.number)?, number(self.removed_seq)?);
-        Ok((RoomKey(self.room), self.info.read()?, end, removed))
+    pub(super) fn read(self) -> Result<StoredRoom, Unreadable> {
+        Ok(StoredRoom {
+            key: RoomKey(self.room),
+            info: self.info.read()?,
+            end: cursor(self.seq, self.number)?,
+            removed: number(self.removed_seq)?,
+            settings: settings(&self.invite, self.slow_s, self.read_only)?,
+        })
     }
 }
 
@@ -96,6 +114,23 @@ impl MemberRow {
     }
 }
 
+/// A user who is kept from something.
+#[derive(FromRow)]
+pub(super) struct RestrictionRow {
+    #[sqlx(flatten)]
+    user: UserRow,
+    kind: String,
+    until_ms: Option<i64>,
+}
+
+impl RestrictionRow {
+    pub(super) fn read(self) -> Result<(Kept, Restriction), Unreadable> {
+        let kept = Kept::parse(&self.kind).ok_or(Unreadable("kind of restriction"))?;
+        let until = self.until_ms.map(time).transpose()?;
+        Ok((kept, Restriction { user: self.user.read()?, until }))
+    }
+}
+
 #[derive(FromRow)]
 pub(super) struct MessageRow {
     seq: i64,
@@ -138,14 +173,29 @@ pub(super) struct ChangeRow {
     at_ms: i64,
     #[sqlx(flatten)]
     member: MemberRow,
+    actor: Option<Vec<u8>>,
+    actor_name: Option<String>,
+    until_ms: Option<i64>,
+    invite: Option<String>,
+    slow_s: Option<i64>,
+    read_only: Option<bool>,
 }
 
 impl ChangeRow {
     pub(super) fn read(self) -> Result<Change, Unreadable> {
-        let kind = ChangeKind::parse(&self.kind, self.member.read()?);
+        let until = self.until_ms.map(time).transpose()?;
+        let set = self.invite.zip(self.slow_s).zip(self.read_only);
+        let set = set.map(|((invite, slow_s), read_only)| settings(&invite, slow_s, read_only));
+        let kind = ChangeKind::parse(&self.kind, self.member.read()?, until, set.transpose()?);
+        let by = match (self.actor, self.actor_name) {
+            (None, _) => None,
+            (Some(id), Some(name)) => Some(user(&id, name)?),
+            (Some(_), None) => return Err(Unreadable("name")),
+        };
         Ok(Change {
             cursor: cursor(self.seq, self.number)?,
             kind: kind.ok_or(Unreadable("kind of change"))?,
+            by,
             at: time(self.at_ms)?,
         })
     }
@@ -242,6 +292,12 @@ fn user_id(bytes: &[u8]) -> Result<UserId, Unreadable> {
 
 pub(super) fn user(id: &[u8], name: String) -> Result<User, Unreadable> {
     Ok(User::new(user_id(id)?, Name::new(name).map_err(|_| Unreadable("name"))?))
+}
+
+fn settings(invite: &str, slow_s: i64, read_only: bool) -> Result<Settings, Unreadable> {
+    let invite = WhoInvites::parse(invite).ok_or(Unreadable("setting of who may invite"))?;
+    let slow_s = u32::try_from(slow_s).map_err(|_| Unreadable("slow mode"))?;
+    Ok(Settings { invite, slow_s, read_only })
 }
 
 pub(super) fn number(stored: i64) -> Result<u64, Unreadable> {

@@ -9,6 +9,7 @@ use sqlx::SqlStr;
 pub(super) const ROOM: SqlStr = SqlStr::from_static(
     "\
     SELECT r.id AS room, r.public_id, r.title, r.kind, r.ephemeral, r.created_ms, \
+        r.invite, r.slow_s, r.read_only, \
         COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq, \
         r.last_change AS number, r.removed_seq \
     FROM rooms r WHERE r.public_id = ? AND r.ended = 0",
@@ -28,6 +29,13 @@ pub(super) const INVITED: SqlStr = SqlStr::from_static(
     FROM invitations i LEFT JOIN users u ON u.id = i.user WHERE i.room = ?",
 );
 
+/// Who is kept from a room, or from writing in it. Parameter: room.
+pub(super) const RESTRICTIONS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT x.user, u.name, x.kind, x.until_ms \
+    FROM restrictions x LEFT JOIN users u ON u.id = x.user WHERE x.room = ?",
+);
+
 /// The direct room of two users. Parameter: their ids.
 pub(super) const DIRECT: SqlStr =
     SqlStr::from_static("SELECT public_id FROM rooms WHERE pair = ? AND ended = 0");
@@ -45,8 +53,9 @@ pub(super) const MESSAGES: SqlStr = SqlStr::from_static(
 /// A range of a room's changes, oldest first. Parameters: room, above, how many at most.
 pub(super) const CHANGES: SqlStr = SqlStr::from_static(
     "\
-    SELECT c.number, c.seq, c.kind, c.user, u.name, c.role, c.at_ms \
-    FROM changes c LEFT JOIN users u ON u.id = c.user \
+    SELECT c.number, c.seq, c.kind, c.user, u.name, c.role, c.at_ms, c.actor, \
+        a.name AS actor_name, c.until_ms, c.invite, c.slow_s, c.read_only \
+    FROM changes c LEFT JOIN users u ON u.id = c.user LEFT JOIN users a ON a.id = c.actor \
     WHERE c.room = ? AND c.number > ? ORDER BY c.number LIMIT ?",
 );
 

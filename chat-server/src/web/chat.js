@@ -43,14 +43,30 @@ export class Chat extends Emitter {
     return this.enter(room.id);
   }
 
-  /** Ends the membership. A room that is gone, or that we are no member of, counts as left. */
+  /**
+   * Ends the membership. A room that is gone, or that we are no member of, counts as left. One with others in it that is
+   * ours is handed over first.
+   */
   async leave(id) {
+    const leave = () => this.connection.command('leave', { room: id });
     try {
-      await this.connection.command('leave', { room: id });
+      await leave().catch(async (error) => {
+        if (error.code !== 'forbidden') throw error;
+        await this.#handOver(id);
+        await leave();
+      });
     } catch (error) {
       if (error.code !== 'not_a_member' && error.code !== 'no_such_room') throw error;
     }
     this.forget(id);
+  }
+
+  /** Makes another member the owner: a moderator rather than others, somebody who is here rather than somebody who is not. */
+  async #handOver(room) {
+    const { members } = await this.connection.command('members', { room, limit: 200 });
+    const rank = ({ role, state }) => (role === 'moderator' ? 2 : 0) + (state === 'offline' ? 0 : 1);
+    const others = members.filter(({ role }) => role !== 'owner').sort((a, b) => rank(b) - rank(a));
+    if (others.length) await this.connection.command('transfer', { room, user: others[0].id });
   }
 
   /** Takes a room off the list without a word to the server. */

@@ -4,6 +4,9 @@
 
 const TYPING_LASTS = 7_000; // The server ends it after 6 seconds; this is for the case that nobody says so.
 
+/** The changes with which a membership ends. */
+export const GONE = ['left', 'kicked', 'banned'];
+
 export class People {
   count = 0;
   online = 0;
@@ -43,16 +46,24 @@ export class People {
     this.#changed();
   }
 
-  /** A member joined or left. */
-  member({ change, user, role, members, online }) {
+  /** A member came, went, or has another role. */
+  member({ change, user, role, by, members, online }) {
     if (members !== undefined) Object.assign(this, { count: members, online });
-    if (change === 'left') {
+    if (GONE.includes(change)) {
       this.members.delete(user.id);
       this.#stopTyping(user.id);
-    } else if (!this.members.has(user.id)) {
+    } else if (change === 'joined' && !this.members.has(user.id)) {
       this.members.set(user.id, { ...user, role, state: 'offline', devices: 0 });
+    } else if (change === 'role' || change === 'transferred') {
+      this.#role(user, role);
+      if (change === 'transferred' && by) this.#role(by, 'moderator');
     }
     this.#changed();
+  }
+
+  #role(user, role) {
+    const known = this.members.get(user.id);
+    if (known) this.members.set(user.id, { ...known, role });
   }
 
   presence({ user, state, devices, online }) {

@@ -5,7 +5,7 @@
 import { Emitter } from './emitter.js';
 import { Outbox } from './outbox.js';
 import { pauseAfter, wait } from './pause.js';
-import { People } from './people.js';
+import { GONE, People } from './people.js';
 import { Timeline } from './timeline.js';
 
 const PAGE = 50;
@@ -183,7 +183,7 @@ export class Room extends Emitter {
   #member(event) {
     this.#notice(event);
     this.people.member(event);
-    if (event.change === 'left' && event.user.id === this.user.id) this.#become('outside');
+    if (GONE.includes(event.change) && event.user.id === this.user.id) this.#become('outside');
   }
 
   /** The server stopped telling us of this room, because we read too slowly, until we ask for what we missed. */
@@ -210,8 +210,9 @@ export class Room extends Emitter {
   }
 
   #notice({ change, user, at }) {
+    if (change !== 'joined' && !GONE.includes(change)) return;
     const key = `${change}.${user.id}.${at}`;
-    if ((change !== 'joined' && change !== 'left') || this.notices.some((notice) => notice.key === key)) return;
+    if (this.notices.some((notice) => notice.key === key)) return;
     this.notices = [...this.notices, { key, change, user, at }].slice(-MOST_NOTICES);
   }
 

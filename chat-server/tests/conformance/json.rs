@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chat_core::testkit::Heard;
 use chat_core::{
-    After, Behind, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor, Error, Event,
-    History, HistoryAt, Joined, Kind, MemberPage, MemberView, Membership, Message, Name, Presence,
-    Reply, Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Text, Timestamp, Title, User,
+    After, BanPage, Behind, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor, Error,
+    Event, History, HistoryAt, Joined, Kind, MemberPage, MemberView, Membership, Message,
+    Moderation, Name, Presence, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView,
+    Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -66,10 +67,49 @@ fn encode_room(command: &RoomCommand) -> Value {
             frame
         }
         RoomCommand::Typing(on) => json!({"do": "typing", "on": on}),
+        RoomCommand::InviteUser(user) => json!({"do": "invite", "user": user.to_string()}),
+        RoomCommand::Moderate(act) => encode_act(act),
+        RoomCommand::Bans(query) => {
+            let mut frame = json!({"do": "bans", "limit": query.limit});
+            if let Some(after) = query.after {
+                frame["after"] = json!(after.to_string());
+            }
+            frame
+        }
         RoomCommand::View | RoomCommand::Invite(_) | RoomCommand::Resume { .. } => {
             panic!("clients have no words for {command:?}")
         }
     }
+}
+
+fn encode_act(act: &Moderation) -> Value {
+    let (name, until) = match act {
+        Moderation::Role { .. } => ("role", None),
+        Moderation::Transfer { .. } => ("transfer", None),
+        Moderation::Kick { .. } => ("kick", None),
+        Moderation::Ban { until, .. } => ("ban", *until),
+        Moderation::Unban { .. } => ("unban", None),
+        Moderation::Mute { until, .. } => ("mute", *until),
+        Moderation::Unmute { .. } => ("unmute", None),
+        Moderation::Configure(_) => ("configure", None),
+    };
+    let mut frame = json!({ "do": name });
+    let mut put = |field: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            frame[field] = value;
+        }
+    };
+    put("user", act.user().map(|user| json!(user.to_string())));
+    put("until", until.map(|until| json!(until.to_rfc3339())));
+    if let Moderation::Role { role, .. } = act {
+        put("role", Some(json!(role.as_str())));
+    }
+    if let Moderation::Configure(change) = act {
+        put("invite", change.invite.map(|invite| json!(invite.as_str())));
+        put("slow_s", change.slow_s.map(|slow_s| json!(slow_s)));
+        put("read_only", change.read_only.map(|read_only| json!(read_only)));
+    }
+    frame
 }
 
 /// A frame as it is heard. Answers are taken for what the command that they answer asks for. `None`
@@ -115,6 +155,10 @@ fn reply(ok: &Value, command: Option<&Command>) -> Reply {
                 members: list(ok, "members").iter().map(member).collect(),
                 next: ok.get("next").map(|_| parsed(ok, "next")),
             }),
+            RoomCommand::Bans(_) => Reply::Bans(BanPage {
+                bans: list(ok, "bans").iter().map(restriction).collect(),
+                next: ok.get("next").map(|_| parsed(ok, "next")),
+            }),
             _ => done(ok),
         },
     }
@@ -137,6 +181,11 @@ fn event(frame: &Value) -> Event {
             let counts =
                 Counts { members: count(frame, "members"), online: count(frame, "online") };
             Event::Change { room: room(), change: Arc::new(change(frame)), counts }
+        }
+        "settings" => {
+            // This event has no counts.
+            let change = Arc::new(change(frame));
+            Event::Change { room: room(), change, counts: Counts::default() }
         }
         "presence" => Event::Presence {
             room: room(),
@@ -207,6 +256,7 @@ fn joined(ok: &Value) -> Joined {
     Joined {
         room: RoomView { info: room, counts },
         me: membership(&ok["me"]),
+        settings: settings(&ok["settings"]),
         first: list(members, "first").iter().map(member).collect(),
         cursor: parsed(ok, "cursor"),
         messages: messages(ok, id),
@@ -230,9 +280,30 @@ fn message(value: &Value) -> Message {
 }
 
 fn change(value: &Value) -> Change {
+    let (cursor, at) = (parsed(value, "cursor"), time(value));
+    if text(value, "event") == "settings" {
+        // Only an owner changes them.
+        let owner = Membership { user: user(&value["by"]), role: Role::Owner };
+        let kind = ChangeKind::Settings(owner, settings(&value["settings"]));
+        return Change { cursor, kind, by: None, at };
+    }
     let membership = Membership { user: user(&value["user"]), role: role(value) };
-    let kind = ChangeKind::parse(text(value, "change"), membership).expect("a kind of change");
-    Change { cursor: parsed(value, "cursor"), kind, at: time(value) }
+    let until = value.get("until").map(|_| moment(value, "until"));
+    let kind = ChangeKind::parse(text(value, "change"), membership, until, None);
+    let by = value.get("by").map(user);
+    Change { cursor, kind: kind.expect("a kind of change"), by, at }
+}
+
+fn settings(value: &Value) -> Settings {
+    Settings {
+        invite: WhoInvites::parse(text(value, "invite")).expect("who may invite"),
+        slow_s: u32::try_from(number(value, "slow_s")).expect("seconds"),
+        read_only: flag(value, "read_only"),
+    }
+}
+
+fn restriction(value: &Value) -> Restriction {
+    Restriction { user: user(value), until: value.get("until").map(|_| moment(value, "until")) }
 }
 
 fn room_view(value: &Value) -> RoomView {

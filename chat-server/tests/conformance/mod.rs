@@ -167,7 +167,7 @@ impl Transport for SocketTransport {
 
     fn carries(&self, command: &Command) -> bool {
         match command {
-            Command::Open(room) => room.kind() == Kind::Open,
+            Command::Open(room) => room.kind() != Kind::Direct,
             Command::Room(_, command) => !matches!(
                 command,
                 RoomCommand::View | RoomCommand::Invite(_) | RoomCommand::Resume { .. }

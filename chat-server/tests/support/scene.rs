@@ -86,7 +86,9 @@ pub fn documented(code: &str) -> (u16, bool) {
         "unknown_command" => (0, false),
         "unauthorized" => (401, false),
         "not_a_member" => (403, false),
-        "no_such_room" | "no_such_message" | "not_found" => (404, false),
+        "no_such_room" | "no_such_message" | "no_such_member" | "no_such_user" | "not_found" => {
+            (404, false)
+        }
         "method_not_allowed" => (405, false),
         "key_conflict" => (409, false),
         "too_large" => (413, false),

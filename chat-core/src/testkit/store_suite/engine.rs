@@ -9,16 +9,18 @@ use futures_util::{FutureExt, StreamExt};
 
 use super::support::*;
 use super::{StoreHome, cases};
+use crate::clock::Clock;
 use crate::command::After;
 use crate::engine::Engine;
 use crate::error::{Code, Error};
 use crate::event::Event;
 use crate::ids::RoomId;
-use crate::model::{NewRoom, User};
+use crate::model::{Moderation, NewRoom, Role, SettingsChange, User};
 use crate::outbox::Inbox;
 use crate::session::Session;
 use crate::store::Store;
-use crate::testkit::{Faults, FaultyStore};
+use crate::testkit::report::Stop;
+use crate::testkit::{FakeClock, Faults, FaultyStore};
 
 cases!(
     an_engine_waits_for_a_delayed_commit,
@@ -27,6 +29,7 @@ cases!(
     an_engine_goes_on_after_a_refused_commit,
     what_a_stopped_engine_acknowledged_is_there_once,
     what_a_crashed_engine_acknowledged_is_there_once,
+    an_engine_keeps_order_after_a_restart,
 );
 
 /// How long to wait for something that must come.
@@ -298,4 +301,53 @@ async fn restart(home: &dyn StoreHome, end: impl AsyncFnOnce(Engine)) -> Checked
     let read = messages(&*store, key).await?;
     let read = read.iter().map(|message| (message.seq, message.text.to_string()));
     same_all("what is stored, and what was acknowledged", read, sent)
+}
+
+async fn an_engine_keeps_order_after_a_restart(home: &dyn StoreHome) -> Checked {
+    let clock = FakeClock::default();
+    let start = async || {
+        let engine = Engine::builder().shared_store(home.open().await).threads(2);
+        let engine = engine.clock(Arc::new(clock.clone())).start();
+        engine.map_err(|error| Stop::Failed(error.to_string()))
+    };
+    let engine = start().await?;
+    let (room, ann, bob) = two_in_a_room(&engine).await?;
+    let users = ["Cyd", "Dan", "Eve"].map(user);
+    for user in &users {
+        Guest::join(&engine, user, room).await?;
+    }
+    let (ann, bob) = (ann.session.user().clone(), bob.session.user().clone());
+    let [cyd, dan, eve] = &users;
+    let (now, minute, hour) = (clock.now(), Duration::from_secs(60), Duration::from_secs(3_600));
+    let (soon, later, slow_s) = (Some(now + minute), Some(now + hour), Some(3_600));
+    let acts = [
+        Moderation::Role { user: bob.id, role: Role::Moderator },
+        Moderation::Mute { user: cyd.id, until: later },
+        Moderation::Ban { user: dan.id, until: None },
+        Moderation::Ban { user: eve.id, until: soon },
+        Moderation::Configure(SettingsChange { slow_s, ..SettingsChange::default() }),
+        Moderation::Transfer { user: bob.id },
+    ];
+    for act in acts {
+        engine.room(room).moderate(&ann, act).await?;
+    }
+    engine.stop().await;
+    drop(engine);
+    clock.advance(minute);
+    let engine = start().await?;
+    let handle = engine.room(room);
+    let code = |answer: Result<(), Error>| answer.err().map(|error| error.code());
+    let send =
+        async |user: &User, key: &str| code(handle.send(user, draft("hi", key)).await.map(drop));
+    let join = async |user: &User| code(handle.join(user, After::Nothing).await.map(drop));
+    same("what a muted member is told", send(cyd, "a").await, Some(Code::Muted))?;
+    same("what a banned user is told", join(dan).await, Some(Code::Banned))?;
+    same("whose ban has ended", join(eve).await, None)?;
+    same("the first message in slow mode", send(eve, "b").await, None)?;
+    same("the second one", send(eve, "c").await, Some(Code::SlowMode))?;
+    let kick = |user: &User| Moderation::Kick { user: user.id };
+    same("a moderator", code(handle.moderate(&ann, kick(&bob)).await), Some(Code::Forbidden))?;
+    same("the owner", code(handle.moderate(&bob, kick(&ann)).await), None)?;
+    engine.stop().await;
+    Ok(())
 }

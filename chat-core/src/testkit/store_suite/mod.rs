@@ -9,6 +9,7 @@ mod keys;
 mod kinds;
 mod lasting;
 mod members;
+mod moderation;
 mod paging;
 mod support;
 mod text;
@@ -68,13 +69,14 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 11] = [
+const GROUPS: [&[Case]; 12] = [
     writing::CASES,
     keys::CASES,
     fencing::CASES,
     paging::CASES,
     text::CASES,
     members::CASES,
+    moderation::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

@@ -8,8 +8,8 @@ use crate::command::Sent;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Draft, Kind, Membership, Message, Name, Role, RoomInfo,
-    Text, Title, User,
+    Change, ChangeKind, ClientKey, Cursor, Draft, Kind, Membership, Message, Name, Restriction,
+    Role, RoomInfo, Text, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
@@ -147,15 +147,15 @@ pub(super) fn keyed(from: &User, said: &str, key: &str) -> Write {
 }
 
 pub(super) fn join(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Joined(member(user)), at: at(3) }
+    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3) }
 }
 
 pub(super) fn leave(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Left(member(user)), at: at(4) }
+    Write::Change { kind: ChangeKind::Left(member(user)), by: None, at: at(4) }
 }
 
 pub(super) fn invite(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Invited(member(user)), at: at(5) }
+    Write::Change { kind: ChangeKind::Invited(member(user)), by: None, at: at(5) }
 }
 
 pub(super) fn cursor((seq, change): (u64, u64)) -> Cursor {
@@ -306,11 +306,20 @@ pub(super) async fn contents(store: &dyn Store, room: &LoadedRoom) -> Checked<St
     let loaded = load(store, room.info.id).await?;
     let mut invited: Vec<_> = loaded.invited.iter().map(|user| user.id).collect();
     invited.sort_unstable();
-    let members = members_of(&loaded);
+    let restricted = |restrictions: &[Restriction]| {
+        let mut restricted: Vec<_> =
+            restrictions.iter().map(|one| (one.user.id, one.until)).collect();
+        restricted.sort_unstable();
+        restricted
+    };
+    let (bans, mutes) = (restricted(&loaded.bans), restricted(&loaded.mutes));
+    let (members, settings) = (members_of(&loaded), loaded.settings);
     let messages = messages(store, room.key).await?;
     let changes = changes(store, room.key).await?;
     let end = loaded.end;
-    Ok(format!("{end} {members:?} {invited:?} {messages:?} {changes:?}"))
+    Ok(format!(
+        "{end} {settings:?} {members:?} {invited:?} {bans:?} {mutes:?} {messages:?} {changes:?}"
+    ))
 }
 
 /// All listed rooms.

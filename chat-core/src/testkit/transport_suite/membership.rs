@@ -1,16 +1,18 @@
-//! Leaving and being invited.
+//! Leaving, being kicked or banned, and being invited.
 
 use crate::command::{After, Command, RoomCommand};
 use crate::error::Code;
 use crate::event::Event;
 use crate::ids::RoomId;
-use crate::model::NewRoom;
+use crate::model::{Moderation, NewRoom, Role, Settings, SettingsChange};
 use crate::testkit::report::Stop;
 use crate::testkit::transport_suite::guest::Guest;
 use crate::testkit::transport_suite::stage::{Outcome, Stage, ensure, given, same};
 
 super::cases![
     whoever_leaves_hears_no_more,
+    whoever_is_thrown_out_hears_so_and_no_more,
+    what_the_owner_decides_is_told,
     an_invited_user_hears_of_it_and_may_join,
     members_invite_through_the_transport,
 ];
@@ -42,6 +44,73 @@ async fn whoever_leaves_hears_no_more(stage: &Stage<'_>) -> Outcome {
     same("messages when he comes back", joined.messages.len(), 20)?;
     ann.send(room, "welcome back").await?;
     same("what follows", &*bob.message().await?.text, "welcome back")
+}
+
+async fn whoever_is_thrown_out_hears_so_and_no_more(stage: &Stage<'_>) -> Outcome {
+    let (room, mut ann) = stage.room("Ann").await?;
+    let mut bob = stage.joined("Bob", room).await?;
+    let mut device = stage.connect(&bob.user).await;
+    device.join(room, After::Nothing).await?;
+    let user = bob.user.id;
+    let until = Some(stage.engine.clock().now() + std::time::Duration::from_secs(3_600));
+    for (act, name) in
+        [(Moderation::Kick { user }, "kicked"), (Moderation::Ban { user, until }, "banned")]
+    {
+        let command = Command::Room(room, RoomCommand::Moderate(act));
+        match stage.transport.carries(&command) {
+            true => _ = ann.ok(command).await?,
+            false => given(stage.engine.room(room).moderate(&ann.user, act).await)?,
+        }
+        for n in 1..=20 {
+            ann.send(room, &format!("{name}, message {n}")).await?;
+        }
+        for guest in [&mut bob, &mut device] {
+            let told = guest.find("why it is out", |event| match event {
+                Event::Change { change, .. } if change.kind.as_str() == name => {
+                    Some((change.by.clone(), change.kind.until()))
+                }
+                _ => None,
+            });
+            let until = until.filter(|_| name == "banned");
+            same("who did it, until when", told.await?, (Some(ann.user.clone()), until))?;
+            guest.settle(room).await?;
+            ensure(guest.kept().is_empty(), || format!("nothing follows that he was {name}"))?;
+        }
+        let join = Command::Room(room, RoomCommand::join(After::Nothing));
+        if name == "kicked" {
+            for guest in [&mut bob, &mut device] {
+                guest.join(room, After::Nothing).await?;
+            }
+        } else {
+            same("what somebody who is banned is told", bob.refused(join).await?, Code::Banned)?;
+        }
+    }
+    Ok(())
+}
+
+async fn what_the_owner_decides_is_told(stage: &Stage<'_>) -> Outcome {
+    let (room, ann) = stage.room("Ann").await?;
+    let mut bob = stage.joined("Bob", room).await?;
+    let settings = Settings { slow_s: 7, read_only: true, ..Settings::default() };
+    let change = SettingsChange { invite: None, slow_s: Some(7), read_only: Some(true) };
+    let up = Moderation::Role { user: bob.user.id, role: Role::Moderator };
+    for act in [Moderation::Configure(change), up] {
+        given(stage.engine.room(room).moderate(&ann.user, act).await)?;
+    }
+    let told = bob.find("the settings", |event| match event {
+        Event::Change { change, .. } => change.kind.settings(),
+        _ => None,
+    });
+    same("the settings", told.await?, settings)?;
+    let told = bob.find("his role", |event| match event {
+        Event::Change { change, .. } if change.kind.as_str() == "role" => {
+            Some(change.kind.membership().role)
+        }
+        _ => None,
+    });
+    same("his role", told.await?, Role::Moderator)?;
+    let joined = bob.join(room, After::Nothing).await?;
+    same("what he finds", (joined.me.role, joined.settings), (Role::Moderator, settings))
 }
 
 /// Hears that it is invited, and joins.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::{ChangeKind, Cursor, Message};
+use crate::model::{Cursor, Message};
 use crate::testkit::Heard;
 
 /// Follows one connection, and says what is wrong with what it hears.
@@ -94,12 +94,17 @@ impl Witness {
         match (command, reply) {
             (Command::Open(_) | Command::Room(_, RoomCommand::View), Reply::Room(_))
             | (Command::Room(_, RoomCommand::Members(_)), Reply::Members(_))
+            | (Command::Room(_, RoomCommand::Bans(_)), Reply::Bans(_))
             | (Command::Ping, Reply::Pong(_))
             | (Command::Presence(_), Reply::Done)
             | (
                 Command::Room(
                     _,
-                    RoomCommand::Leave | RoomCommand::Typing(_) | RoomCommand::Invite(_),
+                    RoomCommand::Leave
+                    | RoomCommand::Typing(_)
+                    | RoomCommand::Invite(_)
+                    | RoomCommand::InviteUser(_)
+                    | RoomCommand::Moderate(_),
                 ),
                 Reply::Done,
             ) => Ok(()),
@@ -173,11 +178,8 @@ impl Witness {
                     object!("a change at the cursor {}", change.cursor);
                 }
                 self.durable(*room, event, change.cursor)?;
-                let left = match &change.kind {
-                    ChangeKind::Left(membership) => membership.user.id == self.user,
-                    _ => false,
-                };
-                if left {
+                let mine = change.kind.membership().user.id == self.user;
+                if mine && change.kind.ends_membership() {
                     self.heard.remove(room);
                 }
                 Ok(())

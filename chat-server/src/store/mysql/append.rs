@@ -24,7 +24,7 @@ use super::Inner;
 use super::pen::{Fault, MySqlPen};
 use super::sole::{self, NOBODY};
 use crate::store::known::Known;
-use crate::store::plan::{Ends, Keys, NewMessage, Plan};
+use crate::store::plan::{self, Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
 use crate::store::rows::{self, EndRow, KeyRow};
 use crate::store::sql::{Session, Sql, Value};
@@ -198,7 +198,7 @@ impl Inner {
         let (connection, known) = lent.parts();
         let sql = &mut Session::new(connection, &self.queries);
         let writes = batches.iter().flat_map(|batch| &batch.writes);
-        let names = known.names.unknown(writes.map(author));
+        let names = known.names.unknown(writes.flat_map(named));
         if let Way::Known = way {
             self.sole.ask(sql, known).await?;
             let (ends, _) = known.ends(batches);
@@ -346,12 +346,13 @@ fn is_number(error: &sqlx::Error) -> bool {
     message.trim_end_matches('\'').ends_with("PRIMARY")
 }
 
-/// Whose name a write refers to.
-fn author(write: &Write) -> &User {
-    match write {
-        Write::Message { from, .. } => from,
-        Write::Change { kind, .. } => &kind.membership().user,
-    }
+/// Whose names a write refers to.
+fn named(write: &Write) -> impl Iterator<Item = &User> {
+    let (author, changed) = match write {
+        Write::Message { from, .. } => (Some(from), None),
+        Write::Change { kind, by, .. } => (None, Some(plan::named(kind, by.as_ref()))),
+    };
+    author.into_iter().chain(changed.into_iter().flatten())
 }
 
 /// Whether the rows of a commit are there. It was one transaction, so the rows of one room tell.

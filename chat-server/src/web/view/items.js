@@ -69,7 +69,7 @@ function dayItem(date, above) {
 
 function noticeItem({ change, notices }) {
   const names = [...new Set(notices.map(({ user }) => user.name))];
-  const text = t(change === 'joined' ? 'room.joined' : 'room.left', { names: someNames(names, MOST_NAMES) });
+  const text = t(`room.${change}`, { names: someNames(names, MOST_NAMES) });
   return {
     key: `notice ${notices[0].key}`,
     look: text,
