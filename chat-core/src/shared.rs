@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
-use crate::model::User;
+use crate::model::{NewRoom, User, With};
 use crate::policy::Policy;
 use crate::queue::Budget;
 use crate::store::{Metered, Store, StoreError};
@@ -120,6 +120,16 @@ impl Shared {
         })
     }
 
+    /// A command as it is carried out, if the policy allows it.
+    pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
+        self.may(user, &command).await?;
+        Ok(match command {
+            Command::Room(room, command) => Command::Room(room, self.complete(command).await?),
+            Command::Open(room) => Command::Open(self.complete_new(room).await?),
+            command => command,
+        })
+    }
+
     /// A command as its room gets it. Whoever is named by an id alone is looked up; whom the directory
     /// does not know, the room may.
     pub(crate) async fn complete(&self, command: RoomCommand) -> Result<RoomCommand> {
@@ -128,6 +138,17 @@ impl Shared {
                 Ok(self.look_up(guest).await?.map_or(command, RoomCommand::Invite))
             }
             command => Ok(command),
+        }
+    }
+
+    /// A room as it is opened, likewise.
+    pub(crate) async fn complete_new(&self, room: NewRoom) -> Result<NewRoom> {
+        match room.with {
+            Some(With::Id(with)) => {
+                let with = self.look_up(with).await?.ok_or_else(Error::no_such_user)?;
+                Ok(NewRoom { with: Some(With::User(with)), ..room })
+            }
+            _ => Ok(room),
         }
     }
 

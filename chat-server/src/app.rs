@@ -10,8 +10,8 @@ use std::time::Duration;
 use actix_server::ServerHandle;
 use actix_web::App;
 use chat_core::{
-    Clock, CloseReason, Directory, Engine, Limits, MemoryStore, NoDirectory, StartError, Store,
-    StoreError, SystemClock, Timestamp, UserId,
+    Clock, CloseReason, Engine, Limits, MemoryStore, StartError, Store, StoreError, SystemClock,
+    Timestamp, UserId,
 };
 use tempfile::TempDir;
 use thiserror::Error;
@@ -25,7 +25,7 @@ use crate::config::{self, Auth, ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
-use crate::people::{Endings, Friends, Passwords, People};
+use crate::people::{Endings, Friends, Passwords, People, Rules};
 use crate::socket::{
     self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, SocketLimits, Sockets,
     TcpOptions,
@@ -70,8 +70,6 @@ pub struct Parts {
     pub store: Option<Arc<dyn Store>>,
     /// What time it is.
     pub clock: Option<Arc<dyn Clock>>,
-    /// Who users are.
-    pub directory: Option<Arc<dyn Directory>>,
 }
 
 /// Why a server could not be started.
@@ -149,17 +147,19 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let store = parts.store.or_else(|| own_store.clone().map(|store| store as _));
     let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
     let clock = parts.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+    let friends = Arc::new(Friends::new(Arc::clone(&accounts) as _, Arc::clone(&clock)));
+    let rules = Rules::new(Arc::clone(&accounts) as _, Arc::clone(&friends));
     let engine = Engine::builder()
         .shared_store(store)
         .clock(Arc::clone(&clock))
-        .directory(parts.directory.unwrap_or_else(|| Arc::new(NoDirectory)))
+        .policy(rules.clone())
+        .directory(Arc::new(rules))
         .limits(engine_limits(settings))
         .start()?;
 
     let withdrawn = withdrawn(settings, &*accounts, &*clock).await?;
     let gate: Arc<dyn Admit> =
         Arc::new(gate(settings, Arc::clone(&tokens), Arc::clone(&withdrawn), Arc::clone(&clock))?);
-    let friends = Arc::new(Friends::new(Arc::clone(&accounts) as _, Arc::clone(&clock)));
     let people = Arc::new(People::new(
         accounts as _,
         Passwords::start(available_parallelism().map_or(1, usize::from) / 2),

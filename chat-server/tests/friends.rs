@@ -216,3 +216,99 @@ async fn what_is_anothers_or_makes_no_sense_is_refused() {
     let friends = alice.ok(&server, "GET", "/friends?hidden=true", Value::Null).await;
     assert_eq!(friends, json!({"friends":[]}));
 }
+
+#[actix_web::test]
+async fn a_direct_room_is_one_however_many_open_it() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let open = async |one: &Person, other: &Person| {
+        let body = json!({ "kind": "direct", "with": other.id });
+        let room = one.ok(&server, "POST", "/rooms", body).await;
+        assert_eq!((&room["kind"], room.get("title")), (&json!("direct"), None), "{room}");
+        text(&room["id"])
+    };
+    let all = futures_util::future::join_all((0..8).map(|nth| {
+        let (one, other) = if nth % 2 == 0 { (&alice, &bob) } else { (&bob, &alice) };
+        open(one, other)
+    }));
+    let all = all.await;
+    assert!(all.iter().all(|room| *room == all[0]), "{all:?}");
+    let mut socket = Client::connect(&server.address, Some(&bob.token)).await;
+    socket.ok(json!({"do":"join","room":all[0]})).await;
+    let again = socket.ok(json!({"do":"open","kind":"direct","with":alice.id})).await;
+    assert_eq!(again["room"]["id"], json!(all[0]));
+    let messages = format!("/rooms/{}/messages", all[0]);
+    alice.ok(&server, "POST", &messages, json!({"text":"hello"})).await;
+    assert_eq!(socket.event("message").await["text"], "hello");
+    // Nobody else's, and with nobody.
+    let carol = sign_up(&server, "carol").await;
+    let refused = carol.refused(&server, "GET", &messages, Value::Null).await;
+    assert_eq!(refused, refusal(404, "no_such_room", ""));
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    for (body, status, code, field) in [
+        (json!({"kind":"direct","with":nobody}), 404, "no_such_user", ""),
+        (json!({"kind":"direct","with":alice.id}), 400, "bad_request", "with"),
+        (json!({"kind":"direct","with":"bob"}), 400, "bad_request", "with"),
+        (json!({"kind":"direct"}), 400, "bad_request", "with"),
+        (json!({"kind":"direct","with":bob.id,"title":"x"}), 400, "bad_request", "title"),
+    ] {
+        let refused = alice.refused(&server, "POST", "/rooms", body.clone()).await;
+        assert_eq!(refused, refusal(status, code, field), "{body}");
+    }
+}
+
+#[actix_web::test]
+async fn who_is_blocked_cannot_turn_to_the_blocker_and_is_told_what_strangers_are() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let carol = sign_up(&server, "carol").await;
+    let direct = alice.ok(&server, "POST", "/rooms", json!({"kind":"direct","with":bob.id})).await;
+    let messages = format!("/rooms/{}/messages", text(&direct["id"]));
+    let tea = alice.ok(&server, "POST", "/rooms", json!({"title":"Tea","kind":"private"})).await;
+    let members = format!("/rooms/{}/members", text(&tea["id"]));
+    alice.ok(&server, "POST", &messages, json!({"text":"before"})).await;
+    let mut socket = Client::connect(&server.address, Some(&alice.token)).await;
+    socket.ok(json!({"do":"join","room":direct["id"]})).await;
+
+    bob.ok(&server, "PUT", &format!("/blocks/{}", alice.id), Value::Null).await;
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let as_if_nobody = async |method: &str, path: &str, body: &dyn Fn(&str) -> Value| {
+        let (status, real) = alice.call(&server, method, path, body(&bob.id)).await;
+        let (_, unreal) = alice.call(&server, method, path, body(nobody)).await;
+        assert_eq!((status, &real["code"]), (404, &json!("no_such_user")), "{path}: {real}");
+        assert_eq!(real, unreal, "{path}");
+    };
+    as_if_nobody("POST", "/rooms", &|id| json!({"kind":"direct","with":id})).await;
+    as_if_nobody("POST", &members, &|id| json!({"user":id})).await;
+    let looked_up = alice.refused(&server, "GET", &format!("/users/{}", bob.id), Value::Null).await;
+    assert_eq!(looked_up, refusal(404, "no_such_user", ""));
+    let found = alice.ok(&server, "GET", "/users?query=bob", Value::Null).await;
+    assert_eq!(found, json!({"users":[]}));
+    // In the room that they have, over either wire, on a connection that was there before.
+    let refused = alice.refused(&server, "POST", &messages, json!({"text":"hey"})).await;
+    assert_eq!(refused, refusal(404, "no_such_user", ""));
+    let send = json!({"do":"send","room":direct["id"],"text":"hey"});
+    assert_eq!(socket.refused(send.clone()).await, "no_such_user");
+    let open = json!({"do":"open","kind":"direct","with":bob.id});
+    assert_eq!(socket.refused(open).await, "no_such_user");
+    let invite = json!({"do":"invite","room":tea["id"],"user":bob.id});
+    assert_eq!(socket.refused(invite).await, "no_such_user");
+    let refused = bob.refused(&server, "POST", &messages, json!({"text":"nor I"})).await;
+    assert_eq!(refused, refusal(403, "forbidden", ""));
+    let page = bob.ok(&server, "GET", &messages, Value::Null).await;
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "what was said stays");
+    // Others are not concerned.
+    carol.ok(&server, "POST", "/rooms", json!({"kind":"direct","with":bob.id})).await;
+    alice.ok(&server, "POST", &members, json!({"user":carol.id})).await;
+
+    bob.ok(&server, "DELETE", &format!("/blocks/{}", alice.id), Value::Null).await;
+    socket.ok(send).await;
+    alice.ok(&server, "POST", &members, json!({"user":bob.id})).await;
+    // It is so after a restart.
+    bob.ok(&server, "PUT", &format!("/blocks/{}", alice.id), Value::Null).await;
+    drop(socket);
+    let data = server.stop().await;
+    let server = TestServer::start_in(data, None, &[]).await;
+    let refused = alice.refused(&server, "POST", &messages, json!({"text":"hey"})).await;
+    assert_eq!(refused, refusal(404, "no_such_user", ""));
+}

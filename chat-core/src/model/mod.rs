@@ -14,6 +14,7 @@ pub use cursor::{BadCursor, Cursor};
 pub use member::{MemberView, Membership, Presence, Role};
 pub use message::{Draft, Fingerprint, Message};
 pub use moderation::{Moderation, Restriction, Settings, SettingsChange, WhoInvites};
+pub(crate) use room::With;
 pub use room::{Counts, Kind, NewRoom, RoomInfo, RoomView};
 pub use text::{ClientKey, Name, Text, Title};
 pub use user::User;

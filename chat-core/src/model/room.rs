@@ -96,8 +96,16 @@ pub struct NewRoom {
     pub(crate) title: Option<Title>,
     pub(crate) kind: Kind,
     pub(crate) ephemeral: bool,
-    /// The other one of a direct room.
-    pub(crate) with: Option<User>,
+    pub(crate) with: Option<With>,
+}
+
+/// The other one of a direct room.
+#[derive(Clone, Debug)]
+pub(crate) enum With {
+    /// Whom the opener knows.
+    User(User),
+    /// Whom the directory may know.
+    Id(UserId),
 }
 
 impl NewRoom {
@@ -121,7 +129,13 @@ impl NewRoom {
     /// also when both open it at once.
     #[must_use]
     pub fn direct(with: User) -> Self {
-        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(with) }
+        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(With::User(with)) }
+    }
+
+    /// The same, with a user whose id alone is known: the [`Directory`](crate::Directory) knows the rest.
+    #[must_use]
+    pub fn direct_with(with: UserId) -> Self {
+        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(With::Id(with)) }
     }
 
     fn titled(kind: Kind, title: impl Into<Arc<str>>) -> Result<Self> {
@@ -156,17 +170,23 @@ impl NewRoom {
 
     /// The other one of a direct room.
     #[must_use]
-    pub fn with(&self) -> Option<&User> {
-        self.with.as_ref()
+    pub fn with(&self) -> Option<UserId> {
+        self.with.as_ref().map(|with| match with {
+            With::User(user) => user.id,
+            With::Id(id) => *id,
+        })
     }
 
     /// Its first members: whoever opens it as the owner, or the two of a direct room.
     ///
     /// # Errors
-    /// `bad_request` for a direct room that is ephemeral or with oneself.
+    /// `bad_request` for a direct room that is ephemeral or with oneself; `no_such_user` for one with
+    /// somebody whom the directory does not know.
     pub(crate) fn members(&self, opener: &User) -> Result<Vec<Membership>> {
-        let Some(with) = &self.with else {
-            return Ok(vec![Membership { user: opener.clone(), role: Role::Owner }]);
+        let with = match &self.with {
+            None => return Ok(vec![Membership { user: opener.clone(), role: Role::Owner }]),
+            Some(With::User(user)) => user,
+            Some(With::Id(_)) => return Err(Error::no_such_user()),
         };
         if self.ephemeral {
             let message = "a direct room stays; leave `ephemeral` out";

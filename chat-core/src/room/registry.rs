@@ -16,7 +16,7 @@ use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::RoomId;
-use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User};
+use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User, With};
 use crate::room::{Ask, Asker, Look, RoomActor};
 use crate::shared::{Shared, unavailable};
 use crate::store::Store;
@@ -175,7 +175,7 @@ impl Rooms {
         if there != id {
             return Ok(Opened::Before(there));
         }
-        if let Some(with) = with {
+        if let Some(With::User(with)) = with {
             let event = Event::Invited { room: info.clone() };
             self.shared.connections.tell(with.id, &event, self.shared.clock.elapsed());
         }

@@ -260,16 +260,7 @@ impl SessionActor {
     fn ask_policy(&mut self, request: Request, ctx: &mut Context<Self>) {
         let Request { command, reply } = request;
         let (sessions, user) = (Arc::clone(&self.sessions), self.user.clone());
-        let prepare = async move {
-            let shared = sessions.shared();
-            shared.may(&user, &command).await?;
-            Ok(match command {
-                Command::Room(room, command) => {
-                    Command::Room(room, shared.complete(command).await?)
-                }
-                command => command,
-            })
-        };
+        let prepare = async move { sessions.shared().prepare(&user, command).await };
         let mut asked = prepare.boxed();
         if let Some(allowed) = (&mut asked).now_or_never() {
             return self.allowed(allowed, reply, ctx);

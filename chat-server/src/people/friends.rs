@@ -2,12 +2,15 @@
 //! nothing. Only two who have each other are friends, and see whether the other one is there. Who is
 //! blocked is told nothing either: it sees the one who has blocked it as if absent.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{Clock, StoreError, Timestamp, User, UserId};
+use moka::future::Cache;
+use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use super::{PeopleError, Result, Username};
@@ -204,22 +207,27 @@ pub trait FriendStore: Send + Sync + 'static {
 
     /// Ends that.
     async fn unblock(&self, user: UserId, blocked: UserId) -> Result<(), StoreError>;
-
-    /// Whether `user` has blocked `other`.
-    async fn has_blocked(&self, user: UserId, other: UserId) -> Result<bool, StoreError>;
 }
 
 /// Friends and blocks of people with accounts.
 pub struct Friends {
     store: Arc<dyn FriendStore>,
     clock: Arc<dyn Clock>,
+    /// Whom users have blocked, as far as that has been asked.
+    blocked: Cache<UserId, Arc<HashSet<UserId>>>,
+    /// Held by whoever changes blocks, so that nobody remembers what has just changed.
+    changing: RwLock<()>,
 }
+
+/// Of so many users is remembered whom they have blocked.
+const MOST_KEPT: u64 = 100_000;
 
 impl Friends {
     /// Those that a store knows.
     #[must_use]
     pub fn new(store: Arc<dyn FriendStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        let blocked = Cache::builder().max_capacity(MOST_KEPT).build();
+        Self { store, clock, blocked, changing: RwLock::default() }
     }
 
     /// A user's groups, oldest first.
@@ -315,7 +323,10 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `too_many`, `unavailable`.
     pub async fn block(&self, user: UserId, blocked: UserId) -> Result<()> {
         not_oneself(user, blocked)?;
-        self.store.block(user, blocked, self.clock.now()).await?.done(MOST_BLOCKS)
+        let _changing = self.changing.write().await;
+        let done = self.store.block(user, blocked, self.clock.now()).await;
+        self.blocked.invalidate(&user).await;
+        done?.done(MOST_BLOCKS)
     }
 
     /// Ends that.
@@ -323,7 +334,24 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn unblock(&self, user: UserId, blocked: UserId) -> Result<()> {
-        Ok(self.store.unblock(user, blocked).await?)
+        let _changing = self.changing.write().await;
+        let done = self.store.unblock(user, blocked).await;
+        self.blocked.invalidate(&user).await;
+        Ok(done?)
+    }
+
+    /// Whom a user has blocked: from memory, if that has been asked before.
+    pub(super) async fn blocked_by(&self, user: UserId) -> chat_core::Result<Arc<HashSet<UserId>>> {
+        let unchanged = self.changing.read().await;
+        let read = async {
+            let blocks = self.store.blocks(user).await.map_err(PeopleError::from)?;
+            Ok(Arc::new(blocks.into_iter().map(|blocked| blocked.user.id).collect()))
+        };
+        let blocked = self.blocked.try_get_with(user, read).await;
+        drop(unchanged);
+        blocked.map_err(|error: Arc<PeopleError>| {
+            chat_core::Error::new(chat_core::Code::Unavailable, error.message())
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod friends;
 mod login;
 mod password;
+mod rules;
 mod store;
 mod username;
 
@@ -27,6 +28,7 @@ pub use friends::{
 };
 pub use login::{RefreshHash, RefreshToken};
 pub use password::{PASSWORD_CHARS, Password, PasswordHash, Passwords, Verdict};
+pub use rules::Rules;
 pub use store::{
     Account, Created, Credentials, Ended, NewAccount, NewLogin, PeopleStore, Refreshed, Search,
 };

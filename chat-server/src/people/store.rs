@@ -1,7 +1,7 @@
 //! What is kept about people, as the rules need it. The SQL stores implement it.
 
 use async_trait::async_trait;
-use chat_core::{StoreError, Timestamp, User, UserId};
+use chat_core::{RoomId, StoreError, Timestamp, User, UserId};
 use uuid::Uuid;
 
 use super::{PasswordHash, RefreshHash, Username};
@@ -27,6 +27,9 @@ pub trait PeopleStore: Send + Sync + 'static {
 
     /// Likewise accounts that are looked for, in the order of usernames.
     async fn search(&self, search: Search) -> Result<Vec<Account>, StoreError>;
+
+    /// The two members of a direct room; `None` of any other room, and of none.
+    async fn pair(&self, room: RoomId) -> Result<Option<[UserId; 2]>, StoreError>;
 
     /// Keeps another password; with `ended`, ends all logins but `keep` at this time, and answers which.
     async fn set_password(

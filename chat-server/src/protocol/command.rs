@@ -131,18 +131,20 @@ fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
         .ok_or_else(|| Problem::bad_request("`state` must be \"online\" or \"away\"").at("state"))
 }
 
-/// A room that is to be opened: `title`, `kind`, `ephemeral`.
+/// A room that is to be opened: `title`, `kind`, `ephemeral`; or `kind` and `with` of a direct one.
 ///
 /// # Errors
 /// Whatever is wrong with them.
 pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
-    // A room of two names the other one by more than an id, which clients cannot do yet.
     let kind = fields.text("kind")?.map_or(Some(Kind::Open), |kind| Kind::parse(&kind));
     let open = match kind {
         Some(Kind::Open) => NewRoom::open,
         Some(Kind::Private) => NewRoom::private,
+        Some(Kind::Direct) => {
+            return Ok(NewRoom::direct_with(parse_id(&fields.needed_text("with")?, "with")?));
+        }
         _ => {
-            let message = "the kinds of room that can be opened are `open` and `private`";
+            let message = "the kinds of room are `open`, `private` and `direct`";
             return Err(Problem::bad_request(message).at("kind"));
         }
     };
@@ -335,7 +337,7 @@ mod tests {
             (r#""do":"resume","rooms":[1]"#, "rooms"),
             (r#""do":"resume","rooms":[{"room":"$"}]"#, "after"),
             (r#""do":"send","room":"$","text":"a","key":7"#, "key"),
-            (r#""do":"open","title":"a","kind":"direct""#, "kind"),
+            (r#""do":"open","kind":"direct""#, "with"),
             (r#""do":"invite","room":"$""#, "user"),
             (r#""do":"invite","room":"$","user":"Bob""#, "user"),
             (r#""do":"role","room":"$","user":"$""#, "role"),

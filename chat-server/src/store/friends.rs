@@ -309,16 +309,6 @@ impl Work for Of<Block> {
     }
 }
 
-struct HasBlocked(UserId);
-
-impl Work for Of<HasBlocked> {
-    type Answer = bool;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<bool, sqlx::Error> {
-        there(sql, BLOCKED, &[id(self.0), id(self.1.0)]).await
-    }
-}
-
 #[async_trait]
 impl<S: Worker> FriendStore for S {
     async fn groups(&self, user: UserId) -> Result<Vec<Group>, StoreError> {
@@ -393,9 +383,5 @@ impl<S: Worker> FriendStore for S {
 
     async fn unblock(&self, user: UserId, blocked: UserId) -> Result<(), StoreError> {
         self.write(Of(user, Other::Unblock(blocked))).await
-    }
-
-    async fn has_blocked(&self, user: UserId, other: UserId) -> Result<bool, StoreError> {
-        self.read(Of(user, HasBlocked(other))).await
     }
 }

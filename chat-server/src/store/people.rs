@@ -1,7 +1,7 @@
 //! Accounts and logins in SQL, the same for every database.
 
 use async_trait::async_trait;
-use chat_core::{StoreError, Timestamp, UserId};
+use chat_core::{RoomId, StoreError, Timestamp, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
@@ -59,6 +59,7 @@ sql!(
          ORDER BY a.username LIMIT ?"
     )
 );
+sql!(PAIR, "SELECT pair FROM rooms WHERE public_id = ?");
 sql!(KEY_TAKEN, "SELECT user FROM accounts WHERE username_key = ?");
 sql!(USER_TAKEN, "SELECT user FROM accounts WHERE user = ?");
 sql!(SET_NAME, "UPDATE users SET name = ? WHERE id = ?");
@@ -292,6 +293,20 @@ async fn end_all_but(
     rows::read_all(ended, |row| row.read().map(|(id, _)| id))
 }
 
+struct FindPair(RoomId);
+
+impl Work for FindPair {
+    type Answer = Option<[UserId; 2]>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let id = self.0.uuid().into_bytes();
+        let found = sql.select::<(Option<Vec<u8>>,)>(PAIR, &[id.into()]).await?;
+        let Some((Some(pair),)) = found.into_iter().next() else { return Ok(None) };
+        let (one, other) = pair.split_at(pair.len() / 2);
+        Ok(Some([UserId::from(rows::uuid(one)?), UserId::from(rows::uuid(other)?)]))
+    }
+}
+
 struct SetPassword {
     user: UserId,
     password: PasswordHash,
@@ -436,6 +451,10 @@ impl<S: Worker> PeopleStore for S {
 
     async fn search(&self, search: Search) -> Result<Vec<Account>, StoreError> {
         self.read(search).await
+    }
+
+    async fn pair(&self, room: RoomId) -> Result<Option<[UserId; 2]>, StoreError> {
+        self.read(FindPair(room)).await
     }
 
     async fn set_password(

@@ -77,7 +77,7 @@ impl TestServer {
         let flags = Flags::parse_from(flags);
         let settings = Settings::load_from(&flags, [], data.path()).expect("good settings");
         let clock = FakeClock::default();
-        let parts = Parts { store, clock: Some(Arc::new(clock.clone())), directory: None };
+        let parts = Parts { store, clock: Some(Arc::new(clock.clone())) };
         let server = app::build(&settings, parts).await.expect("a server");
         let address = server.address().to_string();
         let base = format!("http://{address}");

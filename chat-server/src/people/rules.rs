@@ -1,0 +1,86 @@
+//! What people may do to each other, as the engine asks: whoever has blocked somebody is not there for it,
+//! neither to be invited, nor to open a direct room with, nor to be written to in one that is there.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chat_core::{
+    Code, Command, Directory, Error, Policy, Result, RoomCommand, RoomId, User, UserId,
+};
+use moka::future::Cache;
+
+use super::{Friends, PeopleError, PeopleStore};
+
+/// How many rooms are remembered, at about a hundred bytes each; what is forgotten is read again.
+const MOST_ROOMS: u64 = 100_000;
+
+/// The rules, over what a store knows. Cheap to clone.
+#[derive(Clone)]
+pub struct Rules {
+    store: Arc<dyn PeopleStore>,
+    friends: Arc<Friends>,
+    /// The two members of direct rooms, and which rooms are none: that never changes.
+    pairs: Cache<RoomId, Option<[UserId; 2]>>,
+}
+
+impl Rules {
+    /// The rules for these people.
+    #[must_use]
+    pub fn new(store: Arc<dyn PeopleStore>, friends: Arc<Friends>) -> Self {
+        let pairs = Cache::builder().max_capacity(MOST_ROOMS).build();
+        Self { store, friends, pairs }
+    }
+
+    /// Whether `user` may turn to `other`.
+    async fn reach(&self, user: UserId, other: UserId) -> Result<()> {
+        if self.friends.blocked_by(other).await?.contains(&user) {
+            return Err(Error::no_such_user());
+        }
+        if self.friends.blocked_by(user).await?.contains(&other) {
+            let message = "you have blocked this user; end that first";
+            return Err(Error::new(Code::Forbidden, message));
+        }
+        Ok(())
+    }
+
+    /// Whether `user` may write in a room, if that is a direct one.
+    async fn write(&self, user: UserId, room: RoomId) -> Result<()> {
+        let read = async { self.store.pair(room).await.map_err(PeopleError::from) };
+        let pair = self.pairs.try_get_with(room, read).await;
+        let pair = pair.map_err(|error| unavailable(&error))?;
+        match pair.and_then(|pair| pair.into_iter().find(|other| *other != user)) {
+            Some(other) => self.reach(user, other).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Policy for Rules {
+    async fn may(&self, user: &User, command: &Command) -> Result<()> {
+        match command {
+            Command::Open(room) => match room.with() {
+                Some(other) => self.reach(user.id, other).await,
+                None => Ok(()),
+            },
+            Command::Room(_, RoomCommand::Invite(guest)) => self.reach(user.id, guest.id).await,
+            Command::Room(_, RoomCommand::InviteUser(guest)) => self.reach(user.id, *guest).await,
+            Command::Room(room, RoomCommand::Send(_)) => self.write(user.id, *room).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for Rules {
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        let account = self.store.account(id, id).await.map_err(PeopleError::from);
+        let account = account.map_err(|error| unavailable(&error))?;
+        Ok(account.map(|account| account.user))
+    }
+}
+
+/// As the engine says it.
+fn unavailable(error: &PeopleError) -> Error {
+    Error::new(Code::Unavailable, error.message())
+}
