@@ -99,7 +99,8 @@ pub(super) fn signing_key(settings: &Settings) -> Result<SecretSlice<u8>, Secret
 ///
 /// # Errors
 ///
-/// As [`signing_key`]; and if a file with a key of the settings can't be read.
+/// In production without `auth.secret` or `auth.signing_key`; if a key that is made up can't be kept or
+/// read back, or others can read it; if a file with a key of the settings can't be read.
 pub fn signing_keys(settings: &Settings) -> Result<(SigningKey, Vec<SigningKey>), SecretError> {
     let Auth { signing_key: file, earlier_signing_key, earlier_secret, .. } = &settings.auth;
     let current = match key_in(file)? {
