@@ -11,8 +11,11 @@ use chat_core::{
     SettingsChange, Timestamp, User, UserId, WhoInvites,
 };
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until, user};
+use tokio::time::timeout;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// How long a test waits for what must not take long.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// A room with an owner, a moderator and a member in it.
 struct Scene {
@@ -683,7 +686,8 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
     let banning = tokio::spawn(async move { moderator.moderate(room, ban).await });
     // What waited is refused at once.
     for sent in spam {
-        assert_eq!(code(sent.await.expect("no panic")), Some(Code::Banned));
+        let answer = timeout(AT_ONCE, sent).await.expect("while the store is busy with another");
+        assert_eq!(code(answer.expect("no panic")), Some(Code::Banned));
     }
     let late = [
         (scene.bob.session.clone(), RoomCommand::Send(draft("late"))),
@@ -708,6 +712,40 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
     assert!(heard(&mut scene.bob, room).await.is_empty());
     let ours = heard(&mut scene.ann, room).await;
     assert_eq!(ours, ["first", "banned"]);
+}
+
+/// Two act upon the same member at once: the second one finds what the first one has made of it.
+#[tokio::test]
+async fn acts_upon_the_same_member_take_their_turns() {
+    let (bench, faults) = faulty();
+    let mut scene = Scene::of(bench, open()).await;
+    let (room, bob) = (scene.room, id(&scene.bob));
+    faults.hold_commits(true);
+    let act = |by: &Probe, act| {
+        let session = by.session.clone();
+        tokio::spawn(async move { session.moderate(room, act).await })
+    };
+    let first = act(&scene.ann, Moderation::Kick { user: bob });
+    until("he is being kicked", async || faults.held_commits() == 1).await;
+    let second = act(&scene.mo, Moderation::Kick { user: bob });
+    scene.mo.session.ask(Command::Ping).await.expect("it is with the room");
+    let third = act(&scene.ann, Moderation::Role { user: bob, role: Role::Moderator });
+    scene.ann.session.ask(Command::Ping).await.expect("it is with the room");
+    faults.hold_commits(false);
+    first.await.expect("no panic").expect("kicked");
+    for late in [second, third] {
+        assert_eq!(code(late.await.expect("no panic")), Some(Code::NoSuchMember));
+    }
+    assert_eq!(heard(&mut scene.ann, room).await, ["kicked"]);
+    // An owner that is just handing the room over is not the owner any more.
+    faults.hold_commits(true);
+    let transfer = act(&scene.ann, Moderation::Transfer { user: id(&scene.mo) });
+    until("it is being transferred", async || faults.held_commits() == 1).await;
+    let late = act(&scene.ann, Moderation::Transfer { user: id(&scene.mo) });
+    scene.ann.session.ask(Command::Ping).await.expect("it is with the room");
+    faults.hold_commits(false);
+    transfer.await.expect("no panic").expect("transferred");
+    assert_eq!(code(late.await.expect("no panic")), Some(Code::Forbidden));
 }
 
 /// Attack: a message crosses the settings that forbid it.
