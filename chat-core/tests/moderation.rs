@@ -11,8 +11,11 @@ use chat_core::{
     SettingsChange, Timestamp, User, UserId, WhoInvites,
 };
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until, user};
+use tokio::time::timeout;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// How long a test waits for what must not take long.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// A room with an owner, a moderator and a member in it.
 struct Scene {
@@ -68,6 +71,17 @@ impl Scene {
     async fn set(&self, change: SettingsChange) {
         let done = self.ann.session.moderate(self.room, Moderation::Configure(change)).await;
         done.expect("set");
+    }
+
+    /// Returns when the room has got everything that was asked before, over these sessions or without.
+    async fn arrived(&self, more: &[&Probe]) {
+        // What was spawned is asked first.
+        tokio::task::yield_now().await;
+        for probe in [&self.ann, &self.mo, &self.bob].into_iter().chain(more.iter().copied()) {
+            probe.session.ask(Command::Ping).await.expect("behind what it has asked");
+        }
+        let (room, asker) = (self.bench.engine.room(self.room), user("asker"));
+        room.view(&asker).await.expect("an open room");
     }
 
     /// Why somebody cannot write.
@@ -620,7 +634,7 @@ async fn a_demoted_moderators_next_command_is_refused() {
         tokio::spawn(async move { session.moderate(room, kick).await }),
         tokio::spawn(async move { handle.moderate(&user, kick).await }),
     ];
-    scene.mo.session.ask(Command::Ping).await.expect("it is with the room");
+    scene.arrived(&[]).await;
     faults.hold_commits(false);
     demoting.await.expect("no panic").expect("demoted");
     for attack in attacks {
@@ -646,8 +660,7 @@ async fn a_moderator_that_was_demoted_elsewhere_is_refused_here() {
     // So is whoever was muted, kicked or banned there, and what the settings forbid.
     let mute = Moderation::Mute { user: id(&here.bob), until: None };
     there.engine.room(room).moderate(owner, mute).await.expect("muted");
-    // The change is heard of when something has to be written.
-    here.ann.session.send(room, draft("anybody?")).await.expect("sent");
+    // His own message is what this process hears of it by.
     assert_eq!(here.refused(&here.bob).await, Code::Muted);
     let ban = Moderation::Ban { user: id(&here.mo), until: None };
     there.engine.room(room).moderate(owner, ban).await.expect("banned");
@@ -683,7 +696,8 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
     let banning = tokio::spawn(async move { moderator.moderate(room, ban).await });
     // What waited is refused at once.
     for sent in spam {
-        assert_eq!(code(sent.await.expect("no panic")), Some(Code::Banned));
+        let answer = timeout(AT_ONCE, sent).await.expect("while the store is busy with another");
+        assert_eq!(code(answer.expect("no panic")), Some(Code::Banned));
     }
     let late = [
         (scene.bob.session.clone(), RoomCommand::Send(draft("late"))),
@@ -695,9 +709,7 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
     let late = late.map(|(session, command)| {
         tokio::spawn(async move { session.ask(Command::Room(room, command)).await })
     });
-    for session in [&scene.bob.session, &second.session, &scene.ann.session] {
-        session.ask(Command::Ping).await.expect("they are with the room");
-    }
+    scene.arrived(&[&second]).await;
     faults.hold_commits(false);
     first.await.expect("no panic").expect("sent");
     banning.await.expect("no panic").expect("banned");
@@ -708,6 +720,46 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
     assert!(heard(&mut scene.bob, room).await.is_empty());
     let ours = heard(&mut scene.ann, room).await;
     assert_eq!(ours, ["first", "banned"]);
+}
+
+/// Two act upon the same member at once: the second one finds what the first one has made of it.
+#[tokio::test]
+async fn acts_upon_the_same_member_take_their_turns() {
+    let (bench, faults) = faulty();
+    let mut scene = Scene::of(bench, open()).await;
+    let (room, bob) = (scene.room, id(&scene.bob));
+    faults.hold_commits(true);
+    let act = |by: &Probe, act| {
+        let session = by.session.clone();
+        tokio::spawn(async move { session.moderate(room, act).await })
+    };
+    let first = act(&scene.ann, Moderation::Kick { user: bob });
+    until("he is being kicked", async || faults.held_commits() == 1).await;
+    let second = act(&scene.mo, Moderation::Kick { user: bob });
+    scene.arrived(&[]).await;
+    let third = act(&scene.ann, Moderation::Role { user: bob, role: Role::Moderator });
+    scene.arrived(&[]).await;
+    faults.hold_commits(false);
+    first.await.expect("no panic").expect("kicked");
+    for late in [second, third] {
+        assert_eq!(code(late.await.expect("no panic")), Some(Code::NoSuchMember));
+    }
+    assert_eq!(heard(&mut scene.ann, room).await, ["kicked"]);
+    // An owner that is just handing the room over is not the owner any more.
+    faults.hold_commits(true);
+    let transfer = act(&scene.ann, Moderation::Transfer { user: id(&scene.mo) });
+    until("it is being transferred", async || faults.held_commits() == 1).await;
+    let late = act(
+        &scene.ann,
+        Moderation::Configure(SettingsChange {
+            read_only: Some(true),
+            ..SettingsChange::default()
+        }),
+    );
+    scene.arrived(&[]).await;
+    faults.hold_commits(false);
+    transfer.await.expect("no panic").expect("transferred");
+    assert_eq!(code(late.await.expect("no panic")), Some(Code::Forbidden));
 }
 
 /// Attack: a message crosses the settings that forbid it.
@@ -722,7 +774,8 @@ async fn no_message_stands_behind_the_settings_that_forbid_it() {
     let setting =
         tokio::spawn(async move { owner.moderate(room, Moderation::Configure(change)).await });
     until("it is being written", async || faults.held_commits() == 1).await;
-    assert_eq!(scene.refused(&scene.bob).await, Code::ReadOnly);
+    let refused = timeout(AT_ONCE, scene.refused(&scene.bob)).await;
+    assert_eq!(refused.expect("it is refused before it is written"), Code::ReadOnly);
     faults.hold_commits(false);
     setting.await.expect("no panic").expect("set");
     assert_eq!(heard(&mut scene.mo, room).await, ["settings"]);
