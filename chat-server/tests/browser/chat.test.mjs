@@ -144,3 +144,16 @@ test('use a temporary room, which goes with the last of them', async () => {
   await bob.depart();
   await alice.depart();
 });
+
+test('leave a room of one\'s own, which goes on with another owner', async () => {
+  const alice = await stage.arrive(DESK, 'Alice');
+  const bob = await stage.arrive(DESK, 'Bob');
+  await alice.makeRoom('Handed on');
+  await bob.enter('Handed on');
+  await alice.see('room-counts').filter({ hasText: '2 online · 2 members' }).waitFor();
+  await alice.see('leave').click();
+  await bob.see('notice').filter({ hasText: 'Alice left' }).waitFor();
+  await bob.see('person').filter({ hasText: 'Bob' }).filter({ hasText: 'Owner' }).waitFor();
+  await bob.depart();
+  await alice.depart();
+});
