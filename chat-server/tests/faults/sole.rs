@@ -207,6 +207,36 @@ async fn nothing_is_written_late() {
     }
 }
 
+/// Who comes back while another one is displacing it must not take the lock that this one waits for and then
+/// wait for the row that this one holds.
+#[tokio::test]
+async fn who_comes_back_waits_for_nobody_with_the_lock_in_its_hand() {
+    let database = Database::new().await;
+    let proxy = Proxy::new(&database.url());
+    let (one, mut room, me) = alone(&database, &proxy.url()).await;
+    let mut holder = database.connect().await;
+    let mut held = holder.begin().await.expect("a transaction");
+    execute(&mut held, "SELECT id FROM sole_writer FOR UPDATE").await;
+    proxy.cut().await;
+    let mut watching = database.connect().await;
+    let name = database.name();
+    let back = async { write(&one, &mut room, &me, 1).await };
+    let look = async {
+        until("it waits to write beside others", async || {
+            let found = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+                WHERE DB = ? AND INFO LIKE 'SELECT process FROM sole_writer%'";
+            let found = sqlx::query_scalar::<_, i64>(found).bind(name);
+            found.fetch_one(&mut watching).await.expect("a count") == 1
+        })
+        .await;
+        let free = "SELECT IS_FREE_LOCK(CONCAT('chat.', LEFT(SHA2(DATABASE(), 256), 40)))";
+        let free = sqlx::query_scalar::<_, i64>(free).fetch_one(&mut watching).await;
+        assert_eq!(free.expect("an answer"), 1);
+        held.rollback().await.expect("it ends");
+    };
+    tokio::join!(back, look);
+}
+
 /// A store that is closed leaves the row free, so that the next one need not wait for a minute.
 #[tokio::test]
 async fn who_ends_lets_the_next_one_write_alone() {

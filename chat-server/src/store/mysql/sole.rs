@@ -49,13 +49,10 @@ const READ: SqlStr =
     SqlStr::from_static("SELECT process FROM sole_writer WHERE id = 1 LOCK IN SHARE MODE");
 const READ_TO_CHANGE: SqlStr =
     SqlStr::from_static("SELECT process FROM sole_writer WHERE id = 1 FOR UPDATE");
-/// Waits for what is under way.
-const TAKE: SqlStr =
-    SqlStr::from_static("UPDATE sole_writer SET process = ? WHERE id = 1 AND process = ?");
-/// Waits for nobody: those who hold the row write.
+/// Waits for nobody: those who hold the row write, or wait for the lock that whoever asks has by then.
 const FREE: SqlStr = SqlStr::from_static(
-    "SELECT id FROM sole_writer WHERE id = 1 AND process IS NULL \
-     AND shared_ms <= (UNIX_TIMESTAMP() - 60) * 1000 FOR UPDATE NOWAIT",
+    "SELECT id FROM sole_writer WHERE id = 1 AND (process = ? OR process IS NULL \
+     AND shared_ms <= (UNIX_TIMESTAMP() - 60) * 1000) FOR UPDATE NOWAIT",
 );
 const CLAIM: SqlStr = SqlStr::from_static("UPDATE sole_writer SET process = ? WHERE id = 1");
 const DISPLACE: SqlStr = SqlStr::from_static(
@@ -112,13 +109,11 @@ impl Sole {
             end_holder(sql, holder).await?;
         }
         let name = Uuid::now_v7().into_bytes();
-        let takes = match last {
-            Some(last) => sql.execute(TAKE, &[name.into(), last.name.into()]).await?.rows > 0,
-            None => false,
-        };
-        if !takes && !claim(sql, name).await? {
-            *self.last() = None;
-            return number(sql, RELEASE_LOCK).await.map(drop);
+        let claimed = claim(sql, name, last.map(|last| last.name)).await;
+        if !matches!(claimed, Ok(true)) {
+            // Whoever wants to write waits for the lock.
+            number(sql, RELEASE_LOCK).await?;
+            return claimed.map(drop);
         }
         let connection = number(sql, THIS_CONNECTION).await?.unwrap_or_default();
         *self.last() = Some(Last { name, connection });
@@ -176,9 +171,14 @@ async fn end_holder(sql: &mut impl Sql, holder: Option<i64>) -> Result<(), sqlx:
     }
 }
 
-async fn claim(sql: &mut impl Sql, name: [u8; 16]) -> Result<bool, sqlx::Error> {
+/// Puts the name into the row, if that has nobody's or `last`.
+async fn claim(
+    sql: &mut impl Sql,
+    name: [u8; 16],
+    last: Option<[u8; 16]>,
+) -> Result<bool, sqlx::Error> {
     sql.run("BEGIN").await?;
-    match sql.select::<(i64,)>(FREE, &[]).await {
+    match sql.select::<(i64,)>(FREE, &[last.into()]).await {
         Ok(free) if !free.is_empty() => {
             sql.execute(CLAIM, &[name.into()]).await?;
             sql.run("COMMIT").await?;
