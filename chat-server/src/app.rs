@@ -147,6 +147,9 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let store = parts.store.or_else(|| own_store.clone().map(|store| store as _));
     let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
     let clock = parts.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+    let withdrawn = withdrawn(settings, &*accounts, &*clock).await?;
+    let gate: Arc<dyn Admit> =
+        Arc::new(gate(settings, Arc::clone(&tokens), Arc::clone(&withdrawn), Arc::clone(&clock))?);
     let friends = Arc::new(Friends::new(Arc::clone(&accounts) as _, Arc::clone(&clock)));
     let rules = Rules::new(Arc::clone(&accounts) as _, Arc::clone(&friends));
     let engine = Engine::builder()
@@ -157,9 +160,6 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .limits(engine_limits(settings))
         .start()?;
 
-    let withdrawn = withdrawn(settings, &*accounts, &*clock).await?;
-    let gate: Arc<dyn Admit> =
-        Arc::new(gate(settings, Arc::clone(&tokens), Arc::clone(&withdrawn), Arc::clone(&clock))?);
     let people = Arc::new(People::new(
         accounts as _,
         Passwords::start(available_parallelism().map_or(1, usize::from) / 2),

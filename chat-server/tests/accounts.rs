@@ -7,33 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use support::{Client, Guest, TestServer, text};
+use support::{Client, Guest, PASSWORD, Person, TestServer, text};
 
-const PASSWORD: &str = "correct horse";
 const REFRESH_TTL: Duration = Duration::from_secs(30 * 86_400);
-
-/// Somebody who has an account.
-#[derive(Clone, Debug)]
-struct Person {
-    id: String,
-    token: String,
-    refresh: String,
-}
-
-fn person(answer: &Value) -> Person {
-    Person {
-        id: text(&answer["user"]["id"]),
-        token: text(&answer["access_token"]),
-        refresh: text(&answer["refresh_token"]),
-    }
-}
-
-async fn sign_up(server: &TestServer, username: &str) -> Person {
-    let body = json!({ "username": username, "password": PASSWORD });
-    let (status, answer) = server.call("POST", "/users", "", body).await;
-    assert_eq!(status, 201, "{answer}");
-    person(&answer)
-}
 
 async fn sign_in(server: &TestServer, username: &str, password: &str) -> (u16, Value) {
     let body = json!({ "username": username, "password": password });
@@ -65,15 +41,15 @@ async fn who_has_signed_up_signs_in_by_the_same_name_in_any_case() {
     assert_eq!(status, 201, "{answer}");
     assert_eq!(answer["user"]["name"], "앨리스 🐇");
     assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(899)));
-    let alice = person(&answer);
+    let alice = Person::of(&answer);
     for username in ["alice", "ALICE", "Alice", "a1ice"] {
         let (status, answer) = sign_in(&server, username, PASSWORD).await;
         assert_eq!((status, &answer["user"]["id"]), (201, &json!(alice.id)), "{username}");
-        assert!(is_good(&server, &person(&answer).token).await);
+        assert!(is_good(&server, &Person::of(&answer).token).await);
     }
     let me = json!({ "id": alice.id, "name": "앨리스 🐇", "username": "alice" });
     assert_eq!(server.call("GET", "/users/me", &alice.token, Value::Null).await, (200, me.clone()));
-    let bob = sign_up(&server, "bob").await;
+    let bob = server.sign_up("bob").await;
     let path = format!("/users/{}", alice.id);
     assert_eq!(server.call("GET", &path, &bob.token, Value::Null).await, (200, me));
     // It is there after a restart.
@@ -86,8 +62,8 @@ async fn who_has_signed_up_signs_in_by_the_same_name_in_any_case() {
 #[actix_web::test]
 async fn a_username_is_given_once_and_so_are_those_that_look_like_it() {
     let server = TestServer::start().await;
-    sign_up(&server, "paypal").await;
-    sign_up(&server, "cop").await;
+    server.sign_up("paypal").await;
+    server.sign_up("cop").await;
     // The last one is all Cyrillic.
     for username in ["paypal", "PayPal", "paypa1", "c0p", "\u{441}\u{43e}\u{440}"] {
         let body = json!({ "username": username, "password": PASSWORD });
@@ -143,7 +119,7 @@ async fn what_is_no_account_is_refused_and_says_why() {
 #[actix_web::test]
 async fn nobody_is_told_whether_the_name_or_the_password_was_wrong() {
     let server = TestServer::start().await;
-    let alice = sign_up(&server, "alice").await;
+    let alice = server.sign_up("alice").await;
     let mut answers = Vec::new();
     for (username, password) in [
         ("alice", "another horse"),
@@ -166,15 +142,15 @@ async fn nobody_is_told_whether_the_name_or_the_password_was_wrong() {
 #[actix_web::test]
 async fn a_refresh_token_is_exchanged_once_and_a_copy_ends_the_login() {
     let server = TestServer::start().await;
-    let first = sign_up(&server, "alice").await;
+    let first = server.sign_up("alice").await;
     let (_, other) = sign_in(&server, "alice", PASSWORD).await;
-    let other = person(&other);
+    let other = Person::of(&other);
     let mut socket = connect(&server, &first.token).await;
     let mut elsewhere = connect(&server, &other.token).await;
 
     let (status, answer) = refresh(&server, &first.refresh).await;
     assert_eq!(status, 201, "{answer}");
-    let second = person(&answer);
+    let second = Person::of(&answer);
     assert_eq!(second.id, first.id);
     assert_ne!((&second.token, &second.refresh), (&first.token, &first.refresh));
     // Another part of the same program was late: nothing ends.
@@ -207,7 +183,7 @@ async fn a_refresh_token_is_exchanged_once_and_a_copy_ends_the_login() {
 #[actix_web::test]
 async fn of_many_refreshes_at_once_one_wins() {
     let server = TestServer::start().await;
-    let mut alice = sign_up(&server, "alice").await;
+    let mut alice = server.sign_up("alice").await;
     for _ in 0..5 {
         let all = join_all((0..8).map(|_| refresh(&server, &alice.refresh))).await;
         let (won, lost): (Vec<_>, Vec<_>) = all.into_iter().partition(|(status, _)| *status == 201);
@@ -215,7 +191,7 @@ async fn of_many_refreshes_at_once_one_wins() {
         for (status, answer) in lost {
             assert_eq!((status, &answer["code"]), (409, &json!("refreshed_already")));
         }
-        alice = person(&won[0].1);
+        alice = Person::of(&won[0].1);
     }
     assert!(is_good(&server, &alice.token).await);
 }
@@ -223,7 +199,7 @@ async fn of_many_refreshes_at_once_one_wins() {
 #[actix_web::test]
 async fn refresh_tokens_end_and_nothing_else_is_one() {
     let server = TestServer::start().await;
-    let alice = sign_up(&server, "alice").await;
+    let alice = server.sign_up("alice").await;
     let guest = server.guest("Gast").await;
     let upper = alice.refresh.to_uppercase();
     for token in ["", "x", &alice.token, &guest.token, &upper, &alice.refresh[1..]] {
@@ -243,9 +219,9 @@ async fn refresh_tokens_end_and_nothing_else_is_one() {
 #[actix_web::test]
 async fn signing_out_ends_what_it_says_at_once() {
     let server = TestServer::start().await;
-    let here = sign_up(&server, "alice").await;
-    let there = person(&sign_in(&server, "alice", PASSWORD).await.1);
-    let bob = sign_up(&server, "bob").await;
+    let here = server.sign_up("alice").await;
+    let there = Person::of(&sign_in(&server, "alice", PASSWORD).await.1);
+    let bob = server.sign_up("bob").await;
     let mut sockets = [connect(&server, &here.token).await, connect(&server, &there.token).await];
     let mut bobs = connect(&server, &bob.token).await;
 
@@ -256,7 +232,7 @@ async fn signing_out_ends_what_it_says_at_once() {
     assert_eq!(refresh(&server, &here.refresh).await.0, 401);
     sockets[1].ok(json!({"do":"ping"})).await;
 
-    let again = person(&sign_in(&server, "alice", PASSWORD).await.1);
+    let again = Person::of(&sign_in(&server, "alice", PASSWORD).await.1);
     let gone = server.call("DELETE", "/tokens?everywhere=true", &again.token, Value::Null).await;
     assert_eq!(gone.0, 204);
     assert_eq!(sockets[1].close_code().await, 4401);
@@ -276,8 +252,8 @@ async fn signing_out_ends_what_it_says_at_once() {
 #[actix_web::test]
 async fn another_password_ends_all_other_logins() {
     let server = TestServer::start().await;
-    let here = sign_up(&server, "alice").await;
-    let there = person(&sign_in(&server, "alice", PASSWORD).await.1);
+    let here = server.sign_up("alice").await;
+    let there = Person::of(&sign_in(&server, "alice", PASSWORD).await.1);
     let mut sockets = [connect(&server, &here.token).await, connect(&server, &there.token).await];
     let change = async |old: &str, new: &str| {
         let body = json!({ "old": old, "new": new });
@@ -322,7 +298,7 @@ async fn a_guest_becomes_a_user_and_keeps_rooms_and_messages() {
     let (status, answer) = server.call("POST", "/users", &token, body.clone()).await;
     assert_eq!(status, 201, "{answer}");
     assert_eq!(answer["user"], json!({ "id": id, "name": "Gisela" }));
-    let gisela = person(&answer);
+    let gisela = Person::of(&answer);
     // The guest's token is anybody's who got hold of it, and is no good any more.
     assert_eq!(socket.close_code().await, 4401);
     assert!(!is_good(&server, &token).await);
@@ -357,7 +333,7 @@ async fn a_guest_becomes_a_user_and_keeps_rooms_and_messages() {
 #[actix_web::test]
 async fn a_socket_is_warned_and_renewed_in_place() {
     let server = TestServer::start().await;
-    let alice = sign_up(&server, "alice").await;
+    let alice = server.sign_up("alice").await;
     let mut kept = connect(&server, &alice.token).await;
     let mut lost = connect(&server, &alice.token).await;
     let (minute, most) = (Duration::from_secs(60), Duration::from_secs(840));
@@ -367,7 +343,7 @@ async fn a_socket_is_warned_and_renewed_in_place() {
     let at: chrono::DateTime<chrono::Utc> = text(&warning["at"]).parse().expect("a time");
     let left = at - chat_core::Clock::now(&server.clock);
     assert!((left.num_seconds() - 60).abs() <= 1, "{left}");
-    let next = person(&refresh(&server, &alice.refresh).await.1);
+    let next = Person::of(&refresh(&server, &alice.refresh).await.1);
     let renewed = kept.ok(json!({"do":"auth","token":next.token})).await;
     assert_eq!(renewed["user"]["id"], json!(alice.id));
     server.clock.advance(minute);
@@ -381,9 +357,9 @@ async fn a_socket_is_warned_and_renewed_in_place() {
 #[actix_web::test]
 async fn a_socket_that_changes_logins_ends_with_the_later_one() {
     let server = TestServer::start().await;
-    let first = sign_up(&server, "alice").await;
-    let second = person(&sign_in(&server, "alice", PASSWORD).await.1);
-    let bob = sign_up(&server, "bob").await;
+    let first = server.sign_up("alice").await;
+    let second = Person::of(&sign_in(&server, "alice", PASSWORD).await.1);
+    let bob = server.sign_up("bob").await;
     let mut socket = connect(&server, &first.token).await;
     let refused = socket.error(json!({"do":"auth","token":bob.token})).await;
     assert_eq!((&refused["code"], &refused["field"]), (&json!("unauthorized"), &json!("token")));
@@ -408,7 +384,7 @@ async fn people_are_found_by_how_their_names_begin() {
         let body = json!({ "username": username, "password": PASSWORD, "nickname": nickname });
         let (status, answer) = server.call("POST", "/users", "", body).await;
         assert_eq!(status, 201, "{answer}");
-        all.push(person(&answer));
+        all.push(Person::of(&answer));
     }
     let find = async |query: &str| {
         let path = format!("/users?{query}");
@@ -467,7 +443,7 @@ async fn sign_in_from(
 #[actix_web::test]
 async fn guessing_is_slowed_down_and_nobody_is_locked_out() {
     let server = TestServer::with(&["server.trusted_proxies=127.0.0.1"]).await;
-    sign_up(&server, "alice").await;
+    server.sign_up("alice").await;
     let (here, there) = ("192.0.2.1", "192.0.2.2");
     assert_eq!(sign_in_from(&server, there, "alice", PASSWORD).await.0, 201);
     for _ in 0..5 {
@@ -500,7 +476,7 @@ async fn guessing_is_slowed_down_and_nobody_is_locked_out() {
 #[actix_web::test]
 async fn an_address_that_nobody_vouches_for_is_not_believed() {
     let server = TestServer::start().await;
-    sign_up(&server, "alice").await;
+    server.sign_up("alice").await;
     // All of them are this machine's, whatever they say.
     for nth in 0..5 {
         let address = format!("192.0.2.{nth}");

@@ -3,19 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Client, TestServer, text};
-
-struct Person {
-    id: String,
-    token: String,
-}
-
-async fn sign_up(server: &TestServer, username: &str) -> Person {
-    let body = json!({ "username": username, "password": "correct horse" });
-    let (status, answer) = server.call("POST", "/users", "", body).await;
-    assert_eq!(status, 201, "{answer}");
-    Person { id: text(&answer["user"]["id"]), token: text(&answer["access_token"]) }
-}
+use support::{Client, Person, TestServer, text};
 
 impl Person {
     async fn call(
@@ -62,8 +50,8 @@ fn refusal(status: u16, code: &str, field: &str) -> (u16, String, String) {
 #[actix_web::test]
 async fn groups_and_friends_are_kept_in_order() {
     let server = TestServer::start().await;
-    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
-    let carol = sign_up(&server, "carol").await;
+    let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
+    let carol = server.sign_up("carol").await;
     let work = alice.ok(&server, "POST", "/friend-groups", json!({"name":"Work 💼"})).await;
     assert_eq!((&work["name"], &work["friends"]), (&json!("Work 💼"), &json!(0)));
     let group = text(&work["id"]);
@@ -100,7 +88,7 @@ async fn groups_and_friends_are_kept_in_order() {
 #[actix_web::test]
 async fn presence_is_seen_by_those_who_have_each_other() {
     let server = TestServer::start().await;
-    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
     let path = |person: &Person| format!("/friends/{}", person.id);
     alice.ok(&server, "PUT", &path(&bob), Value::Null).await;
     let mut socket = Client::connect(&server.address, Some(&bob.token)).await;
@@ -133,13 +121,13 @@ async fn presence_is_seen_by_those_who_have_each_other() {
 #[actix_web::test]
 async fn what_is_anothers_or_makes_no_sense_is_refused() {
     let server = TestServer::start().await;
-    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
     let group = alice.ok(&server, "POST", "/friend-groups", json!({"name":"Work"})).await;
     let group = format!("/friend-groups/{}", text(&group["id"]));
     let friend = format!("/friends/{}", bob.id);
     let nobody = "00000000-0000-7000-8000-000000000000";
     let guest = server.guest("Gast").await;
-    let guest = Person { id: guest.id, token: guest.token };
+    let guest = Person { id: guest.id, token: guest.token, refresh: String::new() };
     let null = Value::Null;
     let cases = [
         // Another user's group, by its id.
@@ -220,7 +208,7 @@ async fn what_is_anothers_or_makes_no_sense_is_refused() {
 #[actix_web::test]
 async fn a_direct_room_is_one_however_many_open_it() {
     let server = TestServer::start().await;
-    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
+    let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
     let open = async |one: &Person, other: &Person| {
         let body = json!({ "kind": "direct", "with": other.id });
         let room = one.ok(&server, "POST", "/rooms", body).await;
@@ -241,7 +229,7 @@ async fn a_direct_room_is_one_however_many_open_it() {
     alice.ok(&server, "POST", &messages, json!({"text":"hello"})).await;
     assert_eq!(socket.event("message").await["text"], "hello");
     // Nobody else's, and with nobody.
-    let carol = sign_up(&server, "carol").await;
+    let carol = server.sign_up("carol").await;
     let refused = carol.refused(&server, "GET", &messages, Value::Null).await;
     assert_eq!(refused, refusal(404, "no_such_room", ""));
     let nobody = "00000000-0000-7000-8000-000000000000";
@@ -260,8 +248,8 @@ async fn a_direct_room_is_one_however_many_open_it() {
 #[actix_web::test]
 async fn who_is_blocked_cannot_turn_to_the_blocker_and_is_told_what_strangers_are() {
     let server = TestServer::start().await;
-    let (alice, bob) = (sign_up(&server, "alice").await, sign_up(&server, "bob").await);
-    let carol = sign_up(&server, "carol").await;
+    let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
+    let carol = server.sign_up("carol").await;
     let direct = alice.ok(&server, "POST", "/rooms", json!({"kind":"direct","with":bob.id})).await;
     let messages = format!("/rooms/{}/messages", text(&direct["id"]));
     let tea = alice.ok(&server, "POST", "/rooms", json!({"title":"Tea","kind":"private"})).await;

@@ -91,16 +91,19 @@ impl Layer {
             let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
             let origin = format!("flag --set {key}");
             let kind = known.kind(key, &origin)?;
-            if key == "environment" || key.ends_with("_secret") || key == "auth.secret" {
-                return Err(ConfigError::Misplaced {
-                    key: key.to_owned(),
-                    origin,
-                    hint: if key == "environment" {
-                        "choose it with --environment"
-                    } else {
-                        "everybody here can read a command line: use the variable CHAT__AUTH__SECRET"
-                    },
-                });
+            let hint = match key {
+                "environment" => Some("choose it with --environment"),
+                "auth.secret" => Some(
+                    "everybody here can read a command line: use the variable CHAT__AUTH__SECRET",
+                ),
+                "auth.earlier_secret" => Some(
+                    "everybody here can read a command line: use the variable \
+                     CHAT__AUTH__EARLIER_SECRET",
+                ),
+                _ => None,
+            };
+            if let Some(hint) = hint {
+                return Err(ConfigError::Misplaced { key: key.to_owned(), origin, hint });
             }
             if !setting.contains('=') {
                 return Err(check::wrong(

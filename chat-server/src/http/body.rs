@@ -88,58 +88,34 @@ impl FromRequest for Address {
     }
 }
 
-/// The user in the path.
-pub(super) struct UserInPath(pub(super) UserId);
+/// Ids in the path, each under a name of its own.
+macro_rules! in_path {
+    ($(#[$doc:meta])* $name:ident, $id:ty, $part:literal) => {
+        $(#[$doc])*
+        pub(super) struct $name(pub(super) $id);
 
-impl FromRequest for UserInPath {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+        impl FromRequest for $name {
+            type Error = Problem;
+            type Future = Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().query("user").parse();
-        let wrong = |_| Problem::bad_request("the user in the address must be a UUID").at("user");
-        ready(id.map(Self).map_err(wrong))
-    }
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                let id = request.match_info().query($part).parse();
+                let message = concat!("the ", $part, " in the address must be a UUID");
+                ready(id.map(Self).map_err(|_| Problem::bad_request(message).at($part)))
+            }
+        }
+    };
 }
 
-/// The group of friends in the path.
-pub(super) struct GroupInPath(pub(super) Uuid);
-
-impl FromRequest for GroupInPath {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().query("group").parse();
-        let wrong = |_| Problem::bad_request("the group in the address must be a UUID").at("group");
-        ready(id.map(Self).map_err(wrong))
-    }
+in_path! {
+    /// The room in the path.
+    Room, RoomId, "room"
 }
-
-/// The room in the path.
-pub(super) struct Room(pub(super) RoomId);
-
-impl FromRequest for Room {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().query("room").parse();
-        let wrong = |_| Problem::bad_request("the room in the address must be a UUID").at("room");
-        ready(id.map(Self).map_err(wrong))
-    }
+in_path! {
+    /// The user in the path.
+    User, UserId, "user"
 }
-
-/// The user in the path.
-pub(super) struct User(pub(super) UserId);
-
-impl FromRequest for User {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().query("user").parse();
-        let wrong = |_| Problem::bad_request("the user in the address must be a UUID").at("user");
-        ready(id.map(Self).map_err(wrong))
-    }
+in_path! {
+    /// The group of friends in the path.
+    Group, Uuid, "group"
 }

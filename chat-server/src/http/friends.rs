@@ -6,9 +6,9 @@ use chat_core::UserId;
 use serde_json::{Value, json};
 
 use crate::auth::{Bearer, Identity};
-use crate::http::body::{Body, GroupInPath, MaybeBody, Query, UserInPath};
+use crate::http::body::{Body, Group, MaybeBody, Query, User};
 use crate::http::{Api, resource};
-use crate::people::{Friend, FriendChange, Group, GroupName, PeopleError};
+use crate::people::{self, Friend, FriendChange, GroupName, PeopleError};
 use crate::protocol::{Fields, Problem, Time};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -44,7 +44,7 @@ fn account(identity: &Identity) -> Result<UserId, Problem> {
     Ok(identity.user.id)
 }
 
-fn group_view(group: &Group) -> Value {
+fn group_view(group: &people::Group) -> Value {
     json!({ "id": group.id, "name": &*group.name, "friends": group.friends })
 }
 
@@ -89,7 +89,7 @@ async fn add_group(
 async fn rename_group(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    GroupInPath(group): GroupInPath,
+    Group(group): Group,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     api.friends.rename_group(account(&identity)?, group, &group_name(fields)?).await?;
@@ -99,7 +99,7 @@ async fn rename_group(
 async fn remove_group(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    GroupInPath(group): GroupInPath,
+    Group(group): Group,
 ) -> Result<HttpResponse, Problem> {
     api.friends.remove_group(account(&identity)?, group).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -131,7 +131,7 @@ fn friend_change(mut fields: Fields) -> Result<FriendChange, Problem> {
 async fn add(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    UserInPath(friend): UserInPath,
+    User(friend): User,
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
     let change = fields.map(friend_change).transpose()?.unwrap_or_default();
@@ -142,7 +142,7 @@ async fn add(
 async fn change(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    UserInPath(friend): UserInPath,
+    User(friend): User,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
@@ -153,7 +153,7 @@ async fn change(
 async fn remove(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    UserInPath(friend): UserInPath,
+    User(friend): User,
 ) -> Result<HttpResponse, Problem> {
     api.friends.remove(account(&identity)?, friend).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -175,7 +175,7 @@ async fn blocks(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse
 async fn block(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    UserInPath(user): UserInPath,
+    User(user): User,
 ) -> Result<HttpResponse, Problem> {
     api.friends.block(account(&identity)?, user).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -184,7 +184,7 @@ async fn block(
 async fn unblock(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    UserInPath(user): UserInPath,
+    User(user): User,
 ) -> Result<HttpResponse, Problem> {
     api.friends.unblock(account(&identity)?, user).await?;
     Ok(HttpResponse::NoContent().finish())

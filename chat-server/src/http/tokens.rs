@@ -1,9 +1,12 @@
 //! `/tokens`: how somebody gets them, keeps them fresh, and gives them up.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Code, UserId};
+use chat_core::{Code, User, UserId};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::auth::{Bearer, Subject};
 use crate::http::body::{Address, Body, Query};
@@ -25,15 +28,21 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 /// What somebody is given who has signed in.
 pub(super) fn tokens(api: &Api, signed_in: &SignedIn) -> Value {
     let SignedIn { user, login, refresh, expires } = signed_in;
+    let mut tokens = access(api, user, Some(*login), api.access_ttl);
+    tokens["refresh_token"] = refresh.expose().into();
+    tokens["refresh_expires_in"] = (*expires - api.clock.now()).num_seconds().into();
+    tokens
+}
+
+/// What lets a user in for so long.
+fn access(api: &Api, user: &User, login: Option<Uuid>, ttl: Duration) -> Value {
     let now = api.clock.now();
-    let subject = Subject { user: user.id.uuid(), name: &user.name, login: Some(*login) };
-    let (token, ends) = api.tokens.issue(subject, now, api.access_ttl);
+    let subject = Subject { user: user.id.uuid(), name: &user.name, login };
+    let (token, ends) = api.tokens.issue(subject, now, ttl);
     json!({
         "access_token": token,
         "token_type": "Bearer",
         "expires_in": (ends - now).num_seconds(),
-        "refresh_token": refresh.expose(),
-        "refresh_expires_in": (*expires - now).num_seconds(),
         "user": { "id": user.id.uuid(), "name": &*user.name },
     })
 }
@@ -82,14 +91,6 @@ async fn guest(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, P
         let message = "this server takes no guests; sign in instead";
         return Err(chat_core::Error::new(Code::Forbidden, message).into());
     }
-    let user = UserId::new();
-    let now = api.clock.now();
-    let subject = Subject { user: user.uuid(), name: &name, login: None };
-    let (token, expires) = api.tokens.issue(subject, now, api.guest_ttl);
-    Ok(HttpResponse::Created().json(json!({
-        "access_token": token,
-        "token_type": "Bearer",
-        "expires_in": (expires - now).num_seconds(),
-        "user": { "id": user.uuid(), "name": &*name },
-    })))
+    let user = User::new(UserId::new(), name);
+    Ok(HttpResponse::Created().json(access(&api, &user, None, api.guest_ttl)))
 }

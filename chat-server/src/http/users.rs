@@ -6,7 +6,7 @@ use chat_core::{Code, Error};
 use serde_json::{Value, json};
 
 use crate::auth::{Anybody, Bearer, Caller};
-use crate::http::body::{Address, Body, Query, UserInPath};
+use crate::http::body::{Address, Body, Query, User};
 use crate::http::tokens::tokens;
 use crate::http::{Api, resource};
 use crate::people::{Account, Password, PeopleError, Search, SignUp, USERNAME_CHARS, Username};
@@ -66,7 +66,7 @@ async fn me(api: Data<Api>, Caller(user): Caller) -> Result<HttpResponse, Proble
 async fn look(
     api: Data<Api>,
     Caller(caller): Caller,
-    UserInPath(user): UserInPath,
+    User(user): User,
 ) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(view(&api.people.account(user, caller.id).await?)))
 }

@@ -341,7 +341,10 @@ impl Friends {
     }
 
     /// Whom a user has blocked: from memory, if that has been asked before.
-    pub(super) async fn blocked_by(&self, user: UserId) -> chat_core::Result<Arc<HashSet<UserId>>> {
+    pub(super) async fn blocked_by(
+        &self,
+        user: UserId,
+    ) -> Result<Arc<HashSet<UserId>>, Arc<PeopleError>> {
         let unchanged = self.changing.read().await;
         let read = async {
             let blocks = self.store.blocks(user).await.map_err(PeopleError::from)?;
@@ -349,9 +352,7 @@ impl Friends {
         };
         let blocked = self.blocked.try_get_with(user, read).await;
         drop(unchanged);
-        blocked.map_err(|error: Arc<PeopleError>| {
-            chat_core::Error::new(chat_core::Code::Unavailable, error.message())
-        })
+        blocked
     }
 }
 

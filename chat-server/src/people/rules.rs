@@ -1,6 +1,7 @@
 //! What people may do to each other, as the engine asks: whoever has blocked somebody is not there for it,
 //! neither to be invited, nor to open a direct room with, nor to be written to in one that is there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,14 +34,18 @@ impl Rules {
 
     /// Whether `user` may turn to `other`.
     async fn reach(&self, user: UserId, other: UserId) -> Result<()> {
-        if self.friends.blocked_by(other).await?.contains(&user) {
+        if self.blocked_by(other).await?.contains(&user) {
             return Err(Error::no_such_user());
         }
-        if self.friends.blocked_by(user).await?.contains(&other) {
+        if self.blocked_by(user).await?.contains(&other) {
             let message = "you have blocked this user; end that first";
             return Err(Error::new(Code::Forbidden, message));
         }
         Ok(())
+    }
+
+    async fn blocked_by(&self, user: UserId) -> Result<Arc<HashSet<UserId>>> {
+        self.friends.blocked_by(user).await.map_err(|error| unavailable(&error))
     }
 
     /// Whether `user` may write in a room, if that is a direct one.

@@ -134,8 +134,7 @@ impl Fields {
     /// # Errors
     /// `bad_request`.
     pub fn room(&mut self) -> Result<RoomId, Problem> {
-        let text = self.text("room").and_then(|text| text.ok_or_else(|| missing("room")))?;
-        parse_id(&text, "room")
+        parse_id(&self.needed_text("room")?, "room")
     }
 
     /// Takes a user's id, which must be there.
@@ -143,8 +142,7 @@ impl Fields {
     /// # Errors
     /// `bad_request`.
     pub fn user(&mut self) -> Result<UserId, Problem> {
-        let text = self.text("user").and_then(|text| text.ok_or_else(|| missing("user")))?;
-        parse_id(&text, "user")
+        parse_id(&self.needed_text("user")?, "user")
     }
 
     /// Takes a time, if it is there.

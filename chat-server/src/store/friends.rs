@@ -7,18 +7,12 @@ use uuid::Uuid;
 
 use super::people::{Ids, id, ms, username, uuid};
 use super::rows::{self, Unreadable, number};
-use super::sql::{Sql, Value};
+use super::sql::{Sql, Value, sql};
 use super::work::{Work, Worker};
 use crate::people::{
     Blocked, Changed, Friend, FriendChange, FriendStore, Group, GroupName, MOST_BLOCKS,
     MOST_FRIENDS, MOST_GROUPS,
 };
-
-macro_rules! sql {
-    ($name:ident, $text:expr) => {
-        const $name: SqlStr = SqlStr::from_static($text);
-    };
-}
 
 sql!(
     GROUPS,

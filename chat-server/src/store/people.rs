@@ -6,7 +6,7 @@ use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
 use super::rows::{self, Unreadable};
-use super::sql::{Sql, Value};
+use super::sql::{Sql, Value, sql};
 use super::work::{Work, Worker};
 use crate::people::{
     Account, Created, Credentials, Ended, NewAccount, NewLogin, PasswordHash, PeopleStore,
@@ -15,12 +15,6 @@ use crate::people::{
 
 /// How many tokens are forgotten in one transaction.
 const FORGET_AT_ONCE: i64 = 200;
-
-macro_rules! sql {
-    ($name:ident, $text:expr) => {
-        const $name: SqlStr = SqlStr::from_static($text);
-    };
-}
 
 /// What is selected of an account.
 macro_rules! account {

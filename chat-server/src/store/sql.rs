@@ -8,6 +8,14 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, MySql, MySqlConnection, SqlStr, Sqlite, SqliteConnection};
 
+/// Names the text of a statement.
+macro_rules! sql {
+    ($name:ident, $text:expr) => {
+        const $name: SqlStr = SqlStr::from_static($text);
+    };
+}
+pub(super) use sql;
+
 /// A value for a question mark.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {

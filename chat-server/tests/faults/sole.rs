@@ -9,7 +9,7 @@ use chat_core::{
     Write,
 };
 use chat_server::store::{MySqlStore, SqlStore};
-use sqlx::{Connection, MySqlConnection};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
 use crate::bare::{batch, room};
 use crate::database::Database;
@@ -25,13 +25,23 @@ pub(crate) const NOBODY: &str =
 /// Whoever connects next may write alone.
 pub(crate) const ANYBODY: &str = "UPDATE sole_writer SET shared_ms = 0";
 
+/// The name of the lock that whoever writes alone holds.
+const LOCK: &str = "CONCAT('chat.', LEFT(SHA2(DATABASE(), 256), 40))";
+
+/// Whether exactly one connection to this database is busy with such a statement.
+async fn one_runs(connection: &mut MySqlConnection, like: &str) -> bool {
+    let found = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+        WHERE DB = DATABASE() AND INFO LIKE ?";
+    let found = sqlx::query_scalar::<_, i64>(found).bind(like);
+    found.fetch_one(connection).await.expect("a count") == 1
+}
+
 /// Ends that somebody writes alone, and nobody does for an hour.
 pub(crate) async fn forbid(connection: &mut MySqlConnection) {
     execute(connection, NOBODY).await;
-    let holders = "SELECT CAST(ID AS SIGNED) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
-        AND ID = IS_USED_LOCK(CONCAT('chat.', LEFT(SHA2(DATABASE(), 256), 40)))";
-    let holders = sqlx::query_scalar::<_, i64>(holders).fetch_all(&mut *connection).await;
-    for holder in holders.expect("an answer") {
+    let holder = format!("SELECT CAST(IS_USED_LOCK({LOCK}) AS SIGNED)");
+    let holder = sqlx::query_scalar::<_, Option<i64>>(AssertSqlSafe(holder));
+    if let Some(holder) = holder.fetch_one(&mut *connection).await.expect("an answer") {
         execute(connection, &format!("KILL CONNECTION {holder}")).await;
     }
 }
@@ -137,14 +147,10 @@ async fn a_commit_under_way_is_ended() {
         SELECT id, 4, x'00000000000000000000000000000000', '', 0 FROM rooms";
     execute(&mut held, take).await;
     let mut watching = database.connect().await;
-    let name = database.name();
     let first = async { one.append(&[more(&room, &me, 1)]).await };
     let second = async {
         until("the first one waits", async || {
-            let found = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
-                WHERE DB = ? AND INFO LIKE 'INSERT INTO messages%'";
-            let found = sqlx::query_scalar::<_, i64>(found).bind(name);
-            found.fetch_one(&mut watching).await.expect("a count") == 1
+            one_runs(&mut watching, "INSERT INTO messages%").await
         })
         .await;
         let write = async { other.append(&[more(&room, &user("you"), 1)]).await };
@@ -219,17 +225,13 @@ async fn who_comes_back_waits_for_nobody_with_the_lock_in_its_hand() {
     execute(&mut held, "SELECT id FROM sole_writer FOR UPDATE").await;
     proxy.cut().await;
     let mut watching = database.connect().await;
-    let name = database.name();
     let back = async { write(&one, &mut room, &me, 1).await };
     let look = async {
         until("it waits to write beside others", async || {
-            let found = "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
-                WHERE DB = ? AND INFO LIKE 'SELECT process FROM sole_writer%'";
-            let found = sqlx::query_scalar::<_, i64>(found).bind(name);
-            found.fetch_one(&mut watching).await.expect("a count") == 1
+            one_runs(&mut watching, "SELECT process FROM sole_writer%").await
         })
         .await;
-        let free = "SELECT IS_FREE_LOCK(CONCAT('chat.', LEFT(SHA2(DATABASE(), 256), 40)))";
+        let free = AssertSqlSafe(format!("SELECT IS_FREE_LOCK({LOCK})"));
         let free = sqlx::query_scalar::<_, i64>(free).fetch_one(&mut watching).await;
         assert_eq!(free.expect("an answer"), 1);
         held.rollback().await.expect("it ends");

@@ -109,6 +109,14 @@ impl TestServer {
         guest(&self.http, &self.base, nickname).await
     }
 
+    /// Somebody with a new account.
+    pub async fn sign_up(&self, username: &str) -> Person {
+        let body = json!({ "username": username, "password": PASSWORD });
+        let (status, answer) = self.call("POST", "/users", "", body).await;
+        assert_eq!(status, 201, "{answer}");
+        Person::of(&answer)
+    }
+
     /// A new guest, connected.
     pub async fn connect(&self, nickname: &str) -> Client {
         let guest = self.guest(nickname).await;
@@ -140,6 +148,28 @@ impl TestServer {
 pub struct Guest {
     pub token: String,
     pub id: String,
+}
+
+/// The password of everybody who has an account.
+pub const PASSWORD: &str = "correct horse";
+
+/// Somebody who has signed in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: String,
+    pub token: String,
+    pub refresh: String,
+}
+
+impl Person {
+    /// Whoever was answered this for signing up or in, or for refreshing.
+    pub fn of(answer: &Value) -> Self {
+        Self {
+            id: text(&answer["user"]["id"]),
+            token: text(&answer["access_token"]),
+            refresh: text(&answer["refresh_token"]),
+        }
+    }
 }
 
 pub async fn guest(http: &reqwest::Client, base: &str, nickname: &str) -> Guest {

@@ -25,7 +25,7 @@ use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
-use super::work::{Work, Worker};
+use super::work::{self, Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use append::{AGAIN, CONFLICTS, Locks};
@@ -103,7 +103,7 @@ impl Cleaned for Inner {
         let change = async {
             let mut conflicts = 0;
             loop {
-                match self.try_change(statements).await {
+                match self.try_write(&work::Statements(statements)).await {
                     Err(error) if Fault::of(&error) == Fault::Conflict && conflicts < CONFLICTS => {
                         conflicts += 1;
                     }
@@ -116,20 +116,6 @@ impl Cleaned for Inner {
 }
 
 impl Inner {
-    async fn try_change(&self, statements: &[(SqlStr, &[Value<'_>])]) -> Result<u64, sqlx::Error> {
-        let mut connection = self.primary.acquire().await?;
-        // Nothing is locked but the rows that are changed: no writer waits for a gap.
-        Session::new(&mut *connection, &self.queries).run(pen::READ_COMMITTED_ONCE).await?;
-        let mut transaction = connection.begin().await?;
-        let mut sql = Session::new(&mut *transaction, &self.queries);
-        let mut rows = 0;
-        for (text, values) in statements {
-            rows += sql.execute(text.clone(), values).await?.rows;
-        }
-        transaction.commit().await?;
-        Ok(rows)
-    }
-
     /// Does work in one transaction, as often as others are in its way or the connection is lost.
     async fn write<W: Work>(&self, work: &W) -> Result<W::Answer, sqlx::Error> {
         let mut conflicts = 0;
@@ -149,6 +135,7 @@ impl Inner {
 
     async fn try_write<W: Work>(&self, work: &W) -> Result<W::Answer, sqlx::Error> {
         let mut connection = self.primary.acquire().await?;
+        // Nothing is locked but the rows that are changed: no writer waits for a gap.
         Session::new(&mut *connection, &self.queries).run(pen::READ_COMMITTED_ONCE).await?;
         let mut transaction = connection.begin().await?;
         let answer = work.carry_out(&mut Session::new(&mut *transaction, &self.queries)).await?;
@@ -271,12 +258,12 @@ impl Store for MySqlStore {
 }
 
 impl Worker for MySqlStore {
-    async fn write<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+    async fn write<W: Work + 'static>(&self, work: W) -> Result<W::Answer, StoreError> {
         self.run(async move |inner: Arc<Inner>| in_time(inner.deadline, inner.write(&work)).await)
             .await
     }
 
-    async fn read<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+    async fn read<W: Work + 'static>(&self, work: W) -> Result<W::Answer, StoreError> {
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => work.carry_out(sql))).await
     }
 }

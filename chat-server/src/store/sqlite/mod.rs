@@ -23,7 +23,7 @@ use super::background::{self, Cleaned, END_ROOM, Progress, Retention};
 use super::inserts::Statements;
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
-use super::work::{Work, Worker};
+use super::work::{self, Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, reads};
 use open::SqlitePen;
@@ -61,6 +61,17 @@ impl Inner {
         writer.give_back();
         Ok(done.rows > 0)
     }
+
+    /// Does work in one transaction.
+    async fn write<W: Work>(&self, work: &W) -> Result<W::Answer, sqlx::Error> {
+        let mut writer = self.writer.lend().await?;
+        let mut sql = Session::new(writer.parts().0, &self.queries);
+        sql.run(append::BEGIN).await?;
+        let answer = work.carry_out(&mut sql).await?;
+        sql.run("COMMIT").await?;
+        writer.give_back();
+        Ok(answer)
+    }
 }
 
 /// Reads with a connection of its own.
@@ -89,19 +100,7 @@ impl Cleaned for Inner {
     }
 
     async fn change(&self, statements: &[(SqlStr, &[Value<'_>])]) -> Result<u64, StoreError> {
-        in_time(DEADLINE, async {
-            let mut writer = self.writer.lend().await?;
-            let mut sql = Session::new(writer.parts().0, &self.queries);
-            let mut rows = 0;
-            sql.run(append::BEGIN).await?;
-            for (text, values) in statements {
-                rows += sql.execute(text.clone(), values).await?.rows;
-            }
-            sql.run("COMMIT").await?;
-            writer.give_back();
-            Ok(rows)
-        })
-        .await
+        in_time(DEADLINE, self.write(&work::Statements(statements))).await
     }
 }
 
@@ -196,20 +195,11 @@ impl Store for SqliteStore {
 }
 
 impl Worker for SqliteStore {
-    async fn write<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
-        let write = async move |inner: Arc<Inner>| {
-            let mut writer = inner.writer.lend().await?;
-            let mut sql = Session::new(writer.parts().0, &inner.queries);
-            sql.run(append::BEGIN).await?;
-            let answer = work.carry_out(&mut sql).await?;
-            sql.run("COMMIT").await?;
-            writer.give_back();
-            Ok(answer)
-        };
-        self.run(async move |inner: Arc<Inner>| in_time(DEADLINE, write(inner)).await).await
+    async fn write<W: Work + 'static>(&self, work: W) -> Result<W::Answer, StoreError> {
+        self.run(async move |inner: Arc<Inner>| in_time(DEADLINE, inner.write(&work)).await).await
     }
 
-    async fn read<W: Work>(&self, work: W) -> Result<W::Answer, StoreError> {
+    async fn read<W: Work + 'static>(&self, work: W) -> Result<W::Answer, StoreError> {
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => work.carry_out(sql))).await
     }
 }

@@ -66,8 +66,7 @@ export class SigninView {
 
   /** Shows what is wrong, at the field if it is one's; nothing takes it away. */
   #complain(error) {
-    const fields = [...this.#form.querySelectorAll('[data-field] input')];
-    for (const input of fields) mark(input, 'aria-invalid', error && (input.name === error.field || (!error.field && fields.length)) && 'true');
+    for (const input of this.#form.querySelectorAll('[data-field] input')) mark(input, 'aria-invalid', error && (!error.field || input.name === error.field) && 'true');
     this.#parts.error.textContent = error ? errorText(error) : '';
     if (error) (this.#form[error.field] ?? this.#form[WAYS[this.#way].fields[0]]).focus();
   }
