@@ -71,7 +71,7 @@ impl Bot {
     /// Answers a message that asks for it. The key belongs to that message: its answer is written
     /// once, however often the bot comes across it.
     async fn answer(&self, message: &Message) -> Result<()> {
-        let Some(text) = message.text.strip_prefix("!echo ") else { return Ok(()) };
+        let Some(text) = message.text().strip_prefix("!echo ") else { return Ok(()) };
         // Otherwise `!echo !echo hello` would make it talk to itself.
         if message.from.id == self.session.user().id {
             return Ok(());
@@ -85,8 +85,8 @@ impl Bot {
 async fn hear(inbox: &mut Inbox<Arc<Event>>, name: &str, text: &str) {
     while let Some(event) = inbox.next().await {
         let Event::Message { message, .. } = &*event else { continue };
-        println!("#{} {}: {}", message.seq, message.from.name, message.text);
-        if *message.from.name == *name && *message.text == *text {
+        println!("#{} {}: {}", message.seq, message.from.name, message.text());
+        if *message.from.name == *name && message.text() == text {
             break;
         }
     }

@@ -127,7 +127,7 @@ async fn carry_out(session: &Session, room: RoomId, text: &str) -> Value {
 }
 
 fn said(message: &Said) -> Value {
-    json!({ "seq": message.seq, "from": *message.from.name, "text": *message.text })
+    json!({ "seq": message.seq, "from": *message.from.name, "text": message.text() })
 }
 
 /// An event as this app's clients know it; `Null` if they need not know.

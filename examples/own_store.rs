@@ -40,6 +40,8 @@ enum Line {
     Create(RoomInfo, Vec<Membership>),
     Append(Vec<Batch>),
     Delete(RoomKey),
+    Rename(User),
+    Erase(RoomKey, UserId, u64, u64),
 }
 
 impl LogStore {
@@ -106,6 +108,10 @@ impl Log {
                 Line::Create(room, members) => _ = now(self.contents.create_room(&room, &members))?,
                 Line::Append(batches) => _ = now(self.contents.append(&batches))?,
                 Line::Delete(room) => now(self.contents.delete_room(room))?,
+                Line::Rename(user) => now(self.contents.rename(&user))?,
+                Line::Erase(room, user, after, until) => {
+                    now(self.contents.erase(room, user, after, until))?;
+                }
             }
             self.read += line.len() as u64;
         }
@@ -147,6 +153,21 @@ impl Store for LogStore {
 
     async fn delete_room(&self, room: RoomKey) -> Kept<()> {
         self.with(Some(Line::Delete(room)), move |contents| now(contents.delete_room(room))).await
+    }
+
+    async fn rename(&self, user: &User) -> Kept<()> {
+        let user = user.clone();
+        let line = Line::Rename(user.clone());
+        self.with(Some(line), move |contents| now(contents.rename(&user))).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Kept<Vec<RoomId>> {
+        self.contents().await?.rooms_of(user).await
+    }
+
+    async fn erase(&self, room: RoomKey, user: UserId, after: u64, until: u64) -> Kept<()> {
+        let line = Line::Erase(room, user, after, until);
+        self.with(Some(line), move |contents| now(contents.erase(room, user, after, until))).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Kept<Option<LoadedRoom>> {
@@ -192,7 +213,7 @@ async fn main() -> Result<()> {
     println!("sent again with its key, the first message is #{} still", again.seq);
     chat.room(id).send(&ann, Draft::text("Good night.")?).await?;
     for message in chat.room(id).join(&ann, After::Nothing).await?.messages {
-        println!("#{} {}: {}", message.seq, message.from.name, message.text);
+        println!("#{} {}: {}", message.seq, message.from.name, message.text());
     }
     chat.stop().await;
     Ok(())

@@ -16,9 +16,9 @@ async fn listen(who: &str, mut inbox: Inbox<Arc<Event>>) -> std::io::Result<()> 
             "{who} hears #{}: {}: {}",
             message.seq,
             message.from.name,
-            message.text
+            message.text()
         )?;
-        if message.text.ends_with('.') {
+        if message.text().ends_with('.') {
             break;
         }
     }

@@ -182,6 +182,13 @@ pub(crate) enum ReplyTo {
     Resume { line: Line, room: RoomId, session: Recipient<RoomAnswered>, batch: u64 },
 }
 
+impl ReplyTo {
+    /// To nobody.
+    pub(crate) fn nobody() -> Self {
+        Self::Caller(oneshot::channel().0, None)
+    }
+}
+
 /// Told to a session: one of the rooms of a `resume` has answered.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -1,5 +1,7 @@
 //! What those who hear a room are told, without having asked.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +57,13 @@ pub enum Event {
         /// At most twenty of those present.
         some: Vec<User>,
     },
+    /// Somebody has another name from now on, also as the author of what was written before.
+    Renamed {
+        /// Where it is a member; `None` as its own sessions are told.
+        room: Option<RoomId>,
+        /// Who, and how it is called.
+        user: User,
+    },
     /// Somebody is writing, or has stopped.
     Typing {
         /// Where.
@@ -94,6 +103,8 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// Something of the embedding program's own, which it tells by [`Engine::notify`](crate::Engine::notify).
+    Notice(Notice),
     /// This connection is about to end.
     Closing {
         /// Why.
@@ -103,12 +114,38 @@ pub enum Event {
     },
 }
 
+/// Something that the engine passes on and knows nothing of. Whoever makes it and the transport that
+/// carries it agree on its type. Cheap to clone.
+#[derive(Clone)]
+pub struct Notice(Arc<dyn Any + Send + Sync>);
+
+impl Notice {
+    /// A notice that is this.
+    pub fn new(what: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(what))
+    }
+
+    /// What it is, if it is of this type.
+    #[must_use]
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notice")
+    }
+}
+
 /// What a transient event is about. A later event about the same thing makes an earlier one
 /// worthless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Whether this user is present in this room.
     Presence(RoomId, UserId),
+    /// How this user is called.
+    Name(Option<RoomId>, UserId),
     /// Whether this user is typing in this room.
     Typing(RoomId, UserId),
     /// Who is in this room.
@@ -121,6 +158,7 @@ impl Event {
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::Presence { room, user, .. } => Some(Topic::Presence(*room, user.id)),
+            Self::Renamed { room, user } => Some(Topic::Name(*room, user.id)),
             Self::Typing { room, user, .. } => Some(Topic::Typing(*room, user.id)),
             Self::Summary { room, .. } => Some(Topic::Summary(*room)),
             _ => None,
@@ -151,6 +189,8 @@ pub enum CloseReason {
     Expired,
     /// What entitled it has been withdrawn: its user has signed out, say, or changed the password.
     Withdrawn,
+    /// Its user is gone for good.
+    Deleted,
     /// Its peer has read nothing for too long.
     NotReading,
     /// Its peer has said nothing for too long.

@@ -53,9 +53,9 @@ impl Wire for InProcess {
     }
 
     fn size(&self, event: &Arc<Event>) -> usize {
-        let message = |message: &Arc<Message>| size_of::<Message>() + message.text.len();
+        let message = |message: &Arc<Message>| size_of::<Message>() + message.text().len();
         let more = match &**event {
-            Event::Message { message, .. } => message.text.len(),
+            Event::Message { message, .. } => message.text().len(),
             Event::Resumed { result: Ok(joined), .. } => {
                 let Joined { messages, changes, first, .. } = &**joined;
                 messages.iter().map(message).sum::<usize>()

@@ -23,13 +23,13 @@ mod directory;
 pub use directory::{Directory, NoDirectory};
 
 mod engine;
-pub use engine::{Engine, EngineBuilder, Inboxes, StartError, Stats};
+pub use engine::{Engine, EngineBuilder, Inboxes, PresenceWatch, StartError, Stats};
 
 mod error;
 pub use error::{Code, Error, Measure, Result};
 
 mod event;
-pub use event::{CloseReason, Event, Topic};
+pub use event::{CloseReason, Event, Notice, Topic};
 
 mod ids;
 pub use ids::{ConnectionId, GrantId, RoomId, UserId};

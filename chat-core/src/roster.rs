@@ -209,6 +209,27 @@ impl<S> Roster<S> {
         }
     }
 
+    /// Gives a user another name. Answers whether it is a member.
+    pub(crate) fn rename(&mut self, user: &User) -> bool {
+        if let Some(invited) = self.invited.get_mut(&user.id) {
+            *invited = user.clone();
+        }
+        let Some(entry) = self.members.get_mut(&user.id) else { return false };
+        entry.membership.user = user.clone();
+        self.asked = None;
+        true
+    }
+
+    /// Who takes the place of this member: the first moderator, in the order of ids, which begin with
+    /// the time at which they were made; without one, the first member.
+    pub(crate) fn heir(&self, of: UserId) -> Option<Membership> {
+        let others = || {
+            let members = self.members.values().map(|entry| &entry.membership);
+            members.filter(move |member| member.user.id != of)
+        };
+        others().find(|member| member.role.moderates()).or_else(|| others().next()).cloned()
+    }
+
     /// The role a user has, if it is a member.
     pub(crate) fn role(&self, user: UserId) -> Option<Role> {
         self.membership(user).map(|membership| membership.role)

@@ -103,9 +103,33 @@ impl Timeline {
     /// its last name.
     pub(crate) fn seen(&self, user: UserId) -> Option<&User> {
         let authors = self.messages.iter().rev().map(|message| &message.from);
-        let changed = self.changes.iter().rev();
-        let changed = changed.flat_map(|c| c.by.iter().chain([&c.kind.membership().user]));
+        let changed = self.changes.iter().rev().flat_map(|change| change.names());
         authors.chain(changed).find(|seen| seen.id == user)
+    }
+
+    /// A user has another name, in everything that is here.
+    pub(crate) fn rename(&mut self, user: &User) {
+        for message in &mut self.messages {
+            if message.from.id == user.id {
+                Arc::make_mut(message).from = user.clone();
+            }
+        }
+        for change in &mut self.changes {
+            if change.names().any(|named| named.id == user.id) {
+                let named = Arc::make_mut(change).names_mut().filter(|named| named.id == user.id);
+                named.for_each(|named| named.clone_from(user));
+            }
+        }
+    }
+
+    /// What a user has written is deleted.
+    pub(crate) fn erase(&mut self, user: UserId) {
+        for message in &mut self.messages {
+            if message.from.id == user && message.text.is_some() {
+                self.bytes -= size(message);
+                Arc::make_mut(message).text = None;
+            }
+        }
     }
 
     /// Where the messages begin that are kept somewhere.
@@ -152,7 +176,7 @@ impl Timeline {
 }
 
 fn size(message: &Message) -> usize {
-    message.text.len()
+    message.text().len()
 }
 
 /// The part of a list with consecutive numbers, the last of which is `end`; `None` if it begins
@@ -180,7 +204,7 @@ mod tests {
         Message {
             seq,
             from,
-            text: Text::new(format!("text {seq}")).unwrap(),
+            text: Some(Text::new(format!("text {seq}")).unwrap()),
             at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -16,6 +16,7 @@ use chat_core::{
     Engine, EngineBuilder, Error, Event, Fanout, HistoryAt, HistoryQuery, InProcess, Inbox,
     Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore, Message, NewRoom, Parcel, Policy,
     Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError, User,
+    UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -36,7 +37,7 @@ async fn chat(engine: &Engine) {
     }
     bob.send(room, draft("hello")).await.expect("sent");
     while let Some(event) = ann_hears.next().await {
-        if matches!(&*event, Event::Message { message, .. } if &*message.text == "hello") {
+        if matches!(&*event, Event::Message { message, .. } if message.text() == "hello") {
             return;
         }
     }
@@ -165,7 +166,7 @@ async fn stopping_ends_every_call_with_a_clear_answer() {
         acknowledged.sort_unstable();
         let key = store.load_room(room, 1).await.expect("it answers").expect("the room").key;
         let stored = store.messages(key, 0, u64::MAX).await.expect("messages");
-        let stored: Vec<_> = stored.iter().map(|m| (m.seq, m.text.to_string())).collect();
+        let stored: Vec<_> = stored.iter().map(|m| (m.seq, m.text().to_owned())).collect();
         assert!(
             acknowledged.iter().all(|message| stored.contains(message)),
             "what was taken stays"
@@ -229,7 +230,7 @@ impl Handler<Deliver> for Telegraph {
         for parcel in deliver.parcels {
             let words = match parcel {
                 Parcel::Room { event, .. } => match &*event {
-                    Event::Message { message, .. } => format!("message {}", &*message.text),
+                    Event::Message { message, .. } => format!("message {}", message.text()),
                     _ => continue,
                 },
                 Parcel::Reply { tag, result, .. } => format!("reply {tag} {}", result.is_ok()),
@@ -411,6 +412,24 @@ impl Store for Fragile {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.call(self.store.delete_room(room)).await
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        self.call(self.store.rename(user)).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.call(self.store.rooms_of(user)).await
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.call(self.store.erase(room, user, after, until)).await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
@@ -608,6 +627,24 @@ impl Store for Driver {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.store.delete_room(room).await
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        self.store.rename(user).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.store.rooms_of(user).await
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.store.erase(room, user, after, until).await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {

@@ -109,7 +109,7 @@ async fn heard(probe: &mut Probe, room: RoomId) -> Vec<String> {
     probe.session.ask(Command::Ping).await.expect("answered");
     let names = probe.waiting().into_iter().map(|event| match &*event {
         Event::Change { change, .. } => change.kind.as_str().to_owned(),
-        Event::Message { message, .. } => message.text.to_string(),
+        Event::Message { message, .. } => message.text().to_owned(),
         other => format!("{other:?}"),
     });
     names.collect()

@@ -636,7 +636,7 @@ impl World {
             // An ephemeral room goes with its messages.
             let Some(room) = &stored[&message.room] else { continue };
             let found = room.messages.iter().find(|stored| stored.seq == *seq);
-            let same = found.is_some_and(|stored| *stored.text == *message.text);
+            let same = found.is_some_and(|stored| stored.text() == message.text);
             if !same {
                 return Err(format!("{message:?} was acknowledged as {seq}, where is {found:?}"));
             }
@@ -644,7 +644,7 @@ impl World {
         let texts = stored.values().flatten().flat_map(|room| &room.messages);
         let mut seen = HashSet::new();
         for message in texts {
-            if !self.attempted.contains(&*message.text) || !seen.insert(&*message.text) {
+            if !self.attempted.contains(message.text()) || !seen.insert(message.text()) {
                 return Err(format!("{message:?} is doubled, or was never sent"));
             }
         }

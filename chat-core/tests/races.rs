@@ -58,9 +58,9 @@ impl Wire for Sized {
     fn size(&self, frame: &Frame) -> usize {
         let Frame::Event(event) = frame else { return 100 };
         match &**event {
-            Event::Message { message, .. } => 100 + message.text.len(),
+            Event::Message { message, .. } => 100 + message.text().len(),
             Event::Resumed { result: Ok(joined), .. } => {
-                joined.messages.iter().map(|message| 100 + message.text.len()).sum()
+                joined.messages.iter().map(|message| 100 + message.text().len()).sum()
             }
             _ => 100,
         }

@@ -89,9 +89,11 @@ fn records_come_back() {
 
         let text = Text::new(format!("{name}\0\n")).unwrap();
         let (from, at) = (member.user.clone(), moment());
-        through(&Message { seq: 1, from: from.clone(), text: text.clone(), at });
+        for text in [Some(text.clone()), None] {
+            through(&Message { seq: 1, from: from.clone(), text, at });
+        }
 
-        let plain: [fn(Membership) -> ChangeKind; 8] = [
+        let plain: [fn(Membership) -> ChangeKind; 9] = [
             ChangeKind::Joined,
             ChangeKind::Left,
             ChangeKind::Invited,
@@ -100,6 +102,7 @@ fn records_come_back() {
             ChangeKind::Kicked,
             ChangeKind::Unbanned,
             ChangeKind::Unmuted,
+            ChangeKind::Erased,
         ];
         let mut kinds = plain.map(|kind| kind(member.clone())).to_vec();
         for kind in &kinds {

@@ -85,5 +85,10 @@ planted! {
     casts_bounds: CastsBounds by "pages_of_messages_end_where_they_should",
     loads_in_two_steps: LoadsInTwoSteps by "a_room_is_loaded_as_it_is_at_one_moment",
     matches_patterns: MatchesPatterns by "titles_are_searched",
+    renames_half: RenamesHalf by "a_name_changes_wherever_it_stands",
+    takes_names_of_writes: TakesNamesOfWrites by "a_changed_name_is_not_changed_back_by_writes",
+    forgets_left_rooms: ForgetsLeftRooms by "the_rooms_of_a_user_are_known",
+    keeps_erased_texts: KeepsErasedTexts by "what_is_erased_is_gone_and_its_places_stay",
+    erases_everybody: ErasesEverybody by "only_what_is_asked_for_is_erased",
     panics_at_nul: PanicsAtNul by "texts_come_back_byte_for_byte",
 }

@@ -14,7 +14,7 @@ async fn all(bench: &Bench, room: chat_core::RoomId) -> Vec<(u64, String)> {
     loop {
         let query = HistoryQuery { at: HistoryAt::After(after), limit: 200 };
         let page = reader.session.history(room, query).await.expect("a page");
-        messages.extend(page.messages.iter().map(|m| (m.seq, m.text.to_string())));
+        messages.extend(page.messages.iter().map(|m| (m.seq, m.text().to_owned())));
         if !page.more_after {
             return messages;
         }

@@ -1,6 +1,7 @@
 //! The one place that wires: settings in, a running server out. Which store, which clock, which
 //! transport is decided here and nowhere else.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::App;
+use async_trait::async_trait;
 use chat_core::{
     Clock, CloseReason, Engine, Limits, MemoryStore, StartError, Store, StoreError, SystemClock,
-    Timestamp, UserId,
+    Timestamp, User, UserId,
 };
 use tempfile::TempDir;
 use thiserror::Error;
@@ -25,7 +27,7 @@ use crate::config::{self, Auth, ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
-use crate::people::{Endings, Friends, Passwords, People, Rules};
+use crate::people::{Friends, FriendsPresence, Notice, Passwords, People, Rules, Told};
 use crate::socket::{
     self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, SocketLimits, Sockets,
     TcpOptions,
@@ -47,6 +49,9 @@ const RETAIN_EVERY: Duration = Duration::from_secs(600);
 
 /// How often old logins are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long to wait before somebody is to be forgotten again when that has failed.
+const FORGET_AGAIN: Duration = Duration::from_secs(5);
 
 /// A server that is listening.
 pub struct Server {
@@ -160,22 +165,27 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         .limits(engine_limits(settings))
         .start()?;
 
+    let presence = FriendsPresence::new(engine.clone(), Arc::clone(&friends));
     let people = Arc::new(People::new(
         accounts as _,
         Passwords::start(available_parallelism().map_or(1, usize::from) / 2),
         Arc::clone(&clock),
-        Arc::new(Ends { engine: engine.clone(), withdrawn }),
+        Arc::clone(&friends),
+        Arc::new(Everywhere { engine: engine.clone(), withdrawn, presence: presence.clone() }),
         settings.auth.refresh_ttl,
     ));
     let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
     let tidying = tidy(Arc::clone(&people), Arc::clone(&clock));
-    let background: Vec<_> = retention.into_iter().chain([tidying]).collect();
+    let forgetting = forget(Arc::clone(&people), Arc::clone(&clock));
+    let watching = actix_web::rt::spawn(presence.clone().run());
+    let background = retention.into_iter().chain([tidying, forgetting, watching]).collect();
     let metrics = Arc::new(Metrics::new(own_store.clone()));
     let proxies = Proxies::new(settings.server.trusted_proxies.0.clone());
     let api = Arc::new(Api {
         engine: engine.clone(),
         people,
         friends,
+        presence,
         proxies: proxies.clone(),
         tokens,
         gate: Arc::clone(&gate),
@@ -336,6 +346,19 @@ fn tidy(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
     })
 }
 
+/// Sees to it that rooms forget whoever has deleted the account.
+fn forget(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
+    actix_web::rt::spawn(async move {
+        loop {
+            if people.forget_departed().await {
+                people.somebody_left().await;
+            } else {
+                clock.sleep(FORGET_AGAIN).await;
+            }
+        }
+    })
+}
+
 async fn close(
     background: Vec<JoinHandle<()>>,
     store: Option<Arc<dyn SqlStore>>,
@@ -401,17 +424,22 @@ async fn withdrawn(
     for (guest, at) in ended.guests {
         withdrawn.end_guest(guest, at);
     }
+    for (user, at) in ended.renamed {
+        withdrawn.rename(&user, at);
+    }
     Ok(Arc::new(withdrawn))
 }
 
-/// Voids what has ended: first its tokens, so that no new connection comes about, and then its
-/// connections.
-struct Ends {
+/// Sees to it that what happens to somebody is so everywhere: first in its tokens, so that no new
+/// connection comes about, and then in its connections and rooms.
+struct Everywhere {
     engine: Engine,
     withdrawn: Arc<Withdrawn>,
+    presence: FriendsPresence,
 }
 
-impl Endings for Ends {
+#[async_trait]
+impl Told for Everywhere {
     fn login_ended(&self, user: UserId, login: Uuid, at: Timestamp) {
         self.withdrawn.end_login(login, at);
         self.engine.end_sessions(user, Some(login.into()), CloseReason::Withdrawn);
@@ -420,6 +448,25 @@ impl Endings for Ends {
     fn guest_signed_up(&self, guest: UserId, at: Timestamp) {
         self.withdrawn.end_guest(guest, at);
         self.engine.end_sessions(guest, None, CloseReason::Withdrawn);
+    }
+
+    async fn renamed(&self, user: &User, at: Timestamp) -> chat_core::Result<()> {
+        self.withdrawn.rename(user, at);
+        self.engine.rename(user).await
+    }
+
+    fn deleted(&self, user: UserId, logins: &[Uuid], friends: &HashSet<UserId>, at: Timestamp) {
+        for login in logins {
+            self.withdrawn.end_login(*login, at);
+        }
+        self.engine.end_sessions(user, None, CloseReason::Deleted);
+        for friend in friends {
+            self.presence.notify(*friend, Notice::Friends);
+        }
+    }
+
+    async fn forget(&self, user: &User, erase: bool) -> chat_core::Result<()> {
+        self.engine.forget(user, erase).await
     }
 }
 

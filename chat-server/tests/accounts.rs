@@ -47,7 +47,7 @@ async fn who_has_signed_up_signs_in_by_the_same_name_in_any_case() {
         assert_eq!((status, &answer["user"]["id"]), (201, &json!(alice.id)), "{username}");
         assert!(is_good(&server, &Person::of(&answer).token).await);
     }
-    let me = json!({ "id": alice.id, "name": "앨리스 🐇", "username": "alice" });
+    let me = json!({ "id": alice.id, "name": "앨리스 🐇", "username": "alice", "status": "" });
     assert_eq!(server.call("GET", "/users/me", &alice.token, Value::Null).await, (200, me.clone()));
     let bob = server.sign_up("bob").await;
     let path = format!("/users/{}", alice.id);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use chat_core::{Name, Timestamp, User, UserId};
 use chat_server::people::{
-    Changed, Created, FriendChange, GroupName, MOST_GROUPS, NewAccount, NewLogin, PasswordHash,
-    RefreshHash, RefreshToken, Refreshed, Search, Username,
+    Changed, Circle, Created, Departure, FriendChange, GroupName, MOST_GROUPS, NewAccount,
+    NewLogin, PasswordHash, ProfileChange, Reach, RefreshHash, RefreshToken, Refreshed, Search,
+    Status, Username,
 };
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
 use database::Database;
@@ -99,6 +100,8 @@ of_every_store! {
     groups_of_friends_come_and_go
     friends_are_each_ones_own_affair
     who_is_blocked_is_no_friend
+    a_profile_changes
+    whoever_is_deleted_is_gone_from_everywhere
 }
 
 async fn what_was_kept_is_found(kept: Kept) {
@@ -369,4 +372,81 @@ async fn who_is_blocked_is_no_friend(kept: Kept) {
     let added = store.add_friend(alice.id, bob.id, plain, at(4)).await.unwrap();
     assert_eq!(added, Changed::Done);
     assert!(other.friend(alice.id, bob.id).await.unwrap().unwrap().mutual);
+}
+
+async fn a_profile_changes(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, _) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let change = |nickname: Option<&str>, status: Option<&str>| ProfileChange {
+        nickname: nickname.map(|name| Name::new(name).unwrap()),
+        status: status.map(|status| Status::new(status.to_owned()).unwrap()),
+    };
+    let account = async || other.account(alice.id, bob.id).await.unwrap().unwrap();
+    assert_eq!(&*account().await.status, "");
+    store.change_profile(alice.id, change(None, Some("⛵ away")), at(5)).await.unwrap();
+    assert_eq!((account().await.user, &*account().await.status), (alice.clone(), "⛵ away"));
+    assert!(other.ended_since(at(0)).await.unwrap().renamed.is_empty());
+    store.change_profile(alice.id, change(Some("앨리스"), None), at(6)).await.unwrap();
+    assert_eq!((&*account().await.user.name, &*account().await.status), ("앨리스", "⛵ away"));
+    let renamed = User::new(alice.id, Name::new("앨리스").unwrap());
+    assert_eq!(other.ended_since(at(6)).await.unwrap().renamed, [(renamed, at(6))]);
+    assert!(other.ended_since(at(7)).await.unwrap().renamed.is_empty());
+    let found = Search { asker: bob.id, beginning: "앨".into(), after: None, limit: 9 };
+    assert_eq!(other.search(found).await.unwrap().len(), 1);
+    let found = Search { asker: bob.id, beginning: "alice".into(), after: None, limit: 9 };
+    assert_eq!(other.search(found).await.unwrap().len(), 1, "by the username, still");
+    // Of nobody, nothing changes.
+    store.change_profile(UserId::new(), change(Some("x"), Some("x")), at(8)).await.unwrap();
+    assert_eq!(account().await.user.name, Name::new("앨리스").unwrap());
+}
+
+async fn whoever_is_deleted_is_gone_from_everywhere(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (alice, login) = sign_up(&**store, "alice").await;
+    let (bob, _) = sign_up(&**store, "bob").await;
+    let (carol, _) = sign_up(&**store, "carol").await;
+    let plain = FriendChange::default();
+    for (user, friend) in [(&alice, &bob), (&bob, &alice), (&alice, &carol)] {
+        store.add_friend(user.id, friend.id, plain, at(1)).await.unwrap();
+    }
+    store.block(carol.id, alice.id, at(1)).await.unwrap();
+    let name = GroupName::new("Work".to_owned()).unwrap();
+    store.add_group(alice.id, Uuid::now_v7(), &name).await.unwrap();
+    let circle = other.circle(alice.id).await.unwrap();
+    assert_eq!(circle, Some(Circle { user: alice.clone(), friends: [bob.id].into() }));
+    assert_eq!(other.reach(carol.id).await.unwrap(), Reach::AllBut([alice.id].into()));
+    assert_eq!(other.reach(alice.id).await.unwrap(), Reach::AllBut([].into()));
+
+    let gone = User::new(alice.id, Name::new("deleted user").unwrap());
+    for _ in 0..2 {
+        let mut ended = store.delete_account(&gone, true, at(9)).await.unwrap();
+        ended.sort_unstable();
+        assert_eq!(ended, [login.id]);
+        assert_eq!(other.departures().await.unwrap(), [Departure { user: alice.id, erase: true }]);
+    }
+    assert!(other.account(alice.id, bob.id).await.unwrap().is_none());
+    assert!(other.credentials_of(alice.id).await.unwrap().is_none());
+    assert!(other.credentials(&Username::new("alice").unwrap()).await.unwrap().is_none());
+    let refreshed = other.refresh(&login.token, &token(), at(10), at(99)).await.unwrap();
+    assert_eq!(refreshed, Refreshed::Unknown);
+    assert_eq!(other.friends(bob.id).await.unwrap(), []);
+    assert_eq!(other.blocks(carol.id).await.unwrap(), []);
+    assert_eq!(other.groups(alice.id).await.unwrap(), []);
+    assert_eq!(other.circle(alice.id).await.unwrap(), None);
+    assert_eq!(other.circle(bob.id).await.unwrap().unwrap().friends, [].into());
+    assert_eq!(other.reach(alice.id).await.unwrap(), Reach::Nobody);
+    let found = Search { asker: bob.id, beginning: String::new(), after: None, limit: 9 };
+    assert_eq!(other.search(found).await.unwrap().len(), 2);
+    // The name is nobody's again, however it is written.
+    for username in ["alice", "a1ice"] {
+        let created = other.create_account(&account(username), &self::login()).await.unwrap();
+        assert_eq!(created, Created::UsernameTaken, "{username}");
+    }
+    let change = ProfileChange { nickname: Some(Name::new("back").unwrap()), status: None };
+    store.change_profile(alice.id, change, at(11)).await.unwrap();
+    assert!(other.ended_since(at(0)).await.unwrap().renamed.is_empty());
+    store.departed(alice.id).await.unwrap();
+    store.departed(alice.id).await.unwrap();
+    assert_eq!(other.departures().await.unwrap(), []);
 }

@@ -1,5 +1,6 @@
 //! The engine as its owner holds it: connect users, and ask on their behalf without a connection.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use crate::clock::Clock;
 use crate::command::Command;
 use crate::deliver::{End, Fanout};
 use crate::engine::builder::EngineBuilder;
+use crate::engine::everywhere;
 use crate::engine::threads::Threads;
 use crate::error::{Code, Result};
-use crate::event::{CloseReason, Event};
+use crate::event::{CloseReason, Event, Notice};
 use crate::ids::{ConnectionId, GrantId, RoomId, UserId};
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
@@ -53,6 +55,19 @@ impl Drop for Running {
 pub struct Inboxes<W: Wire> {
     sessions: Arc<Sessions>,
     fanouts: Arc<Vec<InboxFanout<W>>>,
+}
+
+/// Sees who comes, goes, and leaves the keyboard.
+pub struct PresenceWatch {
+    sessions: Arc<Sessions>,
+}
+
+impl PresenceWatch {
+    /// The users whose [`Engine::presence`] has changed since this was last asked, each once however
+    /// often it has; waits until there is one.
+    pub async fn changed(&mut self) -> HashSet<UserId> {
+        self.sessions.shared().connections.changed().await
+    }
 }
 
 /// What an engine is doing.
@@ -178,6 +193,20 @@ impl Engine {
         self.shared().connections.presence(user)
     }
 
+    /// Begins to watch who comes, goes, and leaves the keyboard. Make one: several would share what there
+    /// is to see.
+    #[must_use]
+    pub fn watch_presence(&self) -> PresenceWatch {
+        self.shared().connections.watch();
+        PresenceWatch { sessions: Arc::clone(&self.running.sessions) }
+    }
+
+    /// Tells all sessions of a user something that the engine knows nothing of.
+    pub fn notify(&self, user: UserId, notice: Notice) {
+        let now = self.shared().clock.elapsed();
+        self.shared().connections.tell(user, &Event::Notice(notice), now);
+    }
+
     /// Ends the sessions of a user that this grant entitles ([`Session::renew`]), or all of them;
     /// answers how many. One that the same grant entitles later is not kept out: whoever admits it
     /// looks after [`Session::renew`] whether the grant still holds.
@@ -187,6 +216,32 @@ impl Engine {
             session.do_send(End { reason, retry_after: None });
         }
         sessions.len()
+    }
+
+    /// Calls a user by this name from now on: in the store, in every room that knows it, and in its own
+    /// sessions, all of which are told [`Event::Renamed`]. Names that come along with later commands of
+    /// the user do not change it.
+    ///
+    /// # Errors
+    /// `unavailable`, `stopping`. Ask again: what has been done by then does no harm.
+    pub async fn rename(&self, user: &User) -> Result<()> {
+        let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
+        let rename = async move { everywhere::rename(&rooms, &user).await.map(drop) };
+        self.shared().run(rename).await
+    }
+
+    /// Lets a user go for good. It is called by this name from then on, wherever it is named; its
+    /// sessions end with [`CloseReason::Deleted`]; so do its memberships, but for direct rooms, which
+    /// keep both of their members; what it owns is a moderator's then, or another member's. With `erase`,
+    /// what it has written is deleted as well, and only its places stay. To be asked once no command of
+    /// the user is admitted any more.
+    ///
+    /// # Errors
+    /// `unavailable`, `stopping`. Ask again: it goes on with what is left.
+    pub async fn forget(&self, user: &User, erase: bool) -> Result<()> {
+        self.end_sessions(user.id, None, CloseReason::Deleted);
+        let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
+        self.shared().run(async move { everywhere::forget(&rooms, &user, erase).await }).await
     }
 
     /// Opens a room with the user as its owner, or the direct room of two users.

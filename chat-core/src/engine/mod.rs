@@ -2,8 +2,9 @@
 //! handle.
 
 mod builder;
+mod everywhere;
 mod handle;
 mod threads;
 
 pub use builder::{EngineBuilder, StartError};
-pub use handle::{Engine, Inboxes, Stats};
+pub use handle::{Engine, Inboxes, PresenceWatch, Stats};

@@ -19,6 +19,17 @@ pub struct Change {
     pub at: Timestamp,
 }
 
+impl Change {
+    /// Everybody whom it names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &User> {
+        self.by.iter().chain([&self.kind.membership().user])
+    }
+
+    pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut User> {
+        self.by.iter_mut().chain([&mut self.kind.membership_mut().user])
+    }
+}
+
 /// The kinds of change, each with the membership that it is about. Whatever has an end says when;
 /// `None` is without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +63,8 @@ pub enum ChangeKind {
     Unmuted(Membership),
     /// The room's settings are these; the membership is that of whoever changed them.
     Settings(Membership, Settings),
+    /// Everything that this user has written here up to now has been deleted, by itself.
+    Erased(Membership),
 }
 
 impl ChangeKind {
@@ -70,6 +83,7 @@ impl ChangeKind {
             Self::Muted(..) => "muted",
             Self::Unmuted(_) => "unmuted",
             Self::Settings(..) => "settings",
+            Self::Erased(_) => "erased",
         }
     }
 
@@ -94,6 +108,7 @@ impl ChangeKind {
             "muted" => Self::Muted(membership, until),
             "unmuted" => Self::Unmuted(membership),
             "settings" => Self::Settings(membership, settings?),
+            "erased" => Self::Erased(membership),
             _ => return None,
         })
     }
@@ -112,7 +127,25 @@ impl ChangeKind {
             | Self::Unbanned(membership)
             | Self::Muted(membership, _)
             | Self::Unmuted(membership)
-            | Self::Settings(membership, _) => membership,
+            | Self::Settings(membership, _)
+            | Self::Erased(membership) => membership,
+        }
+    }
+
+    pub(crate) fn membership_mut(&mut self) -> &mut Membership {
+        match self {
+            Self::Joined(membership)
+            | Self::Left(membership)
+            | Self::Invited(membership)
+            | Self::Role(membership)
+            | Self::Transferred(membership)
+            | Self::Kicked(membership)
+            | Self::Banned(membership, _)
+            | Self::Unbanned(membership)
+            | Self::Muted(membership, _)
+            | Self::Unmuted(membership)
+            | Self::Settings(membership, _)
+            | Self::Erased(membership) => membership,
         }
     }
 

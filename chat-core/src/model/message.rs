@@ -16,10 +16,18 @@ pub struct Message {
     pub seq: u64,
     /// Who wrote it.
     pub from: User,
-    /// What.
-    pub text: Text,
+    /// What; `None` once it has been deleted. Its place stays.
+    pub text: Option<Text>,
     /// When the room took it.
     pub at: Timestamp,
+}
+
+impl Message {
+    /// What it says: nothing, once it has been deleted.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
 }
 
 /// A message that is yet to be written.

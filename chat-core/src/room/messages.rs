@@ -58,6 +58,24 @@ pub(crate) struct Unseated {
     pub(crate) asked: u64,
 }
 
+/// Something has happened to a user, not only here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct About {
+    pub(crate) user: User,
+    pub(crate) what: Happened,
+}
+
+/// What has happened.
+pub(crate) enum Happened {
+    /// It has another name.
+    Renamed,
+    /// It goes for good, and its membership is to end.
+    Gone(ReplyTo),
+    /// What it has written is to be deleted.
+    Erased(ReplyTo),
+}
+
 /// Somebody has left a session's keyboard or come back to it.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -4,6 +4,7 @@
 
 mod authority;
 mod entering;
+mod forgetting;
 mod handle;
 mod messages;
 mod moderating;
@@ -26,7 +27,7 @@ use actix::prelude::{
 };
 
 pub use handle::Room;
-pub(crate) use messages::{Ask, Asker, Depart, Look, Seat, SetAway, Unseated};
+pub(crate) use messages::{About, Ask, Asker, Depart, Happened, Look, Seat, SetAway, Unseated};
 use registry::Live;
 pub(crate) use registry::{Opened, Queued, RoomRef, Rooms};
 
@@ -427,5 +428,16 @@ impl Handler<Depart> for RoomActor {
 
     fn handle(&mut self, depart: Depart, ctx: &mut Self::Context) {
         self.with_hosted(ctx, |hosted, _| hosted.depart(depart.connection));
+    }
+}
+
+impl Handler<About> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, about: About, ctx: &mut Self::Context) {
+        if let State::Ended(error) = &self.state {
+            return about.what.refuse(self.rooms.shared.clock.elapsed(), error);
+        }
+        self.with_hosted(ctx, |hosted, ctx| hosted.take_note(about, ctx));
     }
 }

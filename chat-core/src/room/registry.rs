@@ -195,6 +195,12 @@ impl Rooms {
         unheld
     }
 
+    /// Those of these rooms that are live, held.
+    pub(crate) fn live_of(&self, ids: &[RoomId]) -> Vec<RoomRef> {
+        let live = self.live();
+        ids.iter().filter_map(|id| live.get(id).cloned()).collect()
+    }
+
     /// A live room's counts.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
         self.live().get(&id).map(|room| room.0.live.counts())

@@ -29,6 +29,13 @@ impl Restrictions {
         self.users.insert(restriction.user.id, restriction);
     }
 
+    /// A user has another name.
+    pub(super) fn rename(&mut self, user: &User) {
+        if let Some(restriction) = self.users.get_mut(&user.id) {
+            restriction.user = user.clone();
+        }
+    }
+
     /// A user is not kept from it any more.
     pub(super) fn lift(&mut self, user: UserId) {
         self.users.remove(&user);

@@ -86,6 +86,12 @@ pub(super) enum What {
         kind: ChangeKind,
         reply: ReplyTo,
     },
+    /// In the store, its messages up to and including `until` are deleted already.
+    Erase {
+        author: Membership,
+        until: u64,
+        reply: ReplyTo,
+    },
 }
 
 impl What {
@@ -96,6 +102,24 @@ impl What {
             Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
             Self::Invite { guest, .. } => guest.user.id,
             Self::Moderate { kind, .. } => kind.membership().user.id,
+            Self::Erase { author, .. } => author.user.id,
+        }
+    }
+
+    /// A user whom it names has another name.
+    fn rename(&mut self, user: &User) {
+        let (one, other) = match self {
+            Self::Send { from, .. } => (from, None),
+            Self::Join { membership, .. }
+            | Self::Leave { membership, .. }
+            | Self::Erase { author: membership, .. } => (&mut membership.user, None),
+            Self::Invite { by, guest, .. } => (by, Some(&mut guest.user)),
+            Self::Moderate { by, kind, .. } => (by, Some(&mut kind.membership_mut().user)),
+        };
+        for named in std::iter::once(one).chain(other) {
+            if named.id == user.id {
+                *named = user.clone();
+            }
         }
     }
 
@@ -105,7 +129,7 @@ impl What {
             Self::Invite { by, .. } | Self::Moderate { by, .. } => {
                 Some(by).filter(|by| by.id != self.user())
             }
-            Self::Send { .. } | Self::Join { .. } | Self::Leave { .. } => None,
+            Self::Send { .. } | Self::Join { .. } | Self::Leave { .. } | Self::Erase { .. } => None,
         }
     }
 
@@ -139,6 +163,13 @@ impl Writes {
     /// Whether nothing waits and nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.under_way == UnderWay::Nothing
+    }
+
+    /// A user has another name.
+    pub(super) fn rename(&mut self, user: &User) {
+        for pending in self.queue.iter_mut().chain(&mut self.in_flight) {
+            pending.what.rename(user);
+        }
     }
 
     /// How many writes wait.

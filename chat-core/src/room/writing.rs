@@ -232,7 +232,7 @@ impl Hosted {
                 let sent = Sent { seq: cursor.seq, at };
                 let user = from.id;
                 let message =
-                    Message { seq: sent.seq, from, text: draft.text.clone(), at: sent.at };
+                    Message { seq: sent.seq, from, text: Some(draft.text.clone()), at: sent.at };
                 self.sent(user, &draft, fingerprint, reply, sent);
                 self.show(Arc::new(message));
             }
@@ -272,6 +272,13 @@ impl Hosted {
                 let change = self.change(cursor, kind, by, at);
                 self.tell_change(&change);
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
+            }
+            (What::Erase { author, until, reply }, Outcome::Stored(cursor)) => {
+                let user = author.user.id;
+                let change = self.change(cursor, ChangeKind::Erased(author), None, at);
+                self.tell_change(&change);
+                self.erased(user, until, reply, ctx);
+                self.go_on(user, ctx);
             }
             (what, outcome) => {
                 tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
@@ -319,7 +326,9 @@ impl Hosted {
                 // It is still away, and is tried again after another grace period.
                 None => self.roster.still_gone(membership.user.id, self.now()),
             },
-            What::Invite { reply, .. } => self.answer(reply, Err(error.clone())),
+            What::Invite { reply, .. } | What::Erase { reply, .. } => {
+                self.answer(reply, Err(error.clone()));
+            }
             What::Moderate { kind, reply, .. } => {
                 self.settled(&kind);
                 self.answer(reply, Err(error.clone()));
@@ -428,6 +437,7 @@ impl Hosted {
                 }
                 self.settings = *settings;
             }
+            ChangeKind::Erased(_) => self.timeline.erase(user.id),
         }
     }
 
@@ -634,6 +644,7 @@ fn to_write(what: &What, at: Timestamp) -> Write {
         What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),
         What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
         What::Moderate { kind, .. } => change(kind.clone()),
+        What::Erase { author, .. } => change(ChangeKind::Erased(author.clone())),
     }
 }
 

@@ -54,7 +54,7 @@ impl Session {
         Self { owner: Arc::new(Owner { sessions, user, line, address, commands, budgets }) }
     }
 
-    /// Whose session it is.
+    /// Whose session it is, under the name that it began with.
     #[must_use]
     pub fn user(&self) -> &User {
         &self.owner.user

@@ -17,7 +17,7 @@ use actix::prelude::{
 use futures_util::FutureExt;
 
 pub use handle::Session;
-pub(crate) use messages::{Renew, Request};
+pub(crate) use messages::{Renamed, Renew, Request};
 pub(crate) use sessions::Sessions;
 
 use crate::clock::Timestamp;
@@ -180,8 +180,14 @@ impl SessionActor {
             room.tell(Depart { connection });
         }
         let mut parcels = Vec::new();
-        let tells = [CloseReason::Draining, CloseReason::Expired, CloseReason::Withdrawn];
-        if tells.contains(&end.reason) {
+        let says_so = matches!(
+            end.reason,
+            CloseReason::Draining
+                | CloseReason::Expired
+                | CloseReason::Withdrawn
+                | CloseReason::Deleted
+        );
+        if says_so {
             let event = Event::Closing { reason: end.reason, retry_after: end.retry_after };
             parcels.push(Parcel::One { connection, hears: None, event });
         }
@@ -290,6 +296,15 @@ impl SessionActor {
                 return;
             }
         }
+    }
+}
+
+impl Handler<Renamed> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, Renamed(user): Renamed, _: &mut Self::Context) {
+        self.user = user.clone();
+        self.tell(Event::Renamed { room: None, user });
     }
 }
 

@@ -86,8 +86,7 @@ impl Sessions {
     ) -> Result<Session> {
         let shared = self.shared();
         let most = shared.limits.user_sessions;
-        let ends = address.clone().recipient();
-        if !shared.connections.add(user.id, line.clone(), ends, most) {
+        if !shared.connections.add(user.id, line.clone(), address.clone(), most) {
             address.do_send(End { reason: CloseReason::Left, retry_after: None });
             return Err(Error::too_many_sessions(most));
         }

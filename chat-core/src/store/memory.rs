@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Restriction,
-    Role, RoomInfo, Settings, Title, User,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Name,
+    Restriction, Role, RoomInfo, Settings, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
@@ -36,6 +36,8 @@ struct Tables {
     keys: BTreeMap<RoomId, RoomKey>,
     /// Direct rooms.
     pairs: HashMap<[UserId; 2], RoomId>,
+    /// How users are called whatever writes call them.
+    names: HashMap<UserId, Name>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,15 @@ struct Room {
 impl Room {
     fn end(&self) -> Cursor {
         Cursor::new(self.messages.len() as u64, self.changes.len() as u64)
+    }
+
+    /// Everybody who is named here.
+    fn names(&mut self) -> impl Iterator<Item = &mut User> {
+        let authors = self.messages.iter_mut().map(|message| &mut message.from);
+        let members = self.members.values_mut().map(|membership| &mut membership.user);
+        let kept = self.bans.values_mut().chain(self.mutes.values_mut()).map(|kept| &mut kept.user);
+        let changed = self.changes.iter_mut().flat_map(Change::names_mut);
+        authors.chain(members).chain(kept).chain(changed).chain(self.invited.values_mut())
     }
 
     fn change(&mut self, kind: ChangeKind, by: Option<User>, at: Timestamp) -> Outcome {
@@ -87,6 +98,7 @@ impl Room {
             ChangeKind::Muted(_, until) => _ = self.mutes.insert(user.id, restriction(until)),
             ChangeKind::Unmuted(_) => _ = self.mutes.remove(&user.id),
             ChangeKind::Settings(_, settings) => self.settings = *settings,
+            ChangeKind::Erased(_) => {}
         }
         shrink_map(&mut self.members);
         shrink_map(&mut self.invited);
@@ -94,8 +106,8 @@ impl Room {
         Outcome::Stored(cursor)
     }
 
-    fn write(&mut self, write: &Write) -> Outcome {
-        match write.clone() {
+    fn write(&mut self, write: Write) -> Outcome {
+        match write {
             Write::Change { kind, by, at } => self.change(kind, by, at),
             Write::Message { from, text, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
@@ -109,9 +121,29 @@ impl Room {
                 if let Some((key, fingerprint)) = key {
                     self.keys.insert(key, (fingerprint, Sent { seq: cursor.seq, at }));
                 }
-                self.messages.push(Message { seq: cursor.seq, from, text, at });
+                self.messages.push(Message { seq: cursor.seq, from, text: Some(text), at });
                 Outcome::Stored(cursor)
             }
+        }
+    }
+}
+
+impl Write {
+    /// Everybody whom it names.
+    fn names_mut(&mut self) -> impl Iterator<Item = &mut User> {
+        let (one, other) = match self {
+            Self::Message { from, .. } => (from, None),
+            Self::Change { kind, by, .. } => (&mut kind.membership_mut().user, by.as_mut()),
+        };
+        std::iter::once(one).chain(other)
+    }
+}
+
+/// Names users as they are called.
+fn call<'u>(users: impl Iterator<Item = &'u mut User>, names: &HashMap<UserId, Name>) {
+    for user in users {
+        if let Some(name) = names.get(&user.id) {
+            user.name = name.clone();
         }
     }
 }
@@ -162,6 +194,7 @@ impl Store for MemoryStore {
         for membership in members {
             room.change(ChangeKind::Joined(membership.clone()), None, info.created);
         }
+        call(room.names(), &tables.names);
         tables.rooms.insert(key, room);
         tables.keys.insert(info.id, key);
         tables.pairs.extend(pair.map(|pair| (pair, info.id)));
@@ -187,13 +220,17 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        let mut tables = self.tables();
-        let outcomes = batches.iter().map(|batch| match tables.rooms.get_mut(&batch.room) {
+        let Tables { rooms, names, .. } = &mut *self.tables();
+        let outcomes = batches.iter().map(|batch| match rooms.get_mut(&batch.room) {
             None => BatchOutcome::Gone,
             Some(room) if !batch.fits(room.end()) => BatchOutcome::Fenced,
             Some(room) => {
                 let between = room.messages[batch.after.seq as usize..].to_vec();
-                let outcomes = batch.writes.iter().map(|write| room.write(write)).collect();
+                let writes = batch.writes.iter().cloned().map(|mut write| {
+                    call(write.names_mut(), names);
+                    write
+                });
+                let outcomes = writes.map(|write| room.write(write)).collect();
                 if between.is_empty() {
                     BatchOutcome::Done(outcomes)
                 } else {
@@ -252,6 +289,37 @@ impl Store for MemoryStore {
                 shrink_map(&mut tables.pairs);
             }
         }
+        Ok(())
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        let Tables { rooms, names, .. } = &mut *self.tables();
+        names.insert(user.id, user.name.clone());
+        rooms.values_mut().for_each(|room| call(room.names(), names));
+        Ok(())
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let tables = self.tables();
+        let knows = |room: &&Room| {
+            room.changes.iter().any(|change| change.kind.membership().user.id == user)
+        };
+        Ok(tables.rooms.values().filter(knows).map(|room| room.info.id).collect())
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        let Some(room) = tables.rooms.get_mut(&room) else { return Ok(()) };
+        let until = index(room.messages.len(), until);
+        let after = index(until, after);
+        let written = room.messages[after..until].iter_mut();
+        written.filter(|message| message.from.id == user).for_each(|message| message.text = None);
         Ok(())
     }
 

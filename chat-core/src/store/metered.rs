@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use crate::ids::RoomId;
-use crate::model::{Change, Membership, Message, RoomInfo};
+use crate::ids::{RoomId, UserId};
+use crate::model::{Change, Membership, Message, RoomInfo, User};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -115,6 +115,24 @@ impl Store for Metered {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.write(|store| store.delete_room(room)).await
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        self.write(|store| store.rename(user)).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.read(|store| store.rooms_of(user)).await
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.write(|store| store.erase(room, user, after, until)).await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {

@@ -14,7 +14,7 @@ pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
 use crate::command::Sent;
-use crate::ids::RoomId;
+use crate::ids::{RoomId, UserId};
 use crate::model::{
     Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, Restriction, RoomInfo,
     Settings, Text, User,
@@ -76,6 +76,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes a room with all that belongs to it. Of a room that is not there: does nothing.
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError>;
+
+    /// Calls a user by this name from now on, wherever it is named: as the author of what it has written,
+    /// as a member, in changes. Names that come along with later writes do not change it.
+    async fn rename(&self, user: &User) -> Result<(), StoreError>;
+
+    /// The rooms that know a user: of which it is a member, or has been, or has been invited to or banned
+    /// from; in any order.
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;
+
+    /// Deletes what a user has written above `after`, up to and including `until`: of its messages the
+    /// texts go, and their keys may; the numbers stay. May be asked again, and then goes on.
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError>;
 
     /// Every ephemeral room: asked once, when the engine starts, to end those that a crash left.
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError>;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::ids::RoomId;
-use crate::model::{Change, Membership, Message, RoomInfo};
+use crate::ids::{RoomId, UserId};
+use crate::model::{Change, Membership, Message, RoomInfo, User};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -179,6 +179,24 @@ impl Store for FaultyStore {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.reach()?.delete_room(room).await
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        self.reach()?.rename(user).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.reach()?.rooms_of(user).await
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.reach()?.erase(room, user, after, until).await
     }
 
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {

@@ -72,7 +72,7 @@ impl Probe {
     /// As [`event`](Self::event).
     pub async fn message(&mut self) -> (u64, String) {
         self.find(|event| match event {
-            Event::Message { message, .. } => Some((message.seq, message.text.to_string())),
+            Event::Message { message, .. } => Some((message.seq, message.text().to_owned())),
             _ => None,
         })
         .await

@@ -102,6 +102,16 @@ pub(crate) enum Flaw {
     LoadsInTwoSteps,
     /// `%` and `_` stand for anything in a title.
     MatchesPatterns,
+    /// Who has been renamed is called so in what has been written by then.
+    RenamesHalf,
+    /// A name that comes along with a write counts, whoever has been renamed.
+    TakesNamesOfWrites,
+    /// Only the rooms that a user is a member of are known.
+    ForgetsLeftRooms,
+    /// What is erased stays.
+    KeepsErasedTexts,
+    /// What others have written goes too.
+    ErasesEverybody,
     /// A NUL in a text is a panic.
     PanicsAtNul,
 }
@@ -141,6 +151,8 @@ enum Done {
     Created(RoomInfo, Vec<Membership>),
     Appended(Vec<Batch>),
     Deleted(RoomKey),
+    Renamed(User),
+    Erased(RoomKey, UserId, u64, u64),
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -184,6 +196,13 @@ impl Home {
                 }
                 Done::Deleted(room) => {
                     store.delete_room(*room).await.expect("memory does not fail");
+                }
+                Done::Renamed(user) => {
+                    store.rename(user).await.expect("memory does not fail");
+                }
+                Done::Erased(room, user, after, until) => {
+                    let erase = store.erase(*room, *user, *after, *until);
+                    erase.await.expect("memory does not fail");
                 }
             }
         }
@@ -526,6 +545,13 @@ impl Store for Broken {
 
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
         self.state().hidden.clear();
+        if self.flaw == Flaw::TakesNamesOfWrites {
+            for write in batches.iter().flat_map(|batch| &batch.writes) {
+                if let Write::Message { from, .. } = write {
+                    self.store().rename(from).await?;
+                }
+            }
+        }
         let refused = self.state().refused.clone();
         let is_refused = |write: &Write| match write {
             Write::Message { text, .. } => Some(&**text) == refused.as_deref(),
@@ -609,6 +635,62 @@ impl Store for Broken {
         }
         state.numbers.remove(&room);
         state.done.push(Done::Deleted(inner));
+        Ok(())
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        if self.flaw == Flaw::RenamesHalf {
+            // Of those who have written somewhere, nothing changes.
+            let store = self.store();
+            for room in store.rooms_of(user.id).await? {
+                let loaded = store.load_room(room, 1_000).await?;
+                let messages = loaded.map(|room| room.messages).unwrap_or_default();
+                if messages.iter().any(|message| message.from.id == user.id) {
+                    return Ok(());
+                }
+            }
+        }
+        self.state().done.push(Done::Renamed(user.clone()));
+        self.store().rename(user).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let store = self.store();
+        let mut rooms = store.rooms_of(user).await?;
+        if self.flaw == Flaw::ForgetsLeftRooms {
+            let mut mine = Vec::new();
+            for room in rooms {
+                let members = store.load_room(room, 0).await?.map(|room| room.members);
+                if members.is_some_and(|members| members.iter().any(|one| one.user.id == user)) {
+                    mine.push(room);
+                }
+            }
+            rooms = mine;
+        }
+        Ok(rooms)
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        let (room, store) = (self.inner(room), self.store());
+        let mut users = vec![user];
+        match self.flaw {
+            Flaw::KeepsErasedTexts => return Ok(()),
+            Flaw::ErasesEverybody => {
+                let messages = store.messages(room, after, until).await?;
+                users.extend(messages.iter().map(|message| message.from.id));
+            }
+            _ => {}
+        }
+        for user in users {
+            self.state().done.push(Done::Erased(room, user, after, until));
+            store.erase(room, user, after, until).await?;
+        }
         Ok(())
     }
 

@@ -217,8 +217,8 @@ fn with_text(heard: Heard, change: impl Fn(&str) -> String) -> Heard {
     match &heard {
         Heard::Event(event) => match &**event {
             Event::Message { room, cursor, message } => {
-                let text = Text::new(change(&message.text)).expect("a good text");
-                let message = Arc::new(Message { text, ..Message::clone(message) });
+                let text = Text::new(change(message.text())).expect("a good text");
+                let message = Arc::new(Message { text: Some(text), ..Message::clone(message) });
                 Heard::Event(Arc::new(Event::Message { room: *room, cursor: *cursor, message }))
             }
             _ => heard,

@@ -82,7 +82,10 @@ impl Admit for Gate {
         if self.withdrawn.is_withdrawn(&claims) {
             return Err(refuse(TokenError::Withdrawn));
         }
-        identity(&claims).ok_or_else(|| refuse(TokenError::Claims))
+        let identity = identity(&claims).ok_or_else(|| refuse(TokenError::Claims))?;
+        let name = self.withdrawn.name(identity.user.id);
+        let user = name.map_or(identity.user.clone(), |name| User::new(identity.user.id, name));
+        Ok(Identity { user, ..identity })
     }
 
     fn still_admits(&self, identity: &Identity) -> bool {

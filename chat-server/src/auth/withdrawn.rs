@@ -1,38 +1,54 @@
-//! What has been withdrawn and still looks good: logins that have ended, and guests who have accounts by
-//! now. Remembered for as long as a token of theirs could last.
+//! What tokens do not know that still look good: logins that have ended, guests who have accounts by now,
+//! users who are called otherwise. Remembered for as long as a token of theirs could last.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use chat_core::{Timestamp, UserId};
+use chat_core::{Name, Timestamp, User, UserId};
 use uuid::Uuid;
 
 use crate::auth::Claims;
 
-/// What has been withdrawn.
+/// What has been withdrawn, and what is called otherwise.
 #[derive(Debug)]
 pub struct Withdrawn {
     logins: Until<Uuid>,
     guests: Until<UserId>,
+    names: Until<UserId, Name>,
 }
 
 impl Withdrawn {
     /// Nothing, for tokens that last for so long: of users, and of guests.
     #[must_use]
     pub fn new(access_ttl: Duration, guest_ttl: Duration) -> Self {
-        Self { logins: Until::new(access_ttl), guests: Until::new(guest_ttl) }
+        Self {
+            logins: Until::new(access_ttl),
+            guests: Until::new(guest_ttl),
+            names: Until::new(access_ttl),
+        }
     }
 
     /// A login has ended at this time: its tokens are void.
     pub fn end_login(&self, login: Uuid, at: Timestamp) {
-        self.logins.note(login, at);
+        self.logins.keep(login, (), at);
     }
 
     /// A guest has got an account at this time: the tokens of the guest are void.
     pub fn end_guest(&self, guest: UserId, at: Timestamp) {
-        self.guests.note(guest, at);
+        self.guests.keep(guest, (), at);
+    }
+
+    /// A user has got another nickname at this time: tokens of before name it wrongly.
+    pub fn rename(&self, user: &User, at: Timestamp) {
+        self.names.keep(user.id, user.name.clone(), at);
+    }
+
+    /// How the owner of this token is called by now, if otherwise than the token may say.
+    #[must_use]
+    pub fn name(&self, user: UserId) -> Option<Name> {
+        self.names.get(&user)
     }
 
     /// Whether this token is void.
@@ -45,52 +61,53 @@ impl Withdrawn {
     #[must_use]
     pub fn has_ended(&self, user: UserId, login: Option<Uuid>) -> bool {
         match login {
-            Some(login) => self.logins.has(&login),
-            None => self.guests.has(&user),
+            Some(login) => self.logins.get(&login).is_some(),
+            None => self.guests.get(&user).is_some(),
         }
     }
 }
 
 /// Things that are remembered for a time.
 #[derive(Debug)]
-struct Until<T> {
+struct Until<K, V = ()> {
     lasts: Duration,
-    inner: RwLock<Inner<T>>,
+    inner: RwLock<Inner<K, V>>,
 }
 
 #[derive(Debug)]
-struct Inner<T> {
-    ended: HashMap<T, Timestamp>,
+struct Inner<K, V> {
+    kept: HashMap<K, (V, Timestamp)>,
     /// In the order in which they came, which is nearly that of their times.
-    order: VecDeque<T>,
+    order: VecDeque<K>,
 }
 
-impl<T: Copy + Eq + Hash> Until<T> {
+impl<K: Copy + Eq + Hash, V: Clone> Until<K, V> {
     fn new(lasts: Duration) -> Self {
-        let inner = Inner { ended: HashMap::new(), order: VecDeque::new() };
+        let inner = Inner { kept: HashMap::new(), order: VecDeque::new() };
         Self { lasts, inner: RwLock::new(inner) }
     }
 
-    fn note(&self, what: T, at: Timestamp) {
+    fn keep(&self, what: K, value: V, at: Timestamp) {
         // Nothing that runs under the lock leaves it half-changed.
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if inner.ended.insert(what, at).is_none() {
+        if inner.kept.insert(what, (value, at)).is_none() {
             inner.order.push_back(what);
         }
         // Some seconds more than needed, for tokens that count in whole ones.
         let lasts = self.lasts + Duration::from_secs(5);
         while let Some(oldest) = inner.order.front().copied() {
-            let since = inner.ended.get(&oldest).map(|since| (at - *since).to_std());
+            let since = inner.kept.get(&oldest).map(|(_, since)| (at - *since).to_std());
             if !since.is_some_and(|since| since.is_ok_and(|since| since > lasts)) {
                 break;
             }
             inner.order.pop_front();
-            inner.ended.remove(&oldest);
+            inner.kept.remove(&oldest);
         }
     }
 
-    fn has(&self, what: &T) -> bool {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).ended.contains_key(what)
+    fn get(&self, what: &K) -> Option<V> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.kept.get(what).map(|(value, _)| value.clone())
     }
 }
 
@@ -103,17 +120,17 @@ mod tests {
         let until = Until::new(Duration::from_secs(60));
         let at = |seconds: i64| Timestamp::from_timestamp(seconds, 0).unwrap();
         for second in 0..1_000 {
-            until.note(second, at(second));
-            assert!(until.has(&second) && until.has(&(second - 60).max(0)), "{second}");
+            until.keep(second, (), at(second));
+            assert!(
+                until.get(&second).is_some() && until.get(&(second - 60).max(0)).is_some(),
+                "{second}"
+            );
         }
-        assert!(!until.has(&900));
-        assert!(until.inner.read().unwrap().ended.len() < 70);
-        assert_eq!(
-            until.inner.read().unwrap().order.len(),
-            until.inner.read().unwrap().ended.len()
-        );
+        assert!(until.get(&900).is_none());
+        assert!(until.inner.read().unwrap().kept.len() < 70);
+        assert_eq!(until.inner.read().unwrap().order.len(), until.inner.read().unwrap().kept.len());
         // Noted again, it lasts as long as the first time said, or longer.
-        until.note(999, at(2_000));
-        assert!(until.has(&999));
+        until.keep(999, (), at(2_000));
+        assert!(until.get(&999).is_some());
     }
 }

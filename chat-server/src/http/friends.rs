@@ -2,13 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::UserId;
 use serde_json::{Value, json};
 
-use crate::auth::{Bearer, Identity};
+use crate::auth::Bearer;
 use crate::http::body::{Body, Group, MaybeBody, Query, User};
-use crate::http::{Api, resource};
-use crate::people::{self, Friend, FriendChange, GroupName, PeopleError};
+use crate::http::{Api, account, resource};
+use crate::people::{self, Friend, FriendChange, GroupName, Notice};
 use crate::protocol::{Fields, Problem, Time};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -36,12 +35,6 @@ pub(super) fn configure(config: &mut ServiceConfig) {
                 .route(web::put().to(block))
                 .route(web::delete().to(unblock)),
         );
-}
-
-/// Who has an account: guests have no friends here.
-fn account(identity: &Identity) -> Result<UserId, Problem> {
-    identity.login.ok_or(PeopleError::NoAccount)?;
-    Ok(identity.user.id)
 }
 
 fn group_view(group: &people::Group) -> Value {
@@ -82,7 +75,9 @@ async fn add_group(
     Bearer(identity): Bearer,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    let group = api.friends.add_group(account(&identity)?, group_name(fields)?).await?;
+    let user = account(&identity)?;
+    let group = api.friends.add_group(user, group_name(fields)?).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::Created().json(group_view(&group)))
 }
 
@@ -92,7 +87,9 @@ async fn rename_group(
     Group(group): Group,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    api.friends.rename_group(account(&identity)?, group, &group_name(fields)?).await?;
+    let user = account(&identity)?;
+    api.friends.rename_group(user, group, &group_name(fields)?).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -101,7 +98,9 @@ async fn remove_group(
     Bearer(identity): Bearer,
     Group(group): Group,
 ) -> Result<HttpResponse, Problem> {
-    api.friends.remove_group(account(&identity)?, group).await?;
+    let user = account(&identity)?;
+    api.friends.remove_group(user, group).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -135,7 +134,10 @@ async fn add(
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
     let change = fields.map(friend_change).transpose()?.unwrap_or_default();
-    let friend = api.friends.add(account(&identity)?, friend, change).await?;
+    let user = account(&identity)?;
+    let added = api.friends.add(user, friend, change);
+    let friend = api.presence.change(user, friend, added).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::Ok().json(friend_view(&api, &friend)))
 }
 
@@ -147,6 +149,7 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
     let friend = api.friends.change(user, friend, friend_change(fields)?).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::Ok().json(friend_view(&api, &friend)))
 }
 
@@ -155,7 +158,9 @@ async fn remove(
     Bearer(identity): Bearer,
     User(friend): User,
 ) -> Result<HttpResponse, Problem> {
-    api.friends.remove(account(&identity)?, friend).await?;
+    let user = account(&identity)?;
+    api.presence.change(user, friend, api.friends.remove(user, friend)).await?;
+    api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -175,17 +180,21 @@ async fn blocks(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse
 async fn block(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    User(user): User,
+    User(other): User,
 ) -> Result<HttpResponse, Problem> {
-    api.friends.block(account(&identity)?, user).await?;
+    let user = account(&identity)?;
+    api.presence.change(user, other, api.friends.block(user, other)).await?;
+    api.presence.notify(user, Notice::Blocks);
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn unblock(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    User(user): User,
+    User(other): User,
 ) -> Result<HttpResponse, Problem> {
-    api.friends.unblock(account(&identity)?, user).await?;
+    let user = account(&identity)?;
+    api.presence.change(user, other, api.friends.unblock(user, other)).await?;
+    api.presence.notify(user, Notice::Blocks);
     Ok(HttpResponse::NoContent().finish())
 }

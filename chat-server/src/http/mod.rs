@@ -20,12 +20,12 @@ use std::time::Duration;
 use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Responder};
-use chat_core::{Clock, Engine};
+use chat_core::{Clock, Engine, UserId};
 
-use crate::auth::{Admit, Proxies, Tokens};
+use crate::auth::{Admit, Identity, Proxies, Tokens};
 pub use crate::http::rooms::Lists;
 use crate::ops::Metrics;
-use crate::people::{Friends, People};
+use crate::people::{Friends, FriendsPresence, People, PeopleError};
 use crate::protocol::Problem;
 
 /// The most bytes that a request's body may have.
@@ -39,6 +39,8 @@ pub struct Api {
     pub people: Arc<People>,
     /// Who has whom as a friend, and whom not.
     pub friends: Arc<Friends>,
+    /// Tells friends of each other.
+    pub presence: FriendsPresence,
     /// The proxies whose word counts for where somebody comes from.
     pub proxies: Proxies,
     /// Signs new tokens.
@@ -83,6 +85,12 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(page::configure)
             .default_service(web::to(not_found));
     }
+}
+
+/// Who has an account: guests have no profile and no friends here.
+fn account(identity: &Identity) -> Result<UserId, PeopleError> {
+    identity.login.ok_or(PeopleError::NoAccount)?;
+    Ok(identity.user.id)
 }
 
 async fn not_found() -> Problem {

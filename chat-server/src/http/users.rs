@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use crate::auth::{Anybody, Bearer, Caller};
 use crate::http::body::{Address, Body, Query, User};
 use crate::http::tokens::tokens;
-use crate::http::{Api, resource};
-use crate::people::{Account, Password, PeopleError, Search, SignUp, USERNAME_CHARS, Username};
+use crate::http::{Api, account, resource};
+use crate::people::{
+    Account, Notice, Password, PeopleError, ProfileChange, Search, SignUp, Status, USERNAME_CHARS,
+    Username,
+};
 use crate::protocol::{Problem, nickname};
 
 /// The longest beginning of a name that is searched for, in characters.
@@ -22,7 +25,12 @@ pub(super) fn configure(config: &mut ServiceConfig) {
                 .route(web::get().to(search))
                 .route(web::post().to(sign_up)),
         )
-        .service(resource("/users/me", "GET").route(web::get().to(me)))
+        .service(
+            resource("/users/me", "GET, PATCH, DELETE")
+                .route(web::get().to(me))
+                .route(web::patch().to(change))
+                .route(web::delete().to(delete)),
+        )
         .service(resource("/users/me/password", "PUT").route(web::put().to(change_password)))
         .service(resource("/users/{user}", "GET").route(web::get().to(look)));
 }
@@ -32,6 +40,7 @@ fn view(account: &Account) -> Value {
         "id": account.user.id.uuid(),
         "name": &*account.user.name,
         "username": &*account.username,
+        "status": &*account.status,
     })
 }
 
@@ -61,6 +70,37 @@ async fn me(api: Data<Api>, Caller(user): Caller) -> Result<HttpResponse, Proble
         account => account?,
     };
     Ok(HttpResponse::Ok().json(view(&account)))
+}
+
+async fn change(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let nickname = fields.has("nickname").then(|| nickname(&mut fields)).transpose()?;
+    let status = fields.text("status")?.map(Status::new).transpose()?;
+    fields.finish()?;
+    let user = account(&identity)?;
+    let account = api.people.change_profile(user, ProfileChange { nickname, status }).await?;
+    api.presence.notify(user, Notice::Profile);
+    Ok(HttpResponse::Ok().json(view(&account)))
+}
+
+/// For good, so the password has to be said once more.
+async fn delete(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    Address(address): Address,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let password = fields.needed_text("password")?;
+    let erase = fields.flag("erase_messages")?.unwrap_or(false);
+    fields.finish()?;
+    let user = account(&identity)?;
+    // What cannot be a password is a wrong one.
+    let password = Password::new(password, "password").ok();
+    api.people.delete(user, password, erase, address).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn look(
@@ -106,7 +146,7 @@ async fn change_password(
     let (old, new) = (fields.needed_text("old")?, fields.needed_text("new")?);
     fields.finish()?;
     let new = Password::new(new, "new")?;
-    let old = Password::new(old, "old").map_err(|_| PeopleError::WrongPassword)?;
+    let old = Password::new(old, "old").ok();
     let login = identity.login.ok_or(PeopleError::NoAccount)?.uuid();
     api.people.change_password(identity.user.id, login, (old, new), address).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chat_core::UserId;
+
 use super::PeopleError;
 
 /// How long a wrong password counts.
@@ -40,6 +42,10 @@ const ACCOUNT: Growth =
 const SIGN_UPS: Growth =
     Growth { free: 10, first: Duration::from_secs(10), most: Duration::from_secs(900) };
 
+/// For another nickname, which everybody is told who is in a room with its user.
+const RENAMES: Growth =
+    Growth { free: 5, first: Duration::from_secs(10), most: Duration::from_secs(900) };
+
 /// Where somebody comes from: one address, or the network that one IPv6 subscriber has.
 type Origin = IpAddr;
 
@@ -50,6 +56,7 @@ pub(super) struct Attempts {
     addresses: Waits<Origin>,
     accounts: Waits<String>,
     sign_ups: Waits<Origin>,
+    renames: Waits<UserId>,
     /// Where accounts have been signed in from.
     known: Mutex<HashMap<(String, Option<Origin>), Duration>>,
 }
@@ -125,14 +132,15 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), PeopleError> {
-        let Some(origin) = address.map(origin) else { return Ok(()) };
-        match self.sign_ups.left(&origin, now) {
-            Duration::ZERO => {
-                self.sign_ups.count(origin, SIGN_UPS, now);
-                Ok(())
-            }
-            wait => Err(PeopleError::TooManyAttempts(wait)),
-        }
+        address.map_or(Ok(()), |address| self.sign_ups.one_more(origin(address), SIGN_UPS, now))
+    }
+
+    /// Somebody wants another nickname.
+    ///
+    /// # Errors
+    /// `rate_limited`, and how long to wait.
+    pub(super) fn rename(&self, user: UserId, now: Duration) -> Result<(), PeopleError> {
+        self.renames.one_more(user, RENAMES, now)
     }
 }
 
@@ -167,6 +175,17 @@ impl<K: Eq + Hash> Waits<K> {
     fn left(&self, key: &K, now: Duration) -> Duration {
         let tries = lock(&self.0);
         tries.get(key).map_or(Duration::ZERO, |tries| tries.until.saturating_sub(now))
+    }
+
+    /// Counts one more, unless there is something to wait for.
+    fn one_more(&self, key: K, growth: Growth, now: Duration) -> Result<(), PeopleError> {
+        match self.left(&key, now) {
+            Duration::ZERO => {
+                self.count(key, growth, now);
+                Ok(())
+            }
+            wait => Err(PeopleError::TooManyAttempts(wait)),
+        }
     }
 
     fn count(&self, key: K, growth: Growth, now: Duration) {

@@ -47,9 +47,12 @@ pub enum PeopleError {
     /// No such user, or another password: which of the two is nobody's business.
     #[error("the username or the password is wrong")]
     BadCredentials,
-    /// The password that is to be changed is another one.
-    #[error("the old password is wrong")]
-    WrongPassword,
+    /// Whoever is signed in has another password.
+    #[error("the password is wrong")]
+    WrongPassword {
+        /// The field.
+        what: &'static str,
+    },
     /// A refresh token that is not known, or past its time, or of a login that has ended.
     #[error("the refresh token is no good, or no longer; sign in again")]
     BadRefreshToken,
@@ -101,7 +104,7 @@ impl PeopleError {
             Self::BadText { .. } => "bad_text",
             Self::UsernameTaken => "username_taken",
             Self::HasAccount => "has_account",
-            Self::BadCredentials | Self::WrongPassword => "bad_credentials",
+            Self::BadCredentials | Self::WrongPassword { .. } => "bad_credentials",
             Self::BadRefreshToken => "bad_refresh_token",
             Self::RefreshedAlready => "refreshed_already",
             Self::NoAccount => "no_account",
@@ -123,11 +126,10 @@ impl PeopleError {
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::TooShort { what, .. } | Self::TooLong { what, .. } => Some(what),
-            Self::BadText { what, .. } => Some(what),
+            Self::BadText { what, .. } | Self::WrongPassword { what } => Some(what),
             Self::NoSuchGroup => Some("group"),
             Self::Oneself => Some("user"),
             Self::UsernameTaken => Some("username"),
-            Self::WrongPassword => Some("old"),
             Self::BadRefreshToken | Self::RefreshedAlready => Some("refresh_token"),
             Self::Engine(error) => error.at_field(),
             _ => None,

@@ -3,8 +3,6 @@
 //! blocked is told nothing either: it sees the one who has blocked it as if absent.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,7 +11,7 @@ use moka::future::Cache;
 use tokio::sync::RwLock;
 use uuid::Uuid;
 
-use super::{PeopleError, Result, Username};
+use super::{GroupName, PeopleError, Result, Username};
 
 /// How many groups of friends one may have.
 pub const MOST_GROUPS: usize = 100;
@@ -21,47 +19,6 @@ pub const MOST_GROUPS: usize = 100;
 pub const MOST_FRIENDS: usize = 1_000;
 /// How many one may block.
 pub const MOST_BLOCKS: usize = 1_000;
-/// How many characters the name of a group may have.
-pub const GROUP_NAME_CHARS: usize = 32;
-
-/// The name of a group of friends: 1 to 32 characters in one line, not only white space.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GroupName(String);
-
-impl GroupName {
-    /// Takes a name if the rules above allow it.
-    ///
-    /// # Errors
-    /// `too_short`, `too_long`, `bad_text`.
-    pub fn new(text: String) -> Result<Self> {
-        let actual = text.chars().count();
-        if text.trim().is_empty() {
-            return Err(PeopleError::TooShort { what: "name", least: 1, actual: 0 });
-        }
-        if actual > GROUP_NAME_CHARS {
-            return Err(PeopleError::TooLong { what: "name", most: GROUP_NAME_CHARS, actual });
-        }
-        if text.chars().any(char::is_control) {
-            let why = "it has control characters, such as a line break";
-            return Err(PeopleError::BadText { what: "name", why });
-        }
-        Ok(Self(text))
-    }
-}
-
-impl Deref for GroupName {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A group of friends. Who is in none is in the default one, which has no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +68,24 @@ pub struct Blocked {
     pub username: Username,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// Who can turn to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everybody but those whom it has blocked.
+    AllBut(HashSet<UserId>),
+    /// Nobody: its account is deleted.
+    Nobody,
+}
+
+/// Who sees whether a user is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circle {
+    /// The user.
+    pub user: User,
+    /// Its friends who have it as a friend too, where neither has blocked the other.
+    pub friends: HashSet<UserId>,
 }
 
 /// What became of a change.
@@ -197,6 +172,12 @@ pub trait FriendStore: Send + Sync + 'static {
     /// Whom a user has blocked, latest first.
     async fn blocks(&self, user: UserId) -> Result<Vec<Blocked>, StoreError>;
 
+    /// Who can turn to a user.
+    async fn reach(&self, user: UserId) -> Result<Reach, StoreError>;
+
+    /// A user with an account, and its [`Circle`].
+    async fn circle(&self, user: UserId) -> Result<Option<Circle>, StoreError>;
+
     /// Blocks somebody with an account, who is no friend of the user's from then on.
     async fn block(
         &self,
@@ -213,21 +194,24 @@ pub trait FriendStore: Send + Sync + 'static {
 pub struct Friends {
     store: Arc<dyn FriendStore>,
     clock: Arc<dyn Clock>,
-    /// Whom users have blocked, as far as that has been asked.
-    blocked: Cache<UserId, Arc<HashSet<UserId>>>,
-    /// Held by whoever changes blocks, so that nobody remembers what has just changed.
+    /// Who can turn to users, as far as that has been asked.
+    reach: Cache<UserId, Arc<Reach>>,
+    /// Who sees whether users are there, likewise; `None` of those without an account.
+    circles: Cache<UserId, Option<Arc<Circle>>>,
+    /// Held by whoever changes friends or blocks, so that nobody remembers what has just changed.
     changing: RwLock<()>,
 }
 
-/// Of so many users is remembered whom they have blocked.
+/// Of so many users is remembered who can turn to them.
 const MOST_KEPT: u64 = 100_000;
 
 impl Friends {
     /// Those that a store knows.
     #[must_use]
     pub fn new(store: Arc<dyn FriendStore>, clock: Arc<dyn Clock>) -> Self {
-        let blocked = Cache::builder().max_capacity(MOST_KEPT).build();
-        Self { store, clock, blocked, changing: RwLock::default() }
+        let reach = Cache::builder().max_capacity(MOST_KEPT).build();
+        let circles = Cache::builder().max_capacity(MOST_KEPT).build();
+        Self { store, clock, reach, circles, changing: RwLock::default() }
     }
 
     /// A user's groups, oldest first.
@@ -278,8 +262,10 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `no_such_group`, `blocked`, `too_many`, `unavailable`.
     pub async fn add(&self, user: UserId, friend: UserId, change: FriendChange) -> Result<Friend> {
         not_oneself(user, friend)?;
-        let added = self.store.add_friend(user, friend, change, self.clock.now()).await?;
-        added.done(MOST_FRIENDS)?;
+        let _changing = self.changing.write().await;
+        let added = self.store.add_friend(user, friend, change, self.clock.now()).await;
+        self.changed(user, friend).await;
+        added?.done(MOST_FRIENDS)?;
         self.friend(user, friend).await
     }
 
@@ -306,7 +292,10 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn remove(&self, user: UserId, friend: UserId) -> Result<()> {
-        Ok(self.store.remove_friend(user, friend).await?)
+        let _changing = self.changing.write().await;
+        let done = self.store.remove_friend(user, friend).await;
+        self.changed(user, friend).await;
+        Ok(done?)
     }
 
     /// Whom a user has blocked, latest first.
@@ -325,7 +314,7 @@ impl Friends {
         not_oneself(user, blocked)?;
         let _changing = self.changing.write().await;
         let done = self.store.block(user, blocked, self.clock.now()).await;
-        self.blocked.invalidate(&user).await;
+        self.changed(user, blocked).await;
         done?.done(MOST_BLOCKS)
     }
 
@@ -336,45 +325,53 @@ impl Friends {
     pub async fn unblock(&self, user: UserId, blocked: UserId) -> Result<()> {
         let _changing = self.changing.write().await;
         let done = self.store.unblock(user, blocked).await;
-        self.blocked.invalidate(&user).await;
+        self.changed(user, blocked).await;
         Ok(done?)
     }
 
-    /// Whom a user has blocked: from memory, if that has been asked before.
-    pub(super) async fn blocked_by(
+    /// What is known of two users may not be so any more.
+    async fn changed(&self, user: UserId, other: UserId) {
+        self.reach.invalidate(&user).await;
+        self.circles.invalidate(&user).await;
+        self.circles.invalidate(&other).await;
+    }
+
+    /// Forgets what is known of a user: it is called otherwise, or its account is deleted.
+    pub(super) async fn forget(&self, user: UserId) {
+        let _changing = self.changing.write().await;
+        let friends = self.circles.get(&user).await.flatten();
+        for friend in friends.iter().flat_map(|circle| &circle.friends) {
+            self.circles.invalidate(friend).await;
+        }
+        self.changed(user, user).await;
+    }
+
+    /// Who can turn to a user: from memory, if that has been asked before.
+    pub(super) async fn reach(&self, user: UserId) -> Result<Arc<Reach>, Arc<PeopleError>> {
+        let unchanged = self.changing.read().await;
+        let read = async { self.store.reach(user).await.map(Arc::new).map_err(PeopleError::from) };
+        let reach = self.reach.try_get_with(user, read).await;
+        drop(unchanged);
+        reach
+    }
+
+    /// Who sees whether a user is there: from memory, if that has been asked before. `None` if it has no
+    /// account.
+    pub(super) async fn circle(
         &self,
         user: UserId,
-    ) -> Result<Arc<HashSet<UserId>>, Arc<PeopleError>> {
+    ) -> Result<Option<Arc<Circle>>, Arc<PeopleError>> {
         let unchanged = self.changing.read().await;
         let read = async {
-            let blocks = self.store.blocks(user).await.map_err(PeopleError::from)?;
-            Ok(Arc::new(blocks.into_iter().map(|blocked| blocked.user.id).collect()))
+            let circle = self.store.circle(user).await.map_err(PeopleError::from)?;
+            Ok(circle.map(Arc::new))
         };
-        let blocked = self.blocked.try_get_with(user, read).await;
+        let circle = self.circles.try_get_with(user, read).await;
         drop(unchanged);
-        blocked
+        circle
     }
 }
 
 fn not_oneself(user: UserId, other: UserId) -> Result<()> {
     if user == other { Err(PeopleError::Oneself) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_groups_are_checked() {
-        for (name, code) in [
-            ("", "too_short"),
-            (" \u{3000}", "too_short"),
-            ("a\nb", "bad_text"),
-            ("a\0", "bad_text"),
-        ] {
-            assert_eq!(GroupName::new(name.to_owned()).unwrap_err().code(), code, "{name:?}");
-        }
-        assert_eq!(GroupName::new("친".repeat(33)).unwrap_err().code(), "too_long");
-        assert_eq!(&*GroupName::new("친".repeat(32)).unwrap(), "친".repeat(32));
-    }
 }

@@ -1,36 +1,44 @@
 //! People: who has an account, how they sign in, and for how long. Rules, over a trait that the SQL stores
 //! implement; who asks over which wire is none of their business.
 //!
-//! What ends here ends at once: whoever is told by [`Endings`] voids the tokens and the connections.
+//! What ends here ends at once: whoever is told by [`Told`] voids the tokens and the connections.
 
 mod attempts;
 mod error;
 mod friends;
+mod line;
 mod login;
 mod password;
+mod presence;
 mod rules;
 mod store;
 mod username;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chat_core::{Clock, Name, Timestamp, User, UserId, limits};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use attempts::Attempts;
 
 pub use error::PeopleError;
 pub use friends::{
-    Blocked, Changed, Friend, FriendChange, FriendStore, Friends, GROUP_NAME_CHARS, Group,
-    GroupName, MOST_BLOCKS, MOST_FRIENDS, MOST_GROUPS,
+    Blocked, Changed, Circle, Friend, FriendChange, FriendStore, Friends, Group, MOST_BLOCKS,
+    MOST_FRIENDS, MOST_GROUPS, Reach,
 };
+pub use line::{GROUP_NAME_CHARS, GroupName, STATUS_CHARS, Status};
 pub use login::{RefreshHash, RefreshToken};
 pub use password::{PASSWORD_CHARS, Password, PasswordHash, Passwords, Verdict};
+pub use presence::{FriendsPresence, Notice};
 pub use rules::Rules;
 pub use store::{
-    Account, Created, Credentials, Ended, NewAccount, NewLogin, PeopleStore, Refreshed, Search,
+    Account, Created, Credentials, Departure, Ended, NewAccount, NewLogin, PeopleStore,
+    ProfileChange, Refreshed, Search,
 };
 pub use username::{USERNAME_CHARS, Username};
 
@@ -41,13 +49,32 @@ pub type Result<T, E = PeopleError> = std::result::Result<T, E>;
 /// program, of which two parts refreshed at once, and not for a thief.
 pub const REUSE_LEEWAY: Duration = Duration::from_secs(10);
 
-/// Who is told what has ended.
-pub trait Endings: Send + Sync + 'static {
+/// What everybody calls somebody whose account is deleted.
+pub const DELETED_NAME: &str = "deleted user";
+
+/// Who is told what has happened to somebody who may have tokens and connections.
+#[async_trait]
+pub trait Told: Send + Sync + 'static {
     /// A login of this user has ended.
     fn login_ended(&self, user: UserId, login: Uuid, at: Timestamp);
 
     /// A guest has an account by now.
     fn guest_signed_up(&self, guest: UserId, at: Timestamp);
+
+    /// A user has another nickname, this one.
+    ///
+    /// # Errors
+    /// If not everybody could be told. What is known so far is right, and may be told again.
+    async fn renamed(&self, user: &User, at: Timestamp) -> chat_core::Result<()>;
+
+    /// A user's account is deleted, and with it these logins have ended, and these friendships.
+    fn deleted(&self, user: UserId, logins: &[Uuid], friends: &HashSet<UserId>, at: Timestamp);
+
+    /// Whoever was deleted is to be forgotten by all rooms, and is called this from then on.
+    ///
+    /// # Errors
+    /// If that could not be done, or not wholly; it may be told again.
+    async fn forget(&self, user: &User, erase: bool) -> chat_core::Result<()>;
 }
 
 /// Somebody who has signed in or has stayed so.
@@ -81,9 +108,11 @@ pub struct People {
     store: Arc<dyn PeopleStore>,
     passwords: Passwords,
     clock: Arc<dyn Clock>,
-    endings: Arc<dyn Endings>,
+    friends: Arc<Friends>,
+    told: Arc<dyn Told>,
     refresh_ttl: Duration,
     attempts: Attempts,
+    somebody_left: Notify,
 }
 
 impl People {
@@ -93,10 +122,12 @@ impl People {
         store: Arc<dyn PeopleStore>,
         passwords: Passwords,
         clock: Arc<dyn Clock>,
-        endings: Arc<dyn Endings>,
+        friends: Arc<Friends>,
+        told: Arc<dyn Told>,
         refresh_ttl: Duration,
     ) -> Self {
-        Self { store, passwords, clock, endings, refresh_ttl, attempts: Attempts::default() }
+        let (attempts, somebody_left) = Default::default();
+        Self { store, passwords, clock, friends, told, refresh_ttl, attempts, somebody_left }
     }
 
     /// Makes an account and signs in.
@@ -127,7 +158,7 @@ impl People {
         }
         let user = account.user;
         if was_guest {
-            self.endings.guest_signed_up(user.id, created);
+            self.told.guest_signed_up(user.id, created);
         }
         Ok(SignedIn { user, login: login.id, refresh, expires })
     }
@@ -193,7 +224,7 @@ impl People {
     pub async fn sign_out(&self, user: UserId, login: Uuid) -> Result<()> {
         let now = self.clock.now();
         self.store.end_login(login, now).await?;
-        self.endings.login_ended(user, login, now);
+        self.told.login_ended(user, login, now);
         Ok(())
     }
 
@@ -217,21 +248,102 @@ impl People {
         &self,
         user: UserId,
         login: Uuid,
-        (old, new): (Password, Password),
+        (old, new): (Option<Password>, Password),
+        from: Option<IpAddr>,
+    ) -> Result<()> {
+        self.confirm(user, old, "old", from).await?;
+        let new = self.passwords.hash(new).await?;
+        let now = self.clock.now();
+        let ended = self.store.set_password(user, &new, Some(now), Some(login)).await?;
+        self.ended(user, ended, now);
+        Ok(())
+    }
+
+    /// Changes what is said of a user with an account, and answers that.
+    ///
+    /// # Errors
+    /// `no_account`, `rate_limited` after many nicknames, `unavailable`; then ask again.
+    pub async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Account> {
+        let own = async || self.store.account(user, user).await?.ok_or(PeopleError::NoAccount);
+        let (before, now) = (own().await?, self.clock.now());
+        // Told again even if it is kept already: the last time, it may have gone no further.
+        let renames = change.nickname.is_some();
+        if change.nickname.as_ref().is_some_and(|name| *name != before.user.name) {
+            self.attempts.rename(user, self.clock.elapsed())?;
+        }
+        self.store.change_profile(user, change, now).await?;
+        let account = own().await?;
+        if renames {
+            self.friends.forget(user).await;
+            self.told.renamed(&account.user, now).await?;
+        }
+        Ok(account)
+    }
+
+    /// Deletes an account for good. Its user is gone at once; that rooms forget it, and with `erase` what
+    /// it has written, is done in the background.
+    ///
+    /// # Errors
+    /// `bad_credentials` for another password, `rate_limited` after many; `no_account`, `busy`,
+    /// `unavailable`.
+    pub async fn delete(
+        &self,
+        user: UserId,
+        password: Option<Password>,
+        erase: bool,
+        from: Option<IpAddr>,
+    ) -> Result<()> {
+        self.confirm(user, password, "password", from).await?;
+        let (now, circle) = (self.clock.now(), self.friends.circle(user).await.ok().flatten());
+        let logins = self.store.delete_account(&deleted(user)?, erase, now).await?;
+        self.friends.forget(user).await;
+        let friends = circle.map(|circle| circle.friends.clone()).unwrap_or_default();
+        self.told.deleted(user, &logins, &friends, now);
+        self.somebody_left.notify_one();
+        Ok(())
+    }
+
+    /// Sees to it that everybody is forgotten who is deleted. Answers whether all are.
+    pub async fn forget_departed(&self) -> bool {
+        let forgotten = async {
+            for Departure { user, erase } in self.store.departures().await? {
+                self.told.forget(&deleted(user)?, erase).await?;
+                self.store.departed(user).await?;
+                tracing::info!(%user, erase, "a user is forgotten");
+            }
+            Ok::<_, PeopleError>(())
+        };
+        match forgotten.await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "could not forget a user everywhere; trying again later");
+                false
+            }
+        }
+    }
+
+    /// Returns once somebody has been deleted since this last returned.
+    pub async fn somebody_left(&self) {
+        self.somebody_left.notified().await;
+    }
+
+    /// Makes sure that whoever is signed in knows the password; what cannot be one is wrong.
+    async fn confirm(
+        &self,
+        user: UserId,
+        password: Option<Password>,
+        what: &'static str,
         from: Option<IpAddr>,
     ) -> Result<()> {
         // By the id, which is no username: signing in goes on while somebody guesses here.
         let account = user.to_string();
         let attempt = self.attempts.try_password(&account, from, self.clock.elapsed())?;
         let found = self.store.credentials_of(user).await?.ok_or(PeopleError::NoAccount)?;
-        if self.passwords.verify(old, Some(found.password)).await? == Verdict::Wrong {
-            return Err(PeopleError::WrongPassword);
+        let password = password.ok_or(PeopleError::WrongPassword { what })?;
+        if self.passwords.verify(password, Some(found.password)).await? == Verdict::Wrong {
+            return Err(PeopleError::WrongPassword { what });
         }
         self.attempts.was_right(attempt, self.clock.elapsed());
-        let new = self.passwords.hash(new).await?;
-        let now = self.clock.now();
-        let ended = self.store.set_password(user, &new, Some(now), Some(login)).await?;
-        self.ended(user, ended, now);
         Ok(())
     }
 
@@ -269,9 +381,14 @@ impl People {
 
     fn ended(&self, user: UserId, logins: Vec<Uuid>, at: Timestamp) {
         for login in logins {
-            self.endings.login_ended(user, login, at);
+            self.told.login_ended(user, login, at);
         }
     }
+}
+
+/// A user as everybody knows it whose account is deleted.
+fn deleted(user: UserId) -> Result<User> {
+    Ok(User::new(user, Name::new(DELETED_NAME)?))
 }
 
 fn leeway() -> chrono::TimeDelta {

@@ -1,7 +1,6 @@
 //! What people may do to each other, as the engine asks: whoever has blocked somebody is not there for it,
 //! neither to be invited, nor to open a direct room with, nor to be written to in one that is there.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +9,7 @@ use chat_core::{
 };
 use moka::future::Cache;
 
-use super::{Friends, PeopleError, PeopleStore};
+use super::{Friends, PeopleError, PeopleStore, Reach};
 
 /// How many rooms are remembered, at about a hundred bytes each; what is forgotten is read again.
 const MOST_ROOMS: u64 = 100_000;
@@ -34,18 +33,21 @@ impl Rules {
 
     /// Whether `user` may turn to `other`.
     async fn reach(&self, user: UserId, other: UserId) -> Result<()> {
-        if self.blocked_by(other).await?.contains(&user) {
-            return Err(Error::no_such_user());
+        match &*self.reach_of(other).await? {
+            Reach::AllBut(blocked) if !blocked.contains(&user) => {}
+            _ => return Err(Error::no_such_user()),
         }
-        if self.blocked_by(user).await?.contains(&other) {
-            let message = "you have blocked this user; end that first";
-            return Err(Error::new(Code::Forbidden, message));
+        match &*self.reach_of(user).await? {
+            Reach::AllBut(blocked) if blocked.contains(&other) => {
+                let message = "you have blocked this user; end that first";
+                Err(Error::new(Code::Forbidden, message))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    async fn blocked_by(&self, user: UserId) -> Result<Arc<HashSet<UserId>>> {
-        self.friends.blocked_by(user).await.map_err(|error| unavailable(&error))
+    async fn reach_of(&self, user: UserId) -> Result<Arc<Reach>> {
+        self.friends.reach(user).await.map_err(|error| unavailable(&error))
     }
 
     /// Whether `user` may write in a room, if that is a direct one.

@@ -1,10 +1,10 @@
 //! What is kept about people, as the rules need it. The SQL stores implement it.
 
 use async_trait::async_trait;
-use chat_core::{RoomId, StoreError, Timestamp, User, UserId};
+use chat_core::{Name, RoomId, StoreError, Timestamp, User, UserId};
 use uuid::Uuid;
 
-use super::{PasswordHash, RefreshHash, Username};
+use super::{PasswordHash, RefreshHash, Status, Username};
 
 /// Where accounts are kept. Each call is one transaction.
 #[async_trait]
@@ -62,6 +62,30 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// The logins that have ended since, and the guests who have signed up since.
     async fn ended_since(&self, since: Timestamp) -> Result<Ended, StoreError>;
 
+    /// Changes what is said of the user of an account.
+    async fn change_profile(
+        &self,
+        user: UserId,
+        change: ProfileChange,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Deletes the account of a user, who is called so from then on: nobody can sign in with it or take
+    /// its username, its friends, groups and blocks are gone, its logins end, and which they were is
+    /// answered. What rooms have of the user is left to the [departures](Self::departures).
+    async fn delete_account(
+        &self,
+        user: &User,
+        erase: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError>;
+
+    /// Those who have been deleted and not [departed](Self::departed) yet, oldest first.
+    async fn departures(&self) -> Result<Vec<Departure>, StoreError>;
+
+    /// A user has been forgotten everywhere.
+    async fn departed(&self, user: UserId) -> Result<(), StoreError>;
+
     /// Forgets logins whose last token was good until before this time, or that ended before it; a piece
     /// of them. Answers how many tokens.
     async fn forget_logins(&self, before: Timestamp) -> Result<u64, StoreError>;
@@ -109,8 +133,28 @@ pub struct Account {
     pub user: User,
     /// What it signs in with.
     pub username: Username,
+    /// What it says of itself.
+    pub status: Status,
     /// When it signed up.
     pub created: Timestamp,
+}
+
+/// What is to change about a user; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// How it is called.
+    pub nickname: Option<Name>,
+    /// What it says of itself.
+    pub status: Option<Status>,
+}
+
+/// Somebody whose account is deleted and whom the rooms are to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// Who.
+    pub user: UserId,
+    /// Whether what it has written is to be deleted too.
+    pub erase: bool,
 }
 
 /// Which accounts are looked for.
@@ -169,4 +213,6 @@ pub struct Ended {
     pub logins: Vec<(Uuid, Timestamp)>,
     /// Users who were guests and now have accounts, and since when.
     pub guests: Vec<(UserId, Timestamp)>,
+    /// Users who have other nicknames, these, and since when.
+    pub renamed: Vec<(User, Timestamp)>,
 }

@@ -41,6 +41,7 @@ pub fn close_code(reason: CloseReason) -> CloseCode {
         CloseReason::Draining => CloseCode::new(1001, "draining"),
         CloseReason::Expired => CloseCode::new(4401, "expired"),
         CloseReason::Withdrawn => CloseCode::new(4401, "signed out"),
+        CloseReason::Deleted => CloseCode::new(4403, "deleted"),
         CloseReason::Silent => CloseCode::new(4408, "silent"),
         CloseReason::Flooding => CloseCode::new(4429, "flooding"),
         CloseReason::NotReading => CloseCode::new(4508, "not reading"),

@@ -122,6 +122,8 @@ pub struct MessageView<'a> {
     seq: u64,
     from: UserView<'a>,
     text: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
     at: Time,
 }
 
@@ -133,7 +135,8 @@ impl<'a> MessageView<'a> {
             room,
             seq: message.seq,
             from: (&message.from).into(),
-            text: &message.text,
+            text: message.text(),
+            deleted: message.text.is_none(),
             at: Time(message.at),
         }
     }

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use chat_core::{Counts, Cursor, Event, Presence, Reply, RoomId, Timestamp, User, Wire};
 use serde::Serialize;
 
+use crate::people::Notice;
 use crate::protocol::close_code;
 use crate::protocol::error::Problem;
 use crate::protocol::view::{
@@ -134,6 +135,11 @@ enum EventView<'a> {
         online: usize,
         some: Vec<UserView<'a>>,
     },
+    Renamed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        user: UserView<'a>,
+    },
     Typing {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
@@ -170,6 +176,15 @@ enum EventView<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+    Friend {
+        user: UserView<'a>,
+        state: &'static str,
+    },
+    Friends {},
+    Blocks {},
+    Profile {},
+    /// Of a program that has this wire and notices of its own.
+    Notice {},
     /// Says by itself which event it is.
     #[serde(untagged)]
     Change(ChangeView<'a>),
@@ -196,6 +211,10 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 let some = some.iter().map(UserView::from).collect();
                 Self::Summary { room: *room, cursor: *cursor, members, online, some }
             }
+            Event::Renamed { room, user } => {
+                let room = room.map(|room| room.to_string());
+                Self::Renamed { room, user: user.into() }
+            }
             Event::Typing { room, user, on } => {
                 Self::Typing { room: *room, user: user.into(), on: *on }
             }
@@ -208,6 +227,15 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 error: result.as_ref().err().map(|refused| refused.clone().into()),
             },
             Event::Expiring { at } => Self::Expiring { at: Time(*at) },
+            Event::Notice(notice) => match notice.get() {
+                Some(Notice::Friend { user, presence }) => {
+                    Self::Friend { user: user.into(), state: presence.as_str() }
+                }
+                Some(Notice::Friends) => Self::Friends {},
+                Some(Notice::Blocks) => Self::Blocks {},
+                Some(Notice::Profile) => Self::Profile {},
+                None => Self::Notice {},
+            },
             Event::Closing { reason, retry_after } => {
                 let close = close_code(*reason);
                 let retry_after_ms = retry_after.map(|time| time.as_millis() as u64);

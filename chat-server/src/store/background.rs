@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chat_core::{RoomKey, StoreError, Timestamp};
+use chat_core::{RoomKey, StoreError, Timestamp, UserId};
 use sqlx::SqlStr;
 use tokio::runtime::Handle;
 
@@ -269,6 +269,44 @@ async fn trim(
         from = up_to;
     }
     Ok(removed)
+}
+
+/// Deletes what a user has written in a range of a room's messages. Parameters: room, above, up to and
+/// including, the user.
+const ERASE: SqlStr = SqlStr::from_static(
+    "UPDATE messages SET text = '', client_key = NULL, fingerprint = NULL \
+     WHERE room = ? AND seq > ? AND seq <= ? AND sender = ? AND text <> ''",
+);
+
+/// Where a room's messages begin and end. Parameter: room.
+const RANGE: SqlStr = SqlStr::from_static(
+    "SELECT r.removed_seq, \
+        COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq \
+     FROM rooms r WHERE r.id = ?",
+);
+
+/// Deletes what a user has written above `after`, up to and including `until`: every message of that range
+/// is looked at, because no index leads from users to messages.
+pub(super) async fn erase(
+    database: &impl Cleaned,
+    room: RoomKey,
+    user: UserId,
+    after: u64,
+    until: u64,
+) -> Result<(), StoreError> {
+    let range: Vec<(i64, i64)> = database.ask(RANGE, &[room.0.into()]).await?;
+    let Some((removed, last)) = range.first().copied() else { return Ok(()) };
+    let (mut pace, mut from) = (Pace::new(), signed(after).max(removed));
+    let end = signed(until).min(last);
+    while from < end {
+        let up_to = end.min(from + PIECE);
+        let user = Value::Sixteen(user.uuid().into_bytes());
+        let values = [room.0.into(), from.into(), up_to.into(), user];
+        let rows = database.change(&[(ERASE, &values)]).await?;
+        pace.after_piece(database.progress(), rows, room, "erasing what a user has written").await;
+        from = up_to;
+    }
+    Ok(())
 }
 
 /// In the same transaction as the removal, so that a room never forgets how far it has counted.

@@ -10,8 +10,8 @@ use super::rows::{self, Unreadable, number};
 use super::sql::{Sql, Value, sql};
 use super::work::{Work, Worker};
 use crate::people::{
-    Blocked, Changed, Friend, FriendChange, FriendStore, Group, GroupName, MOST_BLOCKS,
-    MOST_FRIENDS, MOST_GROUPS,
+    Blocked, Changed, Circle, Friend, FriendChange, FriendStore, Group, GroupName, MOST_BLOCKS,
+    MOST_FRIENDS, MOST_GROUPS, Reach,
 };
 
 sql!(
@@ -63,6 +63,20 @@ sql!(
      FROM blocks b JOIN users u ON u.id = b.blocked \
      JOIN accounts a ON a.user = b.blocked AND a.deleted_ms IS NULL \
      WHERE b.user = ? ORDER BY b.created_ms DESC, a.username"
+);
+sql!(BLOCKED_BY, "SELECT blocked FROM blocks WHERE user = ?");
+sql!(DELETED, "SELECT user FROM accounts WHERE user = ? AND deleted_ms IS NOT NULL");
+sql!(
+    NAME,
+    "SELECT a.user, u.name FROM accounts a JOIN users u ON u.id = a.user \
+     WHERE a.user = ? AND a.deleted_ms IS NULL"
+);
+sql!(
+    MUTUAL,
+    "SELECT f.friend FROM friends f JOIN friends o ON o.user = f.friend AND o.friend = f.user \
+     WHERE f.user = ? \
+        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user = f.friend AND b.blocked = f.user) \
+        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user = f.user AND b.blocked = f.friend)"
 );
 sql!(BLOCK_COUNT, "SELECT COUNT(*) FROM blocks WHERE user = ?");
 sql!(BLOCKED, "SELECT blocked FROM blocks WHERE user = ? AND blocked = ?");
@@ -303,6 +317,38 @@ impl Work for Of<Block> {
     }
 }
 
+struct FindReach(UserId);
+
+impl Work for FindReach {
+    type Answer = Reach;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Reach, sqlx::Error> {
+        let user = [id(self.0)];
+        if there(sql, DELETED, &user).await? {
+            return Ok(Reach::Nobody);
+        }
+        rows::read_all(sql.select::<Ids>(BLOCKED_BY, &user).await?, read_user).map(Reach::AllBut)
+    }
+}
+
+struct FindCircle(UserId);
+
+impl Work for FindCircle {
+    type Answer = Option<Circle>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let user = [id(self.0)];
+        let name = sql.select::<(Vec<u8>, String)>(NAME, &user).await?.into_iter().next();
+        let Some((found, name)) = name else { return Ok(None) };
+        let friends = rows::read_all(sql.select::<Ids>(MUTUAL, &user).await?, read_user)?;
+        Ok(Some(Circle { user: rows::user(&found, name)?, friends }))
+    }
+}
+
+fn read_user((user,): Ids) -> Result<UserId, Unreadable> {
+    rows::uuid(&user).map(UserId::from)
+}
+
 #[async_trait]
 impl<S: Worker> FriendStore for S {
     async fn groups(&self, user: UserId) -> Result<Vec<Group>, StoreError> {
@@ -364,6 +410,14 @@ impl<S: Worker> FriendStore for S {
 
     async fn blocks(&self, user: UserId) -> Result<Vec<Blocked>, StoreError> {
         self.read(Of(user, Blocks)).await
+    }
+
+    async fn reach(&self, user: UserId) -> Result<Reach, StoreError> {
+        self.read(FindReach(user)).await
+    }
+
+    async fn circle(&self, user: UserId) -> Result<Option<Circle>, StoreError> {
+        self.read(FindCircle(user)).await
     }
 
     async fn block(

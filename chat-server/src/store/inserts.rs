@@ -29,6 +29,8 @@ pub(super) struct Syntax {
     /// What follows an insert that replaces a column of the row that is there already, if it is
     /// found by this key: made from the key's columns and the column.
     pub(super) or_replace: fn(key: &str, column: &str) -> String,
+    /// What follows an insert of names: those that are fixed stay, others are replaced.
+    pub(super) or_rename: &'static str,
     /// Stands before the rows of a list that a row is looked up in.
     pub(super) rows_of_list: &'static str,
 }
@@ -55,7 +57,7 @@ pub(super) const KINDS: usize = 12;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
-        let Syntax { or_replace, rows_of_list } = syntax;
+        let Syntax { or_replace, or_rename, rows_of_list } = syntax;
         let among =
             |head: &str, row: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), row, ")");
         Self {
@@ -75,11 +77,7 @@ impl Statements {
                     list("(m.room = ? AND m.seq > ? AND m.seq <= ?)", " OR ")
                 )
             }),
-            users: ManyRows::new(
-                "INSERT INTO users (id, name) VALUES",
-                "(?, ?)",
-                &or_replace("id", "name"),
-            ),
+            users: ManyRows::new("INSERT INTO users (id, name) VALUES", "(?, ?)", or_rename),
             messages: ManyRows::new(
                 "INSERT INTO messages \
                     (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES",

@@ -9,6 +9,7 @@ mod known;
 mod names;
 mod people;
 mod plan;
+mod profiles;
 mod reads;
 mod rows;
 mod selects;

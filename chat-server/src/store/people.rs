@@ -1,16 +1,17 @@
 //! Accounts and logins in SQL, the same for every database.
 
 use async_trait::async_trait;
-use chat_core::{RoomId, StoreError, Timestamp, UserId};
+use chat_core::{RoomId, StoreError, Timestamp, User, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
+use super::profiles::{self, ChangeProfile, DeleteAccount, Departed, Departures};
 use super::rows::{self, Unreadable};
 use super::sql::{Sql, Value, sql};
 use super::work::{Work, Worker};
 use crate::people::{
-    Account, Created, Credentials, Ended, NewAccount, NewLogin, PasswordHash, PeopleStore,
-    RefreshHash, Refreshed, Search, Username,
+    Account, Created, Credentials, Departure, Ended, NewAccount, NewLogin, PasswordHash,
+    PeopleStore, ProfileChange, RefreshHash, Refreshed, Search, Status, Username,
 };
 
 /// How many tokens are forgotten in one transaction.
@@ -20,7 +21,7 @@ const FORGET_AT_ONCE: i64 = 200;
 macro_rules! account {
     ($rest:literal) => {
         concat!(
-            "SELECT a.user, u.name, a.username, a.password, a.created_ms \
+            "SELECT a.user, u.name, a.username, a.password, a.status, a.created_ms \
              FROM accounts a JOIN users u ON u.id = a.user WHERE a.deleted_ms IS NULL AND ",
             $rest
         )
@@ -54,10 +55,9 @@ sql!(
     )
 );
 sql!(PAIR, "SELECT pair FROM rooms WHERE public_id = ?");
-sql!(KEY_TAKEN, "SELECT user FROM accounts WHERE username_key = ?");
+// The key, and what stands for it of a deleted account.
+sql!(KEY_TAKEN, "SELECT user FROM accounts WHERE username_key IN (?, ?)");
 sql!(USER_TAKEN, "SELECT user FROM accounts WHERE user = ?");
-sql!(SET_NAME, "UPDATE users SET name = ? WHERE id = ?");
-sql!(ADD_NAME, "INSERT INTO users (id, name) VALUES (?, ?)");
 sql!(
     ADD_ACCOUNT,
     "INSERT INTO accounts \
@@ -83,6 +83,11 @@ sql!(END_LOGIN, "UPDATE logins SET ended_ms = ? WHERE id = ? AND ended_ms IS NUL
 sql!(END_LOGINS, "UPDATE logins SET ended_ms = ? WHERE user = ? AND ended_ms IS NULL AND id <> ?");
 sql!(ENDED_OF, "SELECT id, ended_ms FROM logins WHERE user = ? AND ended_ms = ?");
 sql!(ENDED_SINCE, "SELECT id, ended_ms FROM logins WHERE ended_ms >= ?");
+sql!(
+    RENAMED_SINCE,
+    "SELECT a.user, u.name, a.renamed_ms FROM accounts a JOIN users u ON u.id = a.user \
+     WHERE a.renamed_ms >= ? AND a.deleted_ms IS NULL"
+);
 sql!(GUESTS_SINCE, "SELECT user, created_ms FROM accounts WHERE was_guest = 1 AND created_ms >= ?");
 sql!(
     EXPIRED,
@@ -113,6 +118,7 @@ struct AccountRow {
     name: String,
     username: Vec<u8>,
     password: Option<String>,
+    status: String,
     created_ms: i64,
 }
 
@@ -121,6 +127,7 @@ impl AccountRow {
         Ok(Account {
             user: rows::user(&self.user, self.name)?,
             username: username(self.username)?,
+            status: Status::new(self.status).map_err(|_| Unreadable("status line"))?,
             created: rows::time(self.created_ms)?,
         })
     }
@@ -159,6 +166,8 @@ impl EndedRow {
     }
 }
 
+type RenamedRow = (Vec<u8>, String, i64);
+
 /// A row with an id, of which only matters whether it is there.
 pub(super) type Ids = (Vec<u8>,);
 
@@ -194,14 +203,13 @@ impl Work for CreateAccount {
             return Ok(if own.is_empty() { Created::HasAccount } else { Created::Done });
         }
         let key = account.username.key();
-        if !sql.select::<Ids>(KEY_TAKEN, &[Value::Bytes(key.as_bytes())]).await?.is_empty() {
+        let deleted = profiles::hashed(key.as_bytes());
+        let taken = [Value::Bytes(key.as_bytes()), Value::Bytes(&deleted)];
+        if !sql.select::<Ids>(KEY_TAKEN, &taken).await?.is_empty() {
             return Ok(Created::UsernameTaken);
         }
-        let name = &account.user.name;
-        if sql.execute(SET_NAME, &[Value::Text(name), user]).await?.rows == 0 {
-            sql.execute(ADD_NAME, &[user, Value::Text(name)]).await?;
-        }
-        let nickname = name.to_lowercase();
+        profiles::set_name(sql, &account.user).await?;
+        let nickname = account.user.name.to_lowercase();
         let values = [
             user,
             Value::Bytes(account.username.as_bytes()),
@@ -275,7 +283,7 @@ impl Work for Search {
 }
 
 /// The logins of a user that have ended at this time.
-async fn end_all_but(
+pub(super) async fn end_all_but(
     sql: &mut impl Sql,
     user: UserId,
     now: Timestamp,
@@ -394,10 +402,14 @@ impl Work for EndedSince {
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Ended, sqlx::Error> {
         let logins = sql.select::<EndedRow>(ENDED_SINCE, &[ms(self.0)]).await?;
         let guests = sql.select::<(Vec<u8>, i64)>(GUESTS_SINCE, &[ms(self.0)]).await?;
+        let renamed = sql.select::<RenamedRow>(RENAMED_SINCE, &[ms(self.0)]).await?;
         Ok(Ended {
             logins: rows::read_all(logins, EndedRow::read)?,
             guests: rows::read_all(guests, |(user, at)| {
                 Ok((UserId::from(rows::uuid(&user)?), rows::time(at)?))
+            })?,
+            renamed: rows::read_all(renamed, |(user, name, at)| {
+                Ok((rows::user(&user, name)?, rows::time(at)?))
             })?,
         })
     }
@@ -485,6 +497,32 @@ impl<S: Worker> PeopleStore for S {
 
     async fn ended_since(&self, since: Timestamp) -> Result<Ended, StoreError> {
         self.read(EndedSince(since)).await
+    }
+
+    async fn change_profile(
+        &self,
+        user: UserId,
+        change: ProfileChange,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(ChangeProfile { user, change, now }).await
+    }
+
+    async fn delete_account(
+        &self,
+        user: &User,
+        erase: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        self.write(DeleteAccount { user: user.clone(), erase, now }).await
+    }
+
+    async fn departures(&self) -> Result<Vec<Departure>, StoreError> {
+        self.read(Departures).await
+    }
+
+    async fn departed(&self, user: UserId) -> Result<(), StoreError> {
+        self.write(Departed(user)).await
     }
 
     async fn forget_logins(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -145,7 +145,7 @@ impl MessageRow {
         Ok(Message {
             seq: number(self.seq)?,
             from: user(&self.sender, self.name)?,
-            text: Text::new(self.text).map_err(|_| Unreadable("text"))?,
+            text: text(self.text)?,
             at: time(self.at_ms)?,
         })
     }
@@ -278,6 +278,12 @@ pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, Unreadable> {
 /// what lies beyond it means the same as its end.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An empty one stands for one that has been deleted.
+fn text(stored: String) -> Result<Option<Text>, Unreadable> {
+    let text = (!stored.is_empty()).then(|| Text::new(stored));
+    text.transpose().map_err(|_| Unreadable("text"))
 }
 
 /// An empty one stands for none.

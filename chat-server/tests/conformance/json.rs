@@ -203,6 +203,9 @@ fn event(frame: &Value) -> Event {
         "typing" => {
             Event::Typing { room: room(), user: user(&frame["user"]), on: flag(frame, "on") }
         }
+        "renamed" => {
+            Event::Renamed { room: frame.get("room").map(|_| room()), user: user(&frame["user"]) }
+        }
         "invited" => Event::Invited { room: room_info(&frame["room"]) },
         "closed" => Event::Closed { room: room() },
         "expiring" => Event::Expiring { at: parsed(frame, "at") },
@@ -275,7 +278,8 @@ fn messages(value: &Value, room: RoomId) -> Vec<Arc<Message>> {
 }
 
 fn message(value: &Value) -> Message {
-    let said = Text::new(text(value, "text")).expect("a good text");
+    let deleted = value.get("deleted").is_some_and(|_| flag(value, "deleted"));
+    let said = (!deleted).then(|| Text::new(text(value, "text")).expect("a good text"));
     Message { seq: number(value, "seq"), from: user(&value["from"]), text: said, at: time(value) }
 }
 

@@ -112,7 +112,7 @@ impl House {
                 read.extend(page.messages.iter().map(|message| Row {
                     seq: message.seq,
                     sender: message.from.id,
-                    text: message.text.to_string(),
+                    text: message.text().to_owned(),
                     at_ms: message.at.timestamp_millis(),
                     key: None,
                 }));

@@ -99,7 +99,7 @@ impl Heard {
         if let Event::Message { room, message, .. } = event {
             let (seq, sender, at_ms) =
                 (message.seq, message.from.id, message.at.timestamp_millis());
-            let row = Row { seq, sender, text: message.text.to_string(), at_ms, key: None };
+            let row = Row { seq, sender, text: message.text().to_owned(), at_ms, key: None };
             self.messages.entry(*room).or_default().push(row);
         }
         for view in self.views.values_mut() {

@@ -203,7 +203,7 @@ async fn write_and_lose(
     let happened = loss.has_happened();
 
     let loaded = other.load_room(room.info.id, 100).await.expect("an answer").expect("a room");
-    let stored: Vec<_> = loaded.messages.iter().map(|message| &*message.text).collect();
+    let stored: Vec<_> = loaded.messages.iter().map(|message| message.text()).collect();
     let (expected, done) = match writing {
         Writing::Messages => (vec!["1", "one", "two"], [(2, 1), (3, 1)].to_vec()),
         Writing::MessagesBehindOthers => {

@@ -122,7 +122,7 @@ async fn hundreds_are_answered_by_two_connections() {
             0 => {
                 let query = HistoryQuery { at: HistoryAt::After(0), limit: 5 };
                 let page = engine.room(room).history(&me, query).await.expect("a page");
-                let texts: Vec<_> = page.messages.iter().map(|m| m.text.to_string()).collect();
+                let texts: Vec<_> = page.messages.iter().map(|m| m.text().to_owned()).collect();
                 assert_eq!(texts, ["0", "1", "2", "3", "4"]);
             }
             1 => {
@@ -212,7 +212,7 @@ async fn calls_that_are_dropped_halfway_leave_nothing_behind() {
         }
         let messages = store.messages(mine.key, 0, mine.end.seq).await.expect("messages");
         for (message, seq) in messages.iter().zip(1..) {
-            assert_eq!((message.seq, &*message.text), (seq, &*seq.to_string()));
+            assert_eq!((message.seq, message.text()), (seq, &*seq.to_string()));
         }
     };
     // Others are told what they have asked, and not what somebody else has who was dropped.

@@ -54,7 +54,7 @@ impl Guest {
             match tokio::time::timeout(PATIENCE, self.inbox.next()).await {
                 Ok(Some(event)) => {
                     if let Event::Message { message, .. } = &*event {
-                        return Ok((message.seq, message.text.to_string()));
+                        return Ok((message.seq, message.text().to_owned()));
                     }
                 }
                 Ok(None) => return failed("the session ended while a message was expected"),
@@ -299,7 +299,7 @@ async fn restart(home: &dyn StoreHome, end: impl AsyncFnOnce(Engine)) -> Checked
     sent.sort_unstable();
     same("how many were acknowledged", sent.len(), before + 4 * SENDERS)?;
     let read = messages(&*store, key).await?;
-    let read = read.iter().map(|message| (message.seq, message.text.to_string()));
+    let read = read.iter().map(|message| (message.seq, message.text().to_owned()));
     same_all("what is stored, and what was acknowledged", read, sent)
 }
 

@@ -13,6 +13,7 @@ mod moderation;
 mod paging;
 mod support;
 mod text;
+mod users;
 mod writing;
 
 use std::sync::Arc;
@@ -69,7 +70,7 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 12] = [
+const GROUPS: [&[Case]; 13] = [
     writing::CASES,
     keys::CASES,
     fencing::CASES,
@@ -77,6 +78,7 @@ const GROUPS: [&[Case]; 12] = [
     text::CASES,
     members::CASES,
     moderation::CASES,
+    users::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

@@ -53,7 +53,7 @@ async fn pages_of_messages_end_where_they_should(home: &dyn StoreHome) -> Checke
         (u64::MAX - 1, 4, 0..0),
     ] {
         let read = store.messages(room.key, after, until).await?;
-        let read = read.iter().map(|message| (message.seq, message.text.to_string()));
+        let read = read.iter().map(|message| (message.seq, message.text().to_owned()));
         let what = format_args!("messages above {after}, up to {until}").to_string();
         same_all(what, read, expected.map(|seq| (seq, seq.to_string())))?;
     }

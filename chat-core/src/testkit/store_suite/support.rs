@@ -273,7 +273,7 @@ pub(super) async fn texts(store: &dyn Store, room: RoomKey) -> Checked<Vec<Strin
     same_all("the seq of messages", messages.iter().map(|message| message.seq), {
         1..=messages.len() as u64
     })?;
-    Ok(messages.iter().map(|message| message.text.to_string()).collect())
+    Ok(messages.iter().map(|message| message.text().to_owned()).collect())
 }
 
 /// The room's messages have these texts, in this order, and numbers without a gap.

@@ -60,7 +60,7 @@ async fn texts_come_back_byte_for_byte(home: &dyn StoreHome) -> Checked {
     for room in [one, two] {
         said(store, room.key, ODD).await?;
         let loaded = load(store, room.info.id).await?;
-        same_all("the loaded texts", loaded.messages.iter().map(|m| &*m.text), ODD)?;
+        same_all("the loaded texts", loaded.messages.iter().map(|m| m.text()), ODD)?;
     }
     Ok(())
 }

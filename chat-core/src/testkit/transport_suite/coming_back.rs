@@ -19,7 +19,7 @@ super::cases![
 ];
 
 fn texts(joined: &Joined) -> Vec<String> {
-    joined.messages.iter().map(|message| message.text.to_string()).collect()
+    joined.messages.iter().map(|message| message.text().to_owned()).collect()
 }
 
 fn numbered(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
@@ -163,7 +163,7 @@ async fn many_rooms_are_resumed_each_in_its_place(stage: &Stage<'_>) -> Outcome 
         ann.send(*room, "live").await?;
     }
     for _ in &rooms {
-        same("what follows", &*again.message().await?.text, "live")?;
+        same("what follows", again.message().await?.text(), "live")?;
     }
     again.settle(rooms[0].0).await
 }
@@ -188,7 +188,7 @@ async fn rooms_that_cannot_be_resumed_say_why(stage: &Stage<'_>) -> Outcome {
     // Nobody becomes a member by coming back.
     bob.send(foreign, "not for Ann").await?;
     ann.send(good, "for Ann").await?;
-    same("what follows", &*again.message().await?.text, "for Ann")?;
+    same("what follows", again.message().await?.text(), "for Ann")?;
     again.settle(foreign).await?;
     ensure(again.kept().is_empty(), || "nothing follows of the rooms that failed".to_owned())
 }

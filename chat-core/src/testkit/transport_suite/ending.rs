@@ -98,5 +98,5 @@ async fn a_room_that_ends_is_closed(stage: &Stage<'_>) -> Outcome {
     // Other rooms go on.
     let [_, bob, _] = &mut guests;
     bob.send(other, "still here").await?;
-    same("what follows", &*bob.message().await?.text, "still here")
+    same("what follows", bob.message().await?.text(), "still here")
 }

@@ -220,7 +220,7 @@ impl Guest {
         let mut texts = Vec::new();
         loop {
             let message = self.message().await?;
-            texts.push(message.text.to_string());
+            texts.push(message.text().to_owned());
             if message.seq >= seq {
                 return Ok(texts);
             }

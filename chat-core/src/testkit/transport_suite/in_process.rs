@@ -89,11 +89,11 @@ impl Wire for Whole {
 
     fn size(&self, frame: &Heard) -> usize {
         let texts = |messages: &[Arc<Message>]| -> usize {
-            messages.iter().map(|message| size_of::<Message>() + message.text.len()).sum()
+            messages.iter().map(|message| size_of::<Message>() + message.text().len()).sum()
         };
         let more = match frame {
             Heard::Event(event) => match &**event {
-                Event::Message { message, .. } => message.text.len(),
+                Event::Message { message, .. } => message.text().len(),
                 Event::Resumed { result: Ok(joined), .. } => texts(&joined.messages),
                 _ => 0,
             },

@@ -43,7 +43,7 @@ async fn whoever_leaves_hears_no_more(stage: &Stage<'_>) -> Outcome {
     let joined = bob.join(room, After::Nothing).await?;
     same("messages when he comes back", joined.messages.len(), 20)?;
     ann.send(room, "welcome back").await?;
-    same("what follows", &*bob.message().await?.text, "welcome back")
+    same("what follows", bob.message().await?.text(), "welcome back")
 }
 
 async fn whoever_is_thrown_out_hears_so_and_no_more(stage: &Stage<'_>) -> Outcome {

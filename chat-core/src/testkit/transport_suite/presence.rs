@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::command::{After, Command, RoomCommand};
 use crate::event::Event;
-use crate::model::{Presence, User};
+use crate::model::{Name, Presence, User};
 use crate::testkit::transport_suite::guest::Guest;
-use crate::testkit::transport_suite::stage::{Outcome, Stage, same};
+use crate::testkit::transport_suite::stage::{Outcome, Stage, ensure, given, same};
 
 use Presence::{Away, Offline, Online};
 
@@ -14,6 +14,7 @@ super::cases![
     a_peer_that_vanishes_goes_offline,
     devices_and_keyboards_are_counted,
     many_come_and_go,
+    a_new_name_is_heard,
     typing_is_told_and_ends { typing: Duration::from_secs(7) },
 ];
 
@@ -81,6 +82,33 @@ async fn many_come_and_go(stage: &Stage<'_>) -> Outcome {
     }
     let page = ann.members(room).await?;
     same("members and those online", (page.counts.members, page.counts.online), (31, 1))
+}
+
+async fn a_new_name_is_heard(stage: &Stage<'_>) -> Outcome {
+    let (room, mut ann) = stage.room("Ann").await?;
+    let mut bob = stage.joined("Bob", room).await?;
+    let mut cleo = stage.guest("Cleo").await?;
+    let bobby = User::new(bob.user.id, given(Name::new("바비 🎈"))?);
+    given(stage.engine.rename(&bobby).await)?;
+    let renamed = async |guest: &mut Guest| {
+        guest
+            .find("a new name", |event| match event {
+                Event::Renamed { room, user } => Some((*room, user.clone())),
+                _ => None,
+            })
+            .await
+    };
+    same("the name, as others hear it", renamed(&mut ann).await?, (Some(room), bobby.clone()))?;
+    // From its session and from its room, in any order.
+    let both = [renamed(&mut bob).await?, renamed(&mut bob).await?];
+    for place in [None, Some(room)] {
+        let heard = both.contains(&(place, bobby.clone()));
+        ensure(heard, || format!("the name, as it hears it itself: {both:?} is not in {place:?}"))?;
+    }
+    bob.send(room, "it is me").await?;
+    same("the author", ann.message().await?.from.clone(), bobby)?;
+    cleo.ok(Command::Ping).await?;
+    ensure(cleo.kept().is_empty(), || "who is not in the room hears nothing of it".to_owned())
 }
 
 async fn typing_is_told_and_ends(stage: &Stage<'_>) -> Outcome {

@@ -42,7 +42,7 @@ async fn flood(stage: &Stage<'_>, room: RoomId, ann: &mut Guest, fast: &mut Gues
     for n in 1..=last {
         let text = text(stage, n);
         ann.send(room, &text).await?;
-        same("what others hear meanwhile", &*fast.message().await?.text, &text)?;
+        same("what others hear meanwhile", fast.message().await?.text(), &text)?;
         ann.kept();
     }
     Ok(last)
@@ -55,7 +55,7 @@ async fn beginning(stage: &Stage<'_>, slow: &mut Guest) -> Outcome<Cursor> {
         match &*slow.event("Behind").await? {
             Event::Message { message, .. } => {
                 last += 1;
-                same("what a slow reader hears", &*message.text, &text(stage, last))?;
+                same("what a slow reader hears", message.text(), &text(stage, last))?;
             }
             Event::Behind { after, .. } => {
                 same("the last message before Behind", after.seq, last)?;
@@ -85,19 +85,19 @@ async fn a_slow_reader_is_told_and_catches_up(stage: &Stage<'_>) -> Outcome {
                 return fail(format!("the history ends before message {next}"));
             }
             for message in page.messages.iter().filter(|message| message.seq <= behind.until) {
-                same("a message of the history", &*message.text, &text(stage, next))?;
+                same("a message of the history", message.text(), &text(stage, next))?;
                 next += 1;
             }
         }
     }
     for message in &joined.messages {
-        same("a message of the answer", &*message.text, &text(stage, next))?;
+        same("a message of the answer", message.text(), &text(stage, next))?;
         next += 1;
     }
     same("the last message that is caught up with", next - 1, last)?;
     ann.send(room, "live again").await?;
     for guest in [&mut slow, &mut fast] {
-        same("what follows", &*guest.message().await?.text, "live again")?;
+        same("what follows", guest.message().await?.text(), "live again")?;
         guest.settle(room).await?;
     }
     Ok(())
@@ -138,5 +138,5 @@ async fn a_peer_that_reads_nothing_is_closed(stage: &Stage<'_>) -> Outcome {
     }
     stuck.is_over()?;
     ann.send(room, "on it goes").await?;
-    same("what follows", &*fast.message().await?.text, "on it goes")
+    same("what follows", fast.message().await?.text(), "on it goes")
 }

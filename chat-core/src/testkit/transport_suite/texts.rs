@@ -44,7 +44,7 @@ async fn messages_arrive_byte_for_byte(stage: &Stage<'_>) -> Outcome {
     for text in &texts {
         ann.send(room, text).await?;
         for guest in [&mut ann, &mut bob] {
-            same("the text that is heard", &*guest.message().await?.text, text)?;
+            same("the text that is heard", guest.message().await?.text(), text)?;
         }
     }
     let query = HistoryQuery { at: HistoryAt::Before(1_000), limit: 100 };
@@ -52,7 +52,7 @@ async fn messages_arrive_byte_for_byte(stage: &Stage<'_>) -> Outcome {
     let mut again = stage.connect(&bob.user).await;
     let joined = again.join(room, After::Cursor(Cursor::default())).await?;
     for messages in [page.messages, joined.messages] {
-        let read: Vec<_> = messages.iter().map(|message| message.text.to_string()).collect();
+        let read: Vec<_> = messages.iter().map(|message| message.text().to_owned()).collect();
         same("the texts of an answer", read, texts.clone())?;
     }
     Ok(())

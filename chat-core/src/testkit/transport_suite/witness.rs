@@ -195,7 +195,8 @@ impl Witness {
                 self.heard.insert(*room, *cursor);
                 Ok(())
             }
-            Event::Invited { .. } => Ok(()),
+            Event::Renamed { room: Some(room), .. } => self.hearing(*room, event).map(drop),
+            Event::Renamed { room: None, .. } | Event::Invited { .. } | Event::Notice(_) => Ok(()),
             Event::Closed { room } => {
                 self.hearing(*room, event)?;
                 self.heard.remove(room);

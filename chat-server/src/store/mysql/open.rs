@@ -27,6 +27,7 @@ use crate::store::writer::Writer;
 /// been inserted.
 const SYNTAX: Syntax = Syntax {
     or_replace: |_, column| format!("ON DUPLICATE KEY UPDATE {column} = VALUES({column})"),
+    or_rename: "ON DUPLICATE KEY UPDATE name = IF(fixed, name, VALUES(name))",
     rows_of_list: "",
 };
 /// Enough for all texts of every length that this store has, and for those without lengths.

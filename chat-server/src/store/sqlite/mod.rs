@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chat_core::{
     Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Store, StoreError, Timestamp,
+    RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
@@ -25,7 +25,7 @@ use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;
-use super::{SqlStore, StoreStats, in_time, reads};
+use super::{SqlStore, StoreStats, in_time, profiles, reads};
 use open::SqlitePen;
 
 /// How long one call may take, waiting for its turn and for the disk. Then it fails; what it had
@@ -185,6 +185,27 @@ impl Store for SqliteStore {
                 background::remove_room(&*inner, room).await?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn rename(&self, user: &User) -> Result<(), StoreError> {
+        profiles::rename(self, user).await
+    }
+
+    async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        profiles::rooms_of(self, user).await
+    }
+
+    async fn erase(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<(), StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            background::erase(&*inner, room, user, after, until).await
         })
         .await
     }

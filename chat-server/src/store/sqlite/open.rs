@@ -41,6 +41,7 @@ const SYNTAX: Syntax = Syntax {
     or_replace: |key, column| {
         format!("ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}")
     },
+    or_rename: "ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE fixed = 0",
     rows_of_list: "VALUES ",
 };
 /// SQLite's result codes for a damaged file, and for one that is no database.
@@ -199,6 +200,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", CACHE)
         .pragma("journal_size_limit", LOG_BYTES)
+        // What is erased is overwritten where it stood, where that takes no page of its own.
+        .pragma("secure_delete", "fast")
         .statement_cache_capacity(STATEMENTS)
         // Its text may have thousands of parameters, so a statement is nothing for a log.
         .disable_statement_logging()

@@ -139,7 +139,7 @@ async fn a_row_that_cannot_be_read_is_an_error_and_not_a_gap() {
     let (ann, room) = open_room(&store).await;
     store.append(&[batch(&room, &ann, &["hello".into()])]).await.unwrap();
     for (damage, repair) in [
-        ("UPDATE messages SET text = ''", "UPDATE messages SET text = 'hello'"),
+        ("UPDATE messages SET text = ' '", "UPDATE messages SET text = 'hello'"),
         (
             "UPDATE messages SET sender = x'00'",
             "UPDATE messages SET sender = (SELECT id FROM users)",

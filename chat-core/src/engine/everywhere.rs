@@ -1,0 +1,75 @@
+//! What is done wherever a user is known: it is called otherwise, or it goes for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::deliver::ReplyTo;
+use crate::error::{Code, Error, Result};
+use crate::ids::RoomId;
+use crate::model::User;
+use crate::room::{About, Happened, Rooms};
+use crate::session::Renamed;
+use crate::shared::unavailable;
+use crate::store::Store;
+
+/// How often a room is asked again that is too busy, and how long to wait before.
+const ATTEMPTS: usize = 100;
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Calls a user by this name from now on. Answers which rooms know it.
+pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId>> {
+    let shared = &rooms.shared;
+    shared.running()?;
+    shared.store.rename(user).await.map_err(unavailable("rename a user"))?;
+    // Whatever is loaded from here on knows the name.
+    for session in shared.connections.of(user.id, None) {
+        session.do_send(Renamed(user.clone()));
+    }
+    let known = shared.store.rooms_of(user.id).await;
+    let known = known.map_err(unavailable("find the rooms of a user"))?;
+    for room in rooms.live_of(&known) {
+        room.tell(About { user: user.clone(), what: Happened::Renamed });
+    }
+    Ok(known)
+}
+
+/// Lets a user go: this is how it is called from then on.
+pub(super) async fn forget(rooms: &Arc<Rooms>, user: &User, erase: bool) -> Result<()> {
+    // One after the other, so that the store is there for others meanwhile.
+    for room in rename(rooms, user).await? {
+        ask(rooms, room, user, Happened::Gone).await?;
+        if erase {
+            ask(rooms, room, user, Happened::Erased).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn ask(
+    rooms: &Arc<Rooms>,
+    id: RoomId,
+    user: &User,
+    what: impl Fn(ReplyTo) -> Happened,
+) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let (caller, answer) = oneshot::channel();
+        // Held until it has answered, so that it stays loaded.
+        let room = rooms.get(id);
+        room.tell(About { user: user.clone(), what: what(ReplyTo::Caller(caller, None)) });
+        match answer.await.unwrap_or_else(|_| Err(Error::stopping())) {
+            Err(error) => match error.code() {
+                Code::NoSuchRoom => return Ok(()),
+                // Forbidden: its owner by now, so what it leaves has to be somebody's first.
+                Code::Busy | Code::Forbidden => {}
+                _ => return Err(error),
+            },
+            Ok(_) => return Ok(()),
+        }
+        drop(room);
+        rooms.shared.running()?;
+        rooms.shared.clock.sleep(AGAIN).await;
+    }
+    Err(Error::unavailable())
+}

@@ -1,0 +1,99 @@
+//! Friends see each other come and go. Only two who have each other do, and neither has blocked the other:
+//! whoever is blocked, or is no friend any more, sees somebody who has gone.
+
+use std::sync::Arc;
+
+use chat_core::{Engine, Presence, User, UserId};
+
+use super::{Circle, Friends, PeopleError};
+
+/// What a user's own sessions are told, wherever it is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A friend has come, gone, or left the keyboard.
+    Friend {
+        /// Who.
+        user: User,
+        /// How it is now.
+        presence: Presence,
+    },
+    /// The user's list of friends, or of their groups, has changed.
+    Friends,
+    /// The user's list of those whom it has blocked has changed.
+    Blocks,
+    /// What the user says of itself has changed.
+    Profile,
+}
+
+/// Tells friends of each other. Cheap to clone.
+#[derive(Clone)]
+pub struct FriendsPresence {
+    engine: Engine,
+    friends: Arc<Friends>,
+}
+
+impl FriendsPresence {
+    /// Of the users of this engine.
+    #[must_use]
+    pub fn new(engine: Engine, friends: Arc<Friends>) -> Self {
+        Self { engine, friends }
+    }
+
+    /// Tells who comes and goes, as long as it is polled.
+    pub async fn run(self) {
+        let mut watch = self.engine.watch_presence();
+        loop {
+            for user in watch.changed().await {
+                // What keeps it from being told is logged where it happens.
+                if let Ok(Some(circle)) = self.friends.circle(user).await {
+                    self.tell(&circle);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, of: &Circle) {
+        let presence = self.engine.presence(of.user.id);
+        for friend in &of.friends {
+            self.tell_one(*friend, &of.user, presence);
+        }
+    }
+
+    fn tell_one(&self, to: UserId, user: &User, presence: Presence) {
+        self.notify(to, Notice::Friend { user: user.clone(), presence });
+    }
+
+    /// Tells all sessions of a user something.
+    pub fn notify(&self, user: UserId, notice: Notice) {
+        self.engine.notify(user, chat_core::Notice::new(notice));
+    }
+
+    /// Does something that may make two users friends, or end that, and tells them if it has.
+    ///
+    /// # Errors
+    /// As what is done.
+    pub async fn change<T>(
+        &self,
+        user: UserId,
+        other: UserId,
+        change: impl Future<Output = Result<T, PeopleError>>,
+    ) -> Result<T, PeopleError> {
+        let before = self.are_friends(user, other).await;
+        let done = change.await?;
+        let after = self.are_friends(user, other).await;
+        if before != after {
+            for (to, of) in [(user, other), (other, user)] {
+                if let Ok(Some(circle)) = self.friends.circle(of).await {
+                    let seen = if after { self.engine.presence(of) } else { Presence::Offline };
+                    self.tell_one(to, &circle.user, seen);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    async fn are_friends(&self, user: UserId, other: UserId) -> bool {
+        let circle = self.friends.circle(user).await.ok().flatten();
+        circle.is_some_and(|circle| circle.friends.contains(&other))
+    }
+}
