@@ -1,15 +1,14 @@
 // One room as this page knows it: its messages, people, our unsent messages, and where we stand with it (joining, live,
-// out of date, no longer a member, gone). It turns what the server answers and announces into that state, and asks for
-// what is missing, so that no message is lost or doubled. It owns no socket and nothing of the screen.
+// out of date, no longer a member, gone). It turns what the server answers and announces into that state, so
+// that no message is lost or doubled. It owns no socket and nothing of the screen.
 
 import { Emitter } from './emitter.js';
+import { PAGE, History } from './history.js';
 import { Outbox } from './outbox.js';
-import { pauseAfter, wait } from './pause.js';
+import { pauseAfter } from './pause.js';
 import { GONE, People } from './people.js';
 import { Timeline } from './timeline.js';
 
-const PAGE = 50;
-const GAP_PAGE = 200;
 const MOST_KEPT = 1_000; // Of a long conversation this many messages stay loaded; older ones come back by scrolling.
 const MOST_NOTICES = 200;
 const TYPING_EVERY = 3_000;
@@ -26,13 +25,11 @@ export class Room extends Emitter {
   notices = [];
   unread = 0;
   draft = '';
-  loadingOlder = false;
   /** Set by whoever shows the room: somebody looks at it, and at its older messages. */
   watched = false;
   readingBack = false;
   #connection;
   #cursor = null;
-  #filling = false;
   #attempt = 0;
   #saidTypingAt = 0;
 
@@ -42,11 +39,12 @@ export class Room extends Emitter {
     this.user = user;
     this.info = { id, title: '' };
     this.#connection = connection;
-    this.outbox = new Outbox(id, user.id, {
-      ready: () => this.state === 'live',
-      send: (text, key) => this.#ask('send', { text, key }),
-      changed: () => this.#changed(),
-    });
+    const ready = () => this.state === 'live';
+    const changed = () => this.#changed();
+    const ask = (verb, fields) => this.#ask(verb, fields);
+    this.outbox = new Outbox(id, user.id, { ready, changed, send: (text, key) => ask('send', { text, key }) });
+    const took = (messages) => this.#messages(messages);
+    this.history = new History(this.timeline, { ready, changed, ask, took, startOver: () => this.join() });
   }
 
   /** Where to go on hearing this room after a reconnection; null if it was never heard. */
@@ -99,17 +97,6 @@ export class Room extends Emitter {
     this.#ask('typing', { on }).catch(() => {});
   }
 
-  async loadOlder() {
-    if (this.loadingOlder || this.state !== 'live' || !this.timeline.hasOlder) return;
-    this.loadingOlder = true;
-    this.#changed();
-    const page = await this.#ask('history', { before: this.timeline.first, limit: PAGE }).catch(() => ({ messages: [] }));
-    // Being near the top asks again; this only keeps it from asking in vain without a pause.
-    if (!this.timeline.prepend(page.messages)) await wait(pauseAfter(2));
-    this.loadingOlder = false;
-    this.#changed();
-  }
-
   /** Lists the next page of members, present or not. */
   async loadMembers() {
     const { next } = this.people;
@@ -144,7 +131,7 @@ export class Room extends Emitter {
       this.outbox.settle(this.timeline.last);
     }
     this.#changed();
-    this.#fill();
+    this.history.fill();
     this.outbox.flush();
   }
 
@@ -158,26 +145,7 @@ export class Room extends Emitter {
     if (!this.readingBack) this.timeline.trim(MOST_KEPT);
     this.outbox.settle(this.timeline.last);
     this.#changed();
-    if (this.timeline.hasGap) this.#fill();
-  }
-
-  /** Fetches what is missing between the messages we have and those that came ahead of them. */
-  async #fill() {
-    if (this.#filling) return;
-    this.#filling = true;
-    try {
-      while (this.timeline.hasGap && this.state === 'live') {
-        const { last } = this.timeline;
-        const { messages } = await this.#ask('history', { after: last, limit: GAP_PAGE });
-        this.#messages(messages);
-        // The server has nothing there: what we hold is of no use, so start from its latest.
-        if (this.timeline.hasGap && this.timeline.last === last) await this.join();
-      }
-    } catch (error) {
-      if (error.code !== 'connection_lost' && error.retry) setTimeout(() => this.#fill(), pauseAfter(2));
-    } finally {
-      this.#filling = false;
-    }
+    if (this.timeline.hasGap) this.history.fill();
   }
 
   #member(event) {
