@@ -18,7 +18,7 @@ export class PeopleView {
     this.#button.onclick = () => (this.#isOpen ? this.close() : this.#open());
     this.#parts.close.onclick = () => this.close();
     document.addEventListener('keydown', (event) => event.key === 'Escape' && this.close());
-    this.#parts.all.onclick = () => this.#room.loadMembers().catch((error) => tell(errorText(error)));
+    this.#parts.all.onclick = () => this.#room.people.loadMore().catch((error) => tell(errorText(error)));
   }
 
   /** Shows the people of a room, or nothing. */

@@ -1,7 +1,7 @@
 // The middle of the page: the open room with its heading, log, typing line and composer, or, where there is no room to
 // show, why not and what to do. It owns which room is shown; each part below it has its own view.
 
-import { errorText, someNames, t } from '../i18n.js';
+import { ending, errorText, someNames, t } from '../i18n.js';
 import { parts, soon } from './dom.js';
 import { ComposerView } from './composer.js';
 import { LogView } from './log.js';
@@ -73,16 +73,31 @@ export class RoomView {
 
   #drawBlank() {
     const room = this.#room;
-    const [title, text] = {
-      undefined: [t('room.none'), t('room.noneLead')],
-      joining: [t('room.joining'), room?.error ? errorText(room.error) : ''],
-      outside: [t('room.outsideTitle'), t('room.outside')],
-      gone: [t('room.goneTitle'), t('room.gone')],
-      refused: [t('room.refusedTitle'), room?.error ? errorText(room.error) : ''],
-    }[room?.state];
+    const [title, text] = wordsOf(room);
     this.#parts['blank-title'].textContent = title;
     this.#parts['blank-text'].textContent = text;
-    this.#parts.rejoin.hidden = room?.state !== 'outside';
+    // Whoever is no member of a private room has to be invited.
+    this.#parts.rejoin.hidden = room?.state !== 'outside' || room.info.kind === 'private';
     this.#parts.away.hidden = !room || room.state === 'joining';
   }
+}
+
+/** Why there is no room to show: what to call it, and what can be done. */
+function wordsOf(room) {
+  const { state, error, ending: end } = room ?? {};
+  const why = error ? errorText(error) : '';
+  if (state === 'outside' && end?.change === 'kicked') {
+    return [t('room.kickedTitle', { by: end.by.name }), t(room.info.kind === 'private' ? 'room.needsInvitation' : 'room.outside')];
+  }
+  if (state === 'refused' && end?.change === 'banned') {
+    const until = end.until && ending(new Date(end.until));
+    return [t('room.bannedTitle', { by: end.by.name }), until ? t('room.bannedUntilLead', { until }) : t('room.bannedLead')];
+  }
+  return {
+    undefined: [t('room.none'), t('room.noneLead')],
+    joining: [t('room.joining'), why],
+    outside: [t('room.outsideTitle'), t(room?.info.kind === 'private' ? 'room.needsInvitation' : 'room.outside')],
+    gone: [t('room.goneTitle'), t('room.gone')],
+    refused: [t('room.refusedTitle'), why],
+  }[state];
 }
