@@ -56,6 +56,7 @@ export class RoomView {
     this.#parts.leave.disabled = room.state !== 'live';
     this.#drawTyping(people.typing(room.user.id).map(({ name }) => name));
     this.#log.draw();
+    this.#composer.draw();
     if (!this.#entered) this.#enter();
   }
 
