@@ -29,10 +29,10 @@ export class Chat extends Emitter {
   }
 
   /** The room with this id, joined now or as soon as there is a connection. */
-  enter(id) {
+  enter(id, isNew = false) {
     const known = this.rooms.get(id);
     if (known) return known;
-    const room = this.#add(id);
+    const room = this.#add(id, isNew);
     if (this.connection.isOpen) room.join();
     return room;
   }
@@ -40,7 +40,7 @@ export class Chat extends Emitter {
   /** Makes a room and enters it. */
   async open(title, ephemeral) {
     const { room } = await this.connection.command('open', { title, ephemeral });
-    return this.enter(room.id);
+    return this.enter(room.id, true);
   }
 
   /**
@@ -83,8 +83,8 @@ export class Chat extends Emitter {
     this.connection.command('presence', { state }).catch(() => {});
   }
 
-  #add(id) {
-    const room = new Room(id, this.user, this.connection);
+  #add(id, isNew) {
+    const room = new Room(id, this.user, this.connection, isNew);
     room.on('changed', () => this.emit('changed'));
     room.on('ended', () => this.#keep());
     room.on('stranded', () => this.#resume([room]));

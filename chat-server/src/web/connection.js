@@ -1,6 +1,6 @@
 // The WebSocket to the server, kept up for as long as the page wants it: authentication first, commands as promises, a
 // ping when nothing was heard for a while, and a new attempt after growing random pauses when it is lost. It owns the
-// socket and the commands under way. What the events mean, and what to ask again after a loss, is `chat.js`'s.
+// socket, the commands under way and how far the server's clock is ahead of ours. What the events mean, and what to ask again after a loss, is `chat.js`'s.
 
 import { Emitter } from './emitter.js';
 import { ChatError, connectionLost } from './errors.js';
@@ -27,9 +27,15 @@ export class Connection extends Emitter {
   #attempt = 0;
   #openedAt = 0;
   #invitedBackIn = null;
+  #ahead = 0;
 
   get isOpen() {
     return this.status.phase === 'open';
+  }
+
+  /** The server's time in milliseconds: when a mute ends is the server's to say, whatever this machine's clock shows. */
+  get now() {
+    return Date.now() + this.#ahead;
   }
 
   start(token) {
@@ -78,6 +84,7 @@ export class Connection extends Emitter {
       const session = await this.#say('auth', { token: this.#token });
       this.#openedAt = Date.now();
       this.#become({ phase: 'open' });
+      this.#ping();
       this.emit('open', session);
     } catch (error) {
       if (socket !== this.#socket) return;
@@ -113,8 +120,12 @@ export class Connection extends Emitter {
   }
 
   #probe() {
-    this.command('ping').catch(() => {});
+    this.#ping();
     this.#giveUpAfter(ANSWER);
+  }
+
+  #ping() {
+    this.command('ping').then(({ at }) => (this.#ahead = Date.parse(at) - Date.now()), () => {});
   }
 
   #giveUpAfter(milliseconds) {

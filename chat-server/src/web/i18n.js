@@ -12,9 +12,11 @@ const texts = known[language];
 // Dates follow the browser's own region (British or American, say) as long as it speaks the page's language.
 const region = navigator.language?.toLowerCase().startsWith(language) ? navigator.language : language;
 
+const UNITS = [['week', 604_800], ['day', 86_400], ['hour', 3_600], ['minute', 60], ['second', 1]];
 const plural = new Intl.PluralRules(region);
 const clock = new Intl.DateTimeFormat(region, { timeStyle: 'short' });
 const calendar = new Intl.DateTimeFormat(region, { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' });
+const dated = new Intl.DateTimeFormat(region, { dateStyle: 'medium', timeStyle: 'short' });
 const full = new Intl.DateTimeFormat(region, { dateStyle: 'full', timeStyle: 'medium' });
 const relative = new Intl.RelativeTimeFormat(region, { numeric: 'auto' });
 const conjunction = new Intl.ListFormat(region, { type: 'conjunction' });
@@ -31,12 +33,30 @@ export function t(name, values = {}) {
 /** An error in the reader's words: by its code, and for a code not known here, the server's own words. */
 export function errorText(error) {
   const name = `error.${error.code}`;
+  if (error.until) return t(`${name}Until`, { until: ending(new Date(error.until)) });
   return texts[name] ? t(name, { ...error, message: error.message }) : error.message;
 }
 
 export const compareNames = (a, b) => order.compare(a, b);
 export const time = (date) => clock.format(date);
 export const moment = (date) => full.format(date);
+
+/** When something ends that was begun at `since`: the time of day is enough on the same day. */
+export const ending = (date, since = new Date()) => (date.toDateString() === since.toDateString() ? clock : dated).format(date);
+
+/** Some seconds in words, in the largest unit of which they are a whole number. */
+export function duration(seconds) {
+  const [unit, size] = UNITS.find(([, size]) => seconds % size === 0);
+  return new Intl.NumberFormat(region, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / size);
+}
+
+/** What is left of a wait, as a clock shows it: 0:42, 5:00, 1:02:03. */
+export function countdown(milliseconds) {
+  const seconds = Math.ceil(milliseconds / 1_000);
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  const digits = (number) => String(number).padStart(2, '0');
+  return [hours ? `${hours}:${digits(minutes)}` : minutes, digits(seconds % 60)].join(':');
+}
 
 /** Names as a sentence lists them; of more than `most`, how many others there are. */
 export function someNames(names, most) {

@@ -5,6 +5,8 @@
 import { pauseAfter, wait } from './pause.js';
 import { recall, remember } from './storage.js';
 
+const LONGEST_SLOW = 10_000; // Slow mode may end sooner than it said.
+
 /**
  * A key that nobody else makes: a UUID of version 7 (RFC 9562). It begins with the time, which is what databases store
  * fastest.
@@ -66,6 +68,7 @@ export class Outbox {
         entry.state = error.retry ? 'waiting' : 'failed';
         entry.error = error;
         if (error.code === 'connection_lost') entry.unsure = true;
+        else if (error.code === 'slow_mode') await wait(Math.min((error.limit - error.actual) * 1_000, LONGEST_SLOW));
         else if (error.retry) await wait(pauseAfter(attempt++));
       }
       this.#keep();

@@ -1,52 +1,65 @@
-// One room as this page knows it: its messages, people, our unsent messages, and where we stand with it (joining, live,
-// out of date, no longer a member, gone). It turns what the server answers and announces into that state, and asks for
-// what is missing, so that no message is lost or doubled. It owns no socket and nothing of the screen.
+// One room as this page knows it: its messages, people, our unsent messages, and how we are in it (joining, live, out of
+// date, no longer a member, gone). It turns what the server answers and announces into that state, so that no message is
+// lost or doubled. It owns no socket and nothing of the screen.
 
 import { Emitter } from './emitter.js';
+import { PAGE, History } from './history.js';
+import { Notices } from './notices.js';
 import { Outbox } from './outbox.js';
-import { pauseAfter, wait } from './pause.js';
+import { later, pauseAfter } from './pause.js';
 import { GONE, People } from './people.js';
+import { Standing } from './standing.js';
 import { Timeline } from './timeline.js';
 
-const PAGE = 50;
-const GAP_PAGE = 200;
 const MOST_KEPT = 1_000; // Of a long conversation this many messages stay loaded; older ones come back by scrolling.
-const MOST_NOTICES = 200;
 const TYPING_EVERY = 3_000;
 
-/** Emits `changed` whenever anything of it did, `wrote` with each new message of others, and `ended` when it is no more. */
+/**
+ * Emits `changed` whenever anything of it did, `wrote` with each new message of others, `barred` when somebody was banned
+ * or a ban was lifted, and `ended` when it is no more.
+ */
 export class Room extends Emitter {
   /** `joining`, `live`, `stale` (not heard at present), `outside` (not a member), `gone` or `refused` (see `error`). */
   state = 'joining';
   error = null;
+  /** The event with which we were taken out, if we were. */
+  ending = null;
   info;
-  me = null;
   timeline = new Timeline();
-  people = new People(() => this.#changed());
-  notices = [];
+  notices = new Notices();
   unread = 0;
   draft = '';
-  loadingOlder = false;
   /** Set by whoever shows the room: somebody looks at it, and at its older messages. */
   watched = false;
   readingBack = false;
   #connection;
+  #isNew;
   #cursor = null;
-  #filling = false;
   #attempt = 0;
   #saidTypingAt = 0;
+  #cancelReturn = () => {};
 
-  constructor(id, user, connection) {
+  /** `isNew` if it was made just now. */
+  constructor(id, user, connection, isNew = false) {
     super();
     this.id = id;
     this.user = user;
     this.info = { id, title: '' };
     this.#connection = connection;
-    this.outbox = new Outbox(id, user.id, {
-      ready: () => this.state === 'live',
-      send: (text, key) => this.#ask('send', { text, key }),
-      changed: () => this.#changed(),
-    });
+    this.#isNew = isNew;
+    const now = () => connection.now;
+    const ready = () => this.state === 'live';
+    const changed = () => this.#changed();
+    const ask = (verb, fields) => this.ask(verb, fields);
+    this.people = new People({ now, ask, changed });
+    this.standing = new Standing(now, this.people.mutes);
+    this.outbox = new Outbox(id, user.id, { ready, changed, send: (text, key) => ask('send', { text, key }) });
+    const took = (messages) => this.#messages(messages);
+    this.history = new History(this.timeline, { ready, changed, ask, took, startOver: () => this.join() });
+  }
+
+  get me() {
+    return this.standing.me;
   }
 
   /** Where to go on hearing this room after a reconnection; null if it was never heard. */
@@ -58,7 +71,7 @@ export class Room extends Emitter {
   async join(after) {
     if (!after) this.#become('joining');
     try {
-      this.#take(await this.#ask('join', after ? { after } : { limit: PAGE }), Boolean(after));
+      this.#take(await this.ask('join', after ? { after } : { limit: PAGE }), Boolean(after));
     } catch (error) {
       this.#refused(error, () => this.join(after));
     }
@@ -70,6 +83,7 @@ export class Room extends Emitter {
     switch (event.event) {
       case 'message': return this.#messages([event]);
       case 'member': return this.#member(event);
+      case 'settings': return this.#change(event);
       case 'presence': return this.#presence(event);
       case 'typing': return this.people.typingEvent(event);
       case 'summary': return this.people.summary(event);
@@ -96,24 +110,23 @@ export class Room extends Emitter {
     const now = Date.now();
     if (this.state !== 'live' || (on ? now - this.#saidTypingAt < TYPING_EVERY : !this.#saidTypingAt)) return;
     this.#saidTypingAt = on ? now : 0;
-    this.#ask('typing', { on }).catch(() => {});
+    this.ask('typing', { on }).catch(() => {});
   }
 
-  async loadOlder() {
-    if (this.loadingOlder || this.state !== 'live' || !this.timeline.hasOlder) return;
-    this.loadingOlder = true;
-    this.#changed();
-    const page = await this.#ask('history', { before: this.timeline.first, limit: PAGE }).catch(() => ({ messages: [] }));
-    // Being near the top asks again; this only keeps it from asking in vain without a pause.
-    if (!this.timeline.prepend(page.messages)) await wait(pauseAfter(2));
-    this.loadingOlder = false;
-    this.#changed();
+  /** Gives a command about this room and promises its answer. */
+  ask(verb, fields) {
+    return this.#connection.command(verb, { room: this.id, ...fields }).catch((error) => {
+      this.standing.refused(error);
+      this.#changed();
+      throw error;
+    });
   }
 
-  /** Lists the next page of members, present or not. */
-  async loadMembers() {
-    const { next } = this.people;
-    this.people.addPage(await this.#ask('members', { limit: 200, ...(next && { after: next }) }));
+  /** Acts upon a user by `mute`, `kick` and so on. */
+  async act(verb, user, fields) {
+    await this.ask(verb, { user, ...fields });
+    // Of what was so already nobody is told; that it was, the answer says.
+    if (verb === 'mute' || verb === 'unmute') this.people.member({ change: `${verb}d`, user: { id: user }, ...fields });
   }
 
   seen() {
@@ -130,26 +143,34 @@ export class Room extends Emitter {
 
   /** What `join` and `resumed` say. `continues` if it goes on from what we have. */
   #take(answer, continues) {
-    Object.assign(this, { info: answer.room, me: answer.me, error: null });
+    Object.assign(this, { info: answer.room, error: null, ending: null });
     this.#cursor = answer.cursor;
     this.#attempt = 0;
     this.people.replace(answer.members);
     this.state = 'live';
     if (continues && !answer.reset) {
-      for (const change of answer.changes) this.#notice(change);
+      for (const change of answer.changes) {
+        this.#change(change);
+        this.people.mutes.hear(change);
+      }
+      this.standing.take(answer);
       this.#messages(answer.messages);
     } else {
-      this.notices = [];
+      this.notices.clear();
+      this.people.mutes.forget(this.#isNew);
+      this.#isNew = false;
+      this.standing.take(answer);
       this.timeline.replace(answer.messages);
       this.outbox.settle(this.timeline.last);
     }
     this.#changed();
-    this.#fill();
+    this.history.fill();
     this.outbox.flush();
   }
 
   #messages(messages) {
     for (const message of messages.flatMap((one) => this.timeline.add(one))) {
+      this.standing.wrote(message);
       this.people.wrote(message.from.id);
       if (message.from.id === this.user.id) continue;
       if (!this.watched) this.unread += 1;
@@ -158,32 +179,27 @@ export class Room extends Emitter {
     if (!this.readingBack) this.timeline.trim(MOST_KEPT);
     this.outbox.settle(this.timeline.last);
     this.#changed();
-    if (this.timeline.hasGap) this.#fill();
-  }
-
-  /** Fetches what is missing between the messages we have and those that came ahead of them. */
-  async #fill() {
-    if (this.#filling) return;
-    this.#filling = true;
-    try {
-      while (this.timeline.hasGap && this.state === 'live') {
-        const { last } = this.timeline;
-        const { messages } = await this.#ask('history', { after: last, limit: GAP_PAGE });
-        this.#messages(messages);
-        // The server has nothing there: what we hold is of no use, so start from its latest.
-        if (this.timeline.hasGap && this.timeline.last === last) await this.join();
-      }
-    } catch (error) {
-      if (error.code !== 'connection_lost' && error.retry) setTimeout(() => this.#fill(), pauseAfter(2));
-    } finally {
-      this.#filling = false;
-    }
+    if (this.timeline.hasGap) this.history.fill();
   }
 
   #member(event) {
-    this.#notice(event);
+    const { moderates } = this.standing;
+    this.#change(event);
     this.people.member(event);
-    if (GONE.includes(event.change) && event.user.id === this.user.id) this.#become('outside');
+    if (event.change === 'banned' || event.change === 'unbanned') this.emit('barred', event);
+    // Whom we may act upon depends on roles of which some were guesses so far.
+    if (this.standing.moderates && !moderates) this.people.relist();
+    if (!GONE.includes(event.change) || event.user.id !== this.user.id) return;
+    this.ending = event;
+    if (event.change === 'banned') this.#shutOut(event.until);
+    else this.#become('outside');
+  }
+
+  /** What an event and a missed change have in common. */
+  #change(event) {
+    this.notices.add(event, this.standing.settings);
+    this.standing.hear(event);
+    this.#changed();
   }
 
   /** The server stopped telling us of this room, because we read too slowly, until we ask for what we missed. */
@@ -194,46 +210,34 @@ export class Room extends Emitter {
 
   #presence(event) {
     // The room is no longer crowded; who of those in the last summary is still there, nobody has said.
-    const relist = this.people.summarised;
-    this.people.presence(event);
-    if (relist) this.#relist();
-  }
-
-  async #relist() {
-    try {
-      this.people.summarised = false;
-      const { count, online, members } = await this.#ask('members', { online: true, limit: 200 });
-      this.people.replace({ count, online, first: members });
-    } catch {
-      // The next answer to `join` or `resume` lists them.
-    }
-  }
-
-  #notice({ change, user, at }) {
-    if (change !== 'joined' && !GONE.includes(change)) return;
-    const key = `${change}.${user.id}.${at}`;
-    if (this.notices.some((notice) => notice.key === key)) return;
-    this.notices = [...this.notices, { key, change, user, at }].slice(-MOST_NOTICES);
+    const { summarised } = this.people;
+    const known = this.people.presence(event);
+    if (summarised || (!known && this.standing.moderates)) this.people.relist();
   }
 
   /** The server does not let us hear this room: for good, or `again` is called after a pause. */
   #refused(error, again) {
     if (error.code === 'connection_lost') return;
-    this.error = error;
+    Object.assign(this, { error, ending: null });
     // A link to something that is no room's id at all leads nowhere just the same.
     if (error.code === 'no_such_room' || error.field === 'room') this.#end();
     else if (error.code === 'not_a_member') this.#become('outside');
-    else if (!error.retry) this.#become('refused');
+    else if (!error.retry) this.#shutOut(error.until);
     else setTimeout(() => this.#connection.isOpen && this.state !== 'live' && again(), pauseAfter(this.#attempt++));
+  }
+
+  /** Nothing can be done about it, unless it ends: then we may join again. */
+  #shutOut(until) {
+    this.#become('refused');
+    this.#cancelReturn();
+    if (!until) return;
+    const mayReturn = () => this.state === 'refused' && this.#become('outside');
+    this.#cancelReturn = later(Date.parse(until) - this.#connection.now, mayReturn);
   }
 
   #end() {
     this.#become('gone');
     this.emit('ended');
-  }
-
-  #ask(verb, fields) {
-    return this.#connection.command(verb, { room: this.id, ...fields });
   }
 
   #become(state) {

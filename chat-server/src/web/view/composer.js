@@ -1,8 +1,10 @@
 // The box where a message is written: Enter sends, Shift+Enter begins a line, and a half-composed syllable is never
-// sent. It owns the text until it is sent, keeps a draft for each room, and tells the room that somebody is writing.
+// sent. It owns the text until it is sent, keeps a draft for each room, and tells the room that somebody is writing. Why
+// nothing can be written or sent just now is `hold.js`'s; the box then keeps the text and the keyboard's place.
 
 import { t } from '../i18n.js';
 import { mark, parts } from './dom.js';
+import { HoldView } from './hold.js';
 
 const MOST = 4_000;
 const COUNT_FROM = 3_500;
@@ -11,6 +13,7 @@ const COMPOSING = 229; // What older browsers report as keyCode while an input m
 export class ComposerView {
   #form = document.querySelector('.composer');
   #parts = parts(this.#form);
+  #hold = new HoldView(this.#parts, () => this.draw());
   #room = null;
   #sent;
 
@@ -38,6 +41,16 @@ export class ComposerView {
   show(room) {
     this.#room = room;
     this.#parts.text.value = room.draft;
+    this.draw();
+  }
+
+  /** Closes or opens to what the room allows now. */
+  draw() {
+    const { text, send } = this.#parts;
+    this.#hold.draw(this.#room);
+    text.readOnly = this.#hold.closed;
+    this.#form.classList.toggle('closed', this.#hold.closed);
+    send.disabled = this.#hold.waits;
   }
 
   focus() {
@@ -46,7 +59,7 @@ export class ComposerView {
 
   #send() {
     const { text } = this.#parts;
-    if (!text.value.trim() || [...text.value].length > MOST) return;
+    if (this.#hold.waits || !text.value.trim() || [...text.value].length > MOST) return;
     this.#room.send(text.value);
     this.#room.draft = text.value = '';
     this.fit();

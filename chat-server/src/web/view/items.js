@@ -1,11 +1,11 @@
-// What the log consists of, top to bottom: day lines, messages in groups by sender, comings and goings, and our unsent
+// What the log consists of, top to bottom: day lines, messages in groups by sender, what else happened, and our unsent
 // messages. It turns a room's state into items to draw and each item into its element; it owns no state.
 
-import { day, errorText, moment, someNames, t, time } from '../i18n.js';
+import { day, errorText, moment, t, time } from '../i18n.js';
 import { avatar, h, icon } from './dom.js';
+import { alike, noticeText } from './notices.js';
 
 const GROUP_LASTS = 5 * 60_000;
-const MOST_NAMES = 5;
 
 /** The items of `room`, for `keepInStep`. */
 export function itemsOf(room) {
@@ -21,22 +21,23 @@ export function itemsOf(room) {
   return items;
 }
 
-/** Messages, notices and unsent messages, each with its date. Notices between the same two messages become one. */
+/** Messages, notices and unsent messages, each with its date. Alike notices between the same two messages become one. */
 function inOrder(room) {
   const { user } = room;
+  const notices = room.notices.all;
   const { messages, hasOlder } = room.timeline;
   const entries = [];
   let at = 0;
   const noticesUntil = (limit) => {
-    for (; at < room.notices.length && room.notices[at].at <= limit; at += 1) {
-      const notice = room.notices[at];
-      const previous = entries.at(-1);
-      if (previous?.notices && previous.change === notice.change) previous.notices.push(notice);
-      else entries.push({ ...whenOf(notice), change: notice.change, notices: [notice] });
+    for (; at < notices.length && notices[at].at <= limit; at += 1) {
+      const notice = notices[at];
+      const previous = entries.at(-1)?.notices;
+      if (previous && alike(previous[0], notice)) previous.push(notice);
+      else entries.push({ ...whenOf(notice), notices: [notice] });
     }
   };
   // What happened before the oldest message that is loaded belongs further up, where nothing is shown yet.
-  if (hasOlder) while (at < room.notices.length && room.notices[at].at <= messages[0].at) at += 1;
+  if (hasOlder) while (at < notices.length && notices[at].at <= messages[0].at) at += 1;
   for (const message of messages) {
     noticesUntil(message.at);
     entries.push({ ...whenOf(message), from: message.from, mine: message.from.id === user.id, message });
@@ -67,9 +68,8 @@ function dayItem(date, above) {
   return { key: `day above ${above}`, look: text, make: () => h('li', { class: 'day' }, h('span', {}, text)) };
 }
 
-function noticeItem({ change, notices }) {
-  const names = [...new Set(notices.map(({ user }) => user.name))];
-  const text = t(`room.${change}`, { names: someNames(names, MOST_NAMES) });
+function noticeItem({ notices }) {
+  const text = noticeText(notices);
   return {
     key: `notice ${notices[0].key}`,
     look: text,
@@ -101,7 +101,8 @@ function unsentItem(entry, classes, tail, room) {
   const { unsent } = entry;
   const failed = unsent.state === 'failed';
   const late = room.state !== 'live' || unsent.error;
-  const state = failed ? whyFailed(unsent.error) : t(late ? 'message.waiting' : 'message.sending');
+  const slow = room.state === 'live' && unsent.error?.code === 'slow_mode';
+  const state = failed ? whyFailed(unsent.error) : t(slow ? 'message.slow' : late ? 'message.waiting' : 'message.sending');
   return {
     key: `unsent ${unsent.key}`,
     look: [state, ...classes].join('\n'),

@@ -41,10 +41,10 @@ export class LogView {
   }
 
   draw() {
-    const { timeline, loadingOlder, info, state } = this.#room;
+    const { timeline, history, info, state } = this.#room;
     const anchor = this.#following ? null : this.#anchor();
-    if (loadingOlder) this.#hush();
-    this.#parts.older.hidden = !loadingOlder;
+    if (history.loading) this.#hush();
+    this.#parts.older.hidden = !history.loading;
     this.#parts.begins.hidden = timeline.hasOlder || state === 'joining';
     this.#parts['begins-title'].textContent = t('room.begins', { title: info.title });
     this.#parts['begins-text'].hidden = !info.ephemeral;
@@ -71,7 +71,7 @@ export class LogView {
   }
 
   #loadIfNearTop() {
-    if (this.#log.scrollTop < LOAD_AHEAD) this.#room.loadOlder();
+    if (this.#log.scrollTop < LOAD_AHEAD) this.#room.history.loadOlder();
   }
 
   #follow(following) {

@@ -2,17 +2,15 @@
 // objection at the field; making the room is the caller's.
 
 import { errorText } from '../i18n.js';
-import { mark, parts } from './dom.js';
+import { Dialog } from './dialog.js';
+import { mark } from './dom.js';
 
 export class NewRoomView {
-  #dialog = document.getElementById('new-room');
-  #form = this.#dialog.querySelector('form');
-  #error = this.#form.querySelector('.field-error');
+  #dialog = new Dialog('new-room');
+  #form = this.#dialog.form;
 
   /** `create(title, ephemeral)` promises that the room is there. */
   constructor(create) {
-    parts(this.#dialog).cancel.addEventListener('click', () => this.#dialog.close());
-    this.#dialog.addEventListener('click', (event) => event.target === this.#dialog && this.#dialog.close());
     this.#form.addEventListener('submit', async (event) => {
       event.preventDefault();
       const button = this.#form.querySelector('.primary');
@@ -31,8 +29,7 @@ export class NewRoomView {
   show() {
     this.#form.reset();
     this.#complain('');
-    this.#dialog.showModal();
-    this.#form.elements.title.focus();
+    this.#dialog.open(this.#form.elements.title);
   }
 
   close() {
@@ -40,7 +37,7 @@ export class NewRoomView {
   }
 
   #complain(text) {
-    this.#error.textContent = text;
+    this.#dialog.complain(text);
     mark(this.#form.elements.title, 'aria-invalid', text && 'true');
   }
 }

@@ -1,10 +1,13 @@
-// Who is in the room: those online, away and offline, each with a coloured disc, and how to see the rest. On a wide
-// window it stands beside the conversation, elsewhere it opens over it. It owns the panel; the people are the room's.
+// Who is in the room: those online, away and offline, each with a coloured disc, how to see the rest, and for those who
+// keep order a button at everybody upon whom they may act. On a wide window it stands beside the conversation, elsewhere
+// it opens over it. It owns the panel; the people are the room's.
 
 import { compareNames, errorText, t } from '../i18n.js';
-import { avatar, h, parts, tell } from './dom.js';
+import { avatar, h, icon, keepInStep, parts, tell } from './dom.js';
+import { remarks } from './remarks.js';
 
 const MOST_FACES = 4;
+const STATES = ['online', 'away', 'offline'];
 
 export class PeopleView {
   #panel = document.getElementById('people');
@@ -13,12 +16,16 @@ export class PeopleView {
   #room = null;
   #drawn = null;
   #revision = 0;
+  #onManage;
 
-  constructor() {
+  /** `onManage(room, id)` and `onBans(room)` are called for the buttons. */
+  constructor({ onManage, onBans }) {
+    this.#onManage = onManage;
     this.#button.onclick = () => (this.#isOpen ? this.close() : this.#open());
     this.#parts.close.onclick = () => this.close();
-    document.addEventListener('keydown', (event) => event.key === 'Escape' && this.close());
-    this.#parts.all.onclick = () => this.#room.loadMembers().catch((error) => tell(errorText(error)));
+    this.#parts.bans.onclick = () => onBans(this.#room);
+    document.addEventListener('keydown', (event) => event.key === 'Escape' && !document.querySelector('dialog[open]') && this.close());
+    this.#parts.all.onclick = () => this.#room.people.loadMore().catch((error) => tell(errorText(error)));
   }
 
   /** Shows the people of a room, or nothing. */
@@ -29,18 +36,17 @@ export class PeopleView {
     if (room === null || (room === this.#drawn && room.people.revision === this.#revision)) return;
     this.#drawn = room;
     this.#revision = room.people.revision;
-    const { people, me } = room;
+    const { people } = room;
     const everybody = [...people.members.values()].sort((a, b) => compareNames(a.name, b.name));
     const unnamed = people.online - everybody.filter(({ state }) => state !== 'offline').length;
-    const groups = ['online', 'away', 'offline'].map((state) => [state, everybody.filter((member) => member.state === state)]);
-    this.#parts.groups.replaceChildren(...groups.filter(([, members]) => members.length).map(([state, members]) =>
-      h('section', { dataset: { testid: `people-${state}` } },
-        h('h3', {}, t(`people.${state}`), ' ', h('span', {}, String(members.length + (state === 'online' && unnamed > 0 ? unnamed : 0)))),
-        h('ul', { class: 'list' }, ...members.map((member) => person(member, me))))));
+    const groups = STATES.map((state) => [state, everybody.filter((member) => member.state === state)]);
+    keepInStep(this.#parts.groups, groups.filter(([, members]) => members.length).map(([state, members]) =>
+      this.#group(state, members, state === 'online' && unnamed > 0 ? unnamed : 0)));
     this.#parts.crowd.hidden = unnamed <= 0;
     this.#parts.crowd.textContent = t('people.crowd', { count: unnamed });
     this.#parts.all.hidden = people.next === null || people.count <= everybody.length;
     this.#parts.all.textContent = t(people.next === undefined ? 'people.all' : 'people.more');
+    this.#parts.order.hidden = !room.standing.moderates;
     this.#drawFaces(everybody.filter(({ state }) => state !== 'offline'), people.online);
   }
 
@@ -48,6 +54,12 @@ export class PeopleView {
     if (!this.#isOpen) return;
     this.#setOpen(false);
     this.#button.focus();
+  }
+
+  /** Puts the keyboard back to where this member was managed, or near it if it is no longer there. */
+  focus(id) {
+    const button = this.#panel.querySelector(`[data-user="${id}"] button`);
+    (button ?? this.#parts['people-title']).focus();
   }
 
   get #isOpen() {
@@ -64,23 +76,47 @@ export class PeopleView {
     this.#button.setAttribute('aria-expanded', String(open));
   }
 
+  /** A state's people. Elements that stay the same stay, so that the keyboard's place among them does. */
+  #group(state, members, unnamed) {
+    const fill = (section) => {
+      const [heading, list] = section.children;
+      heading.replaceChildren(t(`people.${state}`), ' ', h('span', {}, String(members.length + unnamed)));
+      keepInStep(list, members.map((member) => this.#person(member)));
+    };
+    return {
+      key: state,
+      look: this.#revision,
+      make: () => {
+        const section = h('section', { dataset: { testid: `people-${state}` } }, h('h3'), h('ul', { class: 'list' }));
+        fill(section);
+        return section;
+      },
+      patch: fill,
+    };
+  }
+
+  #person(member) {
+    const room = this.#room;
+    const remark = remarks(member, room);
+    const managed = room.standing.acts(member).length > 0;
+    return {
+      key: member.id,
+      look: [member.name, member.state, remark, managed].join('\n'),
+      make: () => h('li', { class: 'person', dataset: { testid: 'person', user: member.id, state: member.state } },
+        avatar(member),
+        h('span', { class: 'words' }, h('strong', { dir: 'auto' }, member.name), remark && h('small', {}, remark)),
+        managed && h('button', {
+          class: 'icon', type: 'button', 'aria-haspopup': 'dialog', dataset: { testid: 'manage' },
+          'aria-label': t('people.manage', { name: member.name }), title: t('people.manage', { name: member.name }),
+          onclick: () => this.#onManage(room, member.id),
+        }, icon('more'))),
+    };
+  }
+
   #drawFaces(present, online) {
     const faces = present.slice(0, MOST_FACES).map((member) => avatar({ ...member, state: '' }, 1));
     const rest = online - faces.length;
     this.#button.setAttribute('aria-label', `${t('room.people')}: ${t('rooms.online', { count: online })}`);
     this.#button.replaceChildren(...faces, ...(rest > 0 ? [h('span', { class: 'avatar rest', 'aria-hidden': 'true' }, `+${rest}`)] : []));
   }
-}
-
-function person(member, me) {
-  const remarks = [
-    member.id === me?.id && t('people.you'),
-    member.role === 'owner' && t('people.owner'),
-    member.devices > 1 && t('people.devices', { count: member.devices }),
-  ].filter(Boolean);
-  return h('li', { class: 'person', dataset: { testid: 'person', user: member.id, state: member.state } },
-    avatar(member),
-    h('span', { class: 'words' },
-      h('strong', { dir: 'auto' }, member.name),
-      remarks.length > 0 && h('small', {}, remarks.join(' · '))));
 }
