@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Cursor, Draft, MemberView, Membership, Message, Moderation, NewRoom, Presence,
-    Restriction, RoomView, Settings, User,
+    Change, Counts, Cursor, Draft, MemberView, Membership, Message, Moderation, Mute, NewRoom,
+    Presence, Restriction, RoomView, Settings, User,
 };
 
 /// Something that a session may ask.
@@ -224,6 +224,8 @@ pub struct Joined {
     pub room: RoomView,
     /// The asker's own membership.
     pub me: Membership,
+    /// What keeps the asker from writing, if something does.
+    pub mute: Option<Mute>,
     /// The room's settings.
     pub settings: Settings,
     /// The first members who are present, [`limits::DEFAULT_PAGE`] at most.

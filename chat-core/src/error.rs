@@ -147,6 +147,7 @@ pub struct Error {
     message: Cow<'static, str>,
     field: Option<&'static str>,
     measure: Option<Measure>,
+    until: Option<Timestamp>,
 }
 
 /// What was allowed and what came, in the unit that the error's message names.
@@ -162,7 +163,7 @@ impl Error {
     /// An error with this code and message. Say in the message how to put it right.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None, measure: None }
+        Self { code, message: message.into(), field: None, measure: None, until: None }
     }
 
     /// Names the part of the command that is at fault.
@@ -203,6 +204,12 @@ impl Error {
         self.measure
     }
 
+    /// When what stands in the way ends by itself, if it does: a ban, or a mute.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
     pub(crate) fn no_such_room() -> Self {
         Self::new(Code::NoSuchRoom, "there is no such room; it may have ended")
     }
@@ -216,11 +223,13 @@ impl Error {
     }
 
     pub(crate) fn banned(until: Option<Timestamp>) -> Self {
-        Self::new(Code::Banned, format!("you are banned from this room{}", end(until)))
+        let message = format!("you are banned from this room{}", end(until));
+        Self { until, ..Self::new(Code::Banned, message) }
     }
 
     pub(crate) fn muted(until: Option<Timestamp>) -> Self {
-        Self::new(Code::Muted, format!("you may read this room but not write in it{}", end(until)))
+        let message = format!("you may read this room but not write in it{}", end(until));
+        Self { until, ..Self::new(Code::Muted, message) }
     }
 
     /// `passed` of the `slow_s` seconds between two messages are over.

@@ -48,7 +48,7 @@ pub use limits::Limits;
 mod model;
 pub use model::{
     BadCursor, Change, ChangeKind, ClientKey, Counts, Cursor, Draft, Fingerprint, Kind, MemberView,
-    Membership, Message, Moderation, Name, NewRoom, Presence, Restriction, Role, RoomInfo,
+    Membership, Message, Moderation, Mute, Name, NewRoom, Presence, Restriction, Role, RoomInfo,
     RoomView, Settings, SettingsChange, Text, Title, User, WhoInvites,
 };
 

@@ -64,6 +64,7 @@ impl Entry {
             membership: self.membership.clone(),
             presence: self.presence(),
             devices: self.sessions.len(),
+            mute: None,
         }
     }
 }

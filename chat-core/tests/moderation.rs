@@ -7,8 +7,8 @@ use std::time::Duration;
 use chat_core::testkit::Probe;
 use chat_core::{
     After, BanQuery, Change, ChangeKind, Clock, Code, Command, Cursor, Event, HistoryAt,
-    HistoryQuery, Limits, MemoryStore, Moderation, NewRoom, Role, RoomCommand, RoomId, Settings,
-    SettingsChange, Timestamp, User, UserId, WhoInvites,
+    HistoryQuery, Limits, MemberQuery, MemoryStore, Moderation, Mute, NewRoom, Role, RoomCommand,
+    RoomId, Settings, SettingsChange, Timestamp, User, UserId, WhoInvites,
 };
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until, user};
 use tokio::time::timeout;
@@ -383,9 +383,18 @@ async fn a_mute_stops_writing_and_typing_and_outlasts_leaving() {
     let second = scene.bench.connect_as(scene.bob.session.user().clone());
     assert_eq!(scene.refused(&second).await, Code::Muted);
     scene.bob.session.leave(room).await.expect("left");
-    scene.bob.session.join(room, After::Nothing).await.expect("back");
+    let back = scene.bob.session.join(room, After::Nothing).await.expect("back");
+    let mute = Some(Mute { until: Some(scene.later()) });
+    assert_eq!(back.mute, mute);
     assert_eq!(scene.refused(&scene.bob).await, Code::Muted);
+    let query = MemberQuery { after: None, limit: 9, online: false };
+    let mutes = async || {
+        let page = scene.ann.session.members(room, query).await.expect("a page");
+        page.members.iter().filter_map(|member| member.mute).collect::<Vec<_>>()
+    };
+    assert_eq!(mutes().await, [mute.expect("a mute")]);
     scene.bench.clock.advance(HOUR);
+    assert_eq!(mutes().await, []);
     scene.bob.session.send(room, draft("free")).await.expect("sent");
     // Without an end, until it is lifted.
     let mute = Moderation::Mute { user: id(&scene.bob), until: None };

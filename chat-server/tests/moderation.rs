@@ -95,6 +95,7 @@ async fn over_http_it_reaches_every_connection_within_a_second() {
     {
         let (status, answer) = scene.call(method, path, &bob, body).await;
         assert_eq!((status, &answer["code"]), (403, &json!("banned")), "{answer}");
+        assert_eq!(answer["until"], later);
         assert!(text(&answer["detail"]).contains(later), "{answer}");
     }
     let (status, answer) =
@@ -115,6 +116,45 @@ async fn over_http_it_reaches_every_connection_within_a_second() {
     let lift = format!("{path}/bans/{}", bob.id);
     assert_eq!(server.call("DELETE", &lift, &owner.token, Value::Null).await.0, 204);
     assert_eq!(join().await, 200);
+}
+
+#[actix_web::test]
+async fn who_is_muted_is_seen_by_whoever_comes() {
+    let mut scene = Scene::new().await;
+    let owner = scene.owner.token.clone();
+    let later = "2100-01-02T03:04:05.678Z";
+    for (body, until) in [
+        (json!({"muted": true, "muted_until": later}), Some(later)),
+        (json!({"muted": true}), None),
+    ] {
+        let (status, answer) = scene.call("PATCH", "/members/$bob", &owner, body).await;
+        assert_eq!(status, 204, "{answer}");
+        let is_muted = |member: &Value| {
+            assert_eq!(member.get("muted_until"), until.map(|until| json!(until)).as_ref());
+            member["muted"] == json!(true)
+        };
+        let room = scene.room.clone();
+        let device = &mut scene.devices[0];
+        let joined = device.ok(json!({"do":"join","room":room})).await;
+        assert!(is_muted(&joined["me"]), "{joined}");
+        let first = joined["members"]["first"].as_array().expect("members");
+        assert_eq!(first.iter().filter(|member| member.get("muted").is_some()).count(), 1);
+        let error = device.error(json!({"do":"send","room":room,"text":"but"})).await;
+        assert_eq!(
+            (&error["code"], error.get("until")),
+            (&json!("muted"), until.map(|until| json!(until)).as_ref())
+        );
+        let (_, me) = scene.call("PUT", "/members/me", &scene.bob.token, Value::Null).await;
+        assert!(is_muted(&me), "{me}");
+        let (_, page) = scene.call("GET", "/members", &owner, Value::Null).await;
+        let members = page["members"].as_array().expect("members");
+        let bob = members.iter().find(|member| member["id"] == json!(scene.bob.id));
+        assert!(is_muted(bob.expect("bob")), "{page}");
+    }
+    let (status, _) = scene.call("PATCH", "/members/$bob", &owner, json!({"muted": false})).await;
+    assert_eq!(status, 204);
+    let (_, page) = scene.call("GET", "/members", &owner, Value::Null).await;
+    assert!(!page.to_string().contains("muted"), "{page}");
 }
 
 #[actix_web::test]

@@ -1,5 +1,6 @@
 //! Who is in a room, and how.
 
+use crate::clock::Timestamp;
 use crate::ids::UserId;
 use crate::model::User;
 
@@ -96,6 +97,15 @@ pub struct MemberView {
     pub presence: Presence,
     /// How many sessions it has in the room.
     pub devices: usize,
+    /// What keeps it from writing, if something does. Not part of what is told when it comes and goes.
+    pub mute: Option<Mute>,
+}
+
+/// A member may not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// Until when; `None` without an end.
+    pub until: Option<Timestamp>,
 }
 
 impl MemberView {

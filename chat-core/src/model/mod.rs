@@ -11,7 +11,7 @@ mod user;
 
 pub use change::{Change, ChangeKind};
 pub use cursor::{BadCursor, Cursor};
-pub use member::{MemberView, Membership, Presence, Role};
+pub use member::{MemberView, Membership, Mute, Presence, Role};
 pub use message::{Draft, Fingerprint, Message};
 pub use moderation::{Moderation, Restriction, Settings, SettingsChange, WhoInvites};
 pub(crate) use room::With;

@@ -255,9 +255,10 @@ impl Hosted {
         }
         let answer = Joined {
             room: self.view(),
+            mute: self.mute_of(&me),
             me,
             settings: self.settings,
-            first: self.roster.first_present(limits::DEFAULT_PAGE),
+            first: self.with_mutes(self.roster.first_present(limits::DEFAULT_PAGE)),
             cursor: missed.end,
             messages,
             changes,

@@ -10,7 +10,9 @@ use crate::deliver::ReplyTo;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::limits;
-use crate::model::{ChangeKind, Kind, Membership, Moderation, Role, User, WhoInvites};
+use crate::model::{
+    ChangeKind, Kind, MemberView, Membership, Moderation, Mute, Role, User, WhoInvites,
+};
 use crate::room::writes::What;
 use crate::room::{Hosted, authority};
 use crate::roster::newcomer;
@@ -105,12 +107,23 @@ impl Hosted {
         known.cloned().ok_or_else(Error::no_such_user)
     }
 
+    /// What keeps a member from writing, if something does.
+    pub(super) fn mute_of(&self, member: &Membership) -> Option<Mute> {
+        let mute = self.mutes.find(member.user.id, || self.shared.clock.now());
+        mute.filter(|_| member.role != Role::Owner).map(|mute| Mute { until: mute.until })
+    }
+
+    /// Members as they are seen now, with what keeps them from writing.
+    pub(super) fn with_mutes(&self, mut members: Vec<MemberView>) -> Vec<MemberView> {
+        for member in &mut members {
+            member.mute = self.mute_of(&member.membership);
+        }
+        members
+    }
+
     /// Whether a member may write now, but for slow mode.
     pub(super) fn may_write(&self, member: &Membership) -> Result<()> {
-        let mute = self.mutes.find(member.user.id, || self.shared.clock.now());
-        if let Some(mute) = mute
-            && member.role != Role::Owner
-        {
+        if let Some(mute) = self.mute_of(member) {
             return Err(Error::muted(mute.until));
         }
         // What is being written counts already, because a message would be written behind it.

@@ -27,7 +27,7 @@ impl Hosted {
             return;
         }
         let online = self.roster.counts().online;
-        let MemberView { membership, presence, devices } = view;
+        let MemberView { membership, presence, devices, .. } = view;
         let user = membership.user;
         self.audience.tell(Event::Presence { room: self.id, user, presence, devices, online });
     }

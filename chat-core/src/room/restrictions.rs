@@ -50,6 +50,11 @@ impl Restrictions {
         self.users.get(&user).filter(|restriction| restriction.holds(now()))
     }
 
+    /// Whether nobody is kept from it, nor has been of late.
+    pub(super) fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
     /// A user who is kept from it, or has been.
     pub(super) fn user(&self, user: UserId) -> Option<&User> {
         self.users.get(&user).map(|restriction| &restriction.user)

@@ -46,7 +46,7 @@ async fn join(
     Room(room): Room,
 ) -> Result<HttpResponse, Problem> {
     let joined = api.engine.room(room).join(&user, After::Nothing).await?;
-    Ok(HttpResponse::Ok().json(MembershipView::from(&joined.me)))
+    Ok(HttpResponse::Ok().json(MembershipView::new(&joined.me, joined.mute)))
 }
 
 async fn leave(

@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
 
 use crate::people::PeopleError;
-use crate::protocol::Problem;
+use crate::protocol::{Problem, Time};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -29,6 +29,8 @@ struct Document<'a> {
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actual: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Time>,
 }
 
 fn status(code: &str) -> StatusCode {
@@ -64,6 +66,7 @@ impl From<PeopleError> for Problem {
             field: error.field().map(Cow::Borrowed),
             limit,
             actual,
+            until: None,
             retry_after_s: error
                 .retry_after()
                 .map_or(0, |wait| u16::try_from(wait.as_secs()).unwrap_or(u16::MAX)),
@@ -105,6 +108,7 @@ impl ResponseError for Problem {
             field: self.field.as_deref(),
             limit: self.limit,
             actual: self.actual,
+            until: self.until,
         };
         let mut response = HttpResponse::build(status);
         // Kept by `json`, which sets its own only where there is none.

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use chat_core::{Code, Error};
 use serde::Serialize;
 
+use super::view::Time;
+
 /// What a client is told when something is refused: a stable code, a message for people, whether
 /// the same may succeed later, and which field is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +27,9 @@ pub struct Problem {
     /// What came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual: Option<u64>,
+    /// When what stands in the way ends by itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
     /// In how many seconds it may; 0 if nobody knows. The message says so too.
     #[serde(skip)]
     pub retry_after_s: u16,
@@ -40,6 +45,7 @@ impl Problem {
             field: None,
             limit: None,
             actual: None,
+            until: None,
             retry_after_s: 0,
         }
     }
@@ -150,6 +156,7 @@ impl From<Error> for Problem {
             field: error.at_field().map(Cow::Borrowed),
             limit: measure.map(|measure| measure.limit),
             actual: measure.map(|measure| measure.actual),
+            until: error.until().map(Time),
             retry_after_s: 0,
         }
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chat_core::{
     BanPage, Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message,
-    Restriction, RoomId, RoomInfo, Sent, Settings, Timestamp, User,
+    Mute, Restriction, RoomId, RoomInfo, Sent, Settings, Timestamp, User,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
 
 /// A time: RFC 3339 in UTC, with milliseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
@@ -81,17 +81,28 @@ impl<'a> From<&'a User> for UserView<'a> {
     }
 }
 
-/// A user as a member.
+/// A user as a member; `muted` if it may not write, with an end if that has one.
 #[derive(Debug, Serialize)]
 pub struct MembershipView<'a> {
     #[serde(flatten)]
     user: UserView<'a>,
     role: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    muted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    muted_until: Option<Time>,
 }
 
-impl<'a> From<&'a Membership> for MembershipView<'a> {
-    fn from(membership: &'a Membership) -> Self {
-        Self { user: (&membership.user).into(), role: membership.role.as_str() }
+impl<'a> MembershipView<'a> {
+    /// The member, and what keeps it from writing.
+    #[must_use]
+    pub fn new(membership: &'a Membership, mute: Option<Mute>) -> Self {
+        Self {
+            user: (&membership.user).into(),
+            role: membership.role.as_str(),
+            muted: mute.is_some(),
+            muted_until: mute.and_then(|mute| mute.until).map(Time),
+        }
     }
 }
 
@@ -107,7 +118,7 @@ pub(super) struct PresentView<'a> {
 impl<'a> From<&'a MemberView> for PresentView<'a> {
     fn from(member: &'a MemberView) -> Self {
         Self {
-            membership: (&member.membership).into(),
+            membership: MembershipView::new(&member.membership, member.mute),
             state: member.presence.as_str(),
             devices: member.devices,
         }
@@ -277,7 +288,7 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
         let changes = joined.changes.iter();
         Self {
             room: (&joined.room).into(),
-            me: (&joined.me).into(),
+            me: MembershipView::new(&joined.me, joined.mute),
             settings: joined.settings.into(),
             members: FirstView {
                 count,

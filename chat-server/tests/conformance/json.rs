@@ -8,8 +8,8 @@ use chat_core::testkit::Heard;
 use chat_core::{
     After, BanPage, Behind, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor, Error,
     Event, History, HistoryAt, Joined, Kind, MemberPage, MemberView, Membership, Message,
-    Moderation, Name, Presence, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView,
-    Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
+    Moderation, Mute, Name, Presence, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo,
+    RoomView, Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -259,6 +259,7 @@ fn joined(ok: &Value) -> Joined {
     Joined {
         room: RoomView { info: room, counts },
         me: membership(&ok["me"]),
+        mute: mute(&ok["me"]),
         settings: settings(&ok["settings"]),
         first: list(members, "first").iter().map(member).collect(),
         cursor: parsed(ok, "cursor"),
@@ -328,11 +329,16 @@ fn room_info(value: &Value) -> RoomInfo {
 
 fn member(value: &Value) -> MemberView {
     let (presence, devices) = (presence(value), count(value, "devices"));
-    MemberView { membership: membership(value), presence, devices }
+    MemberView { membership: membership(value), presence, devices, mute: mute(value) }
 }
 
 fn membership(value: &Value) -> Membership {
     Membership { user: user(value), role: role(value) }
+}
+
+fn mute(value: &Value) -> Option<Mute> {
+    let until = || value.get("muted_until").map(|_| moment(value, "muted_until"));
+    value.get("muted").filter(|_| flag(value, "muted")).map(|_| Mute { until: until() })
 }
 
 fn user(value: &Value) -> User {
