@@ -27,15 +27,25 @@ pub enum Request {
     Command(Command),
 }
 
+/// Why a frame is not carried out, and its id if that could be read.
+#[derive(Debug)]
+pub struct Refused {
+    /// The frame's id.
+    pub id: Option<u64>,
+    /// What is wrong.
+    pub problem: Box<Problem>,
+}
+
 /// Reads a frame.
 ///
 /// # Errors
-/// What is wrong, and the frame's id if it could be read.
-pub fn parse(text: &[u8]) -> Result<Asked, (Option<u64>, Problem)> {
-    let mut fields = Fields::from_json(text).map_err(|problem| (None, problem))?;
+/// What is wrong with it.
+pub fn parse(text: &[u8]) -> Result<Asked, Refused> {
+    let refuse = |id| move |problem| Refused { id, problem: Box::new(problem) };
+    let mut fields = Fields::from_json(text).map_err(refuse(None))?;
     let id = fields.number("id").and_then(|id| id.ok_or_else(|| missing("id")));
-    let id = id.map_err(|problem| (None, problem))?;
-    let request = request(fields).map_err(|problem| (Some(id), problem))?;
+    let id = id.map_err(refuse(None))?;
+    let request = request(fields).map_err(refuse(Some(id)))?;
     Ok(Asked { id, request })
 }
 
@@ -286,7 +296,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> (Option<u64>, &'static str, Option<String>) {
-        let (id, problem) = parse(text.as_bytes()).unwrap_err();
+        let Refused { id, problem } = parse(text.as_bytes()).unwrap_err();
         (id, problem.code, problem.field.map(|field| field.into_owned()))
     }
 

@@ -10,8 +10,8 @@ mod wire;
 
 pub use close::{CloseCode, close_code};
 pub use command::{
-    Asked, Request, ban_query, draft, history_query, member_change, member_query, new_room,
-    nickname, parse, read_id, settings_change, until,
+    Asked, Refused, Request, ban_query, draft, history_query, member_change, member_query,
+    new_room, nickname, parse, read_id, settings_change, until,
 };
 pub use error::Problem;
 pub use fields::Fields;

@@ -9,7 +9,7 @@ use chat_core::{CloseReason, Rated, Session, User};
 
 use crate::auth::{Admit, Identity};
 use crate::protocol::{
-    Asked, CloseCode, Problem, Request, close_code, error, parse, read_id, reply_auth,
+    Asked, CloseCode, Problem, Refused, Request, close_code, error, parse, read_id, reply_auth,
 };
 
 /// How many messages and pings of somebody who shows no token are answered.
@@ -87,8 +87,8 @@ impl Chat {
         }
         let Asked { id, request } = match parse(text.as_bytes()) {
             Ok(asked) => asked,
-            Err((id, problem)) => {
-                line.say(error(id, problem));
+            Err(Refused { id, problem }) => {
+                line.say(error(id, *problem));
                 return ControlFlow::Continue(());
             }
         };
