@@ -65,6 +65,32 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes.
+    pub const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::TooLong,
+        Self::Empty,
+        Self::BadText,
+        Self::Forbidden,
+        Self::NoSuchRoom,
+        Self::NoSuchMessage,
+        Self::NotAMember,
+        Self::Banned,
+        Self::Muted,
+        Self::SlowMode,
+        Self::ReadOnly,
+        Self::NoSuchMember,
+        Self::NoSuchUser,
+        Self::KeyConflict,
+        Self::Busy,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Stopping,
+        Self::SessionEnded,
+        Self::TooManySessions,
+        Self::Internal,
+    ];
+
     /// The code's text form: stable.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -97,31 +123,7 @@ impl Code {
     /// The code with this text form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [
-            Self::BadRequest,
-            Self::TooLong,
-            Self::Empty,
-            Self::BadText,
-            Self::Forbidden,
-            Self::NoSuchRoom,
-            Self::NoSuchMessage,
-            Self::NotAMember,
-            Self::Banned,
-            Self::Muted,
-            Self::SlowMode,
-            Self::ReadOnly,
-            Self::NoSuchMember,
-            Self::NoSuchUser,
-            Self::KeyConflict,
-            Self::Busy,
-            Self::RateLimited,
-            Self::Unavailable,
-            Self::Stopping,
-            Self::SessionEnded,
-            Self::TooManySessions,
-            Self::Internal,
-        ];
-        all.into_iter().find(|code| code.as_str() == text)
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
 
     /// Whether the very same command may succeed later.

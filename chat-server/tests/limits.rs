@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use support::http::Http;
 use support::process::{ANY_PORT, Process};
 use support::raw::{Answer, Raw, handshake_lines, request};
 use support::{Client, Guest, TestServer, guest, until};
@@ -162,7 +163,7 @@ async fn those_who_show_no_token_have_a_limit_of_their_own() {
 /// The value of a metric in the text that `GET /metrics` answers.
 async fn metric(server: &TestServer, name: &str) -> Option<f64> {
     let answer = server.http.get(format!("{}/metrics", server.base)).send().await;
-    let text = answer.expect("an answer").text().await.expect("a body");
+    let text = answer.expect("an answer").text();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(|value| value.parse().expect("a number"))
 }
@@ -207,7 +208,7 @@ async fn what_is_counted_can_be_hidden() {
     let answer = server.http.get(format!("{}/metrics", server.base)).send().await;
     let answer = answer.expect("an answer");
     assert_eq!(answer.status().as_u16(), 404);
-    let problem: Value = answer.json().await.expect("JSON");
+    let problem = answer.json();
     assert_eq!(problem["code"], "not_found");
 }
 
@@ -231,7 +232,7 @@ async fn a_process_that_has_no_descriptors_left_refuses_and_serves_on() {
     let flags = [&ANY_PORT[..], &["--set", "server.workers=2"]].concat();
     let mut process = Process::spawn_below(folder.path(), &limit, &flags);
     let address = process.address().await;
-    let (http, base) = (reqwest::Client::new(), format!("http://{address}"));
+    let (http, base) = (Http::default(), format!("http://{address}"));
     let mut guests = Vec::new();
     for number in 0..4 {
         guests.push(guest(&http, &base, &format!("Guest {number}")).await);
@@ -267,7 +268,7 @@ async fn a_process_that_has_no_descriptors_left_refuses_and_serves_on() {
     for raw in &mut inside {
         assert_eq!(raw.json().await["id"], 1);
     }
-    let health = reqwest::get(format!("{base}/healthz")).await.expect("an answer");
+    let health = http.get(format!("{base}/healthz")).send().await.expect("an answer");
     assert_eq!(health.status().as_u16(), 200);
     let log = process.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();

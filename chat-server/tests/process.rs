@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use support::http::Http;
 use support::process::{ANY_PORT, Process, refused, start};
 use support::{Client, Frame, Guest, call, guest, text, until};
 use tempfile::TempDir;
@@ -22,13 +23,13 @@ fn folder() -> TempDir {
 
 /// Somebody who uses a server by its address.
 struct Person {
-    http: reqwest::Client,
+    http: Http,
     guest: Guest,
 }
 
 impl Person {
     async fn new(address: &str, nickname: &str) -> Self {
-        let http = reqwest::Client::new();
+        let http = Http::default();
         let guest = guest(&http, &format!("http://{address}"), nickname).await;
         Self { http, guest }
     }
@@ -56,11 +57,9 @@ async fn starts_without_any_setting_and_keeps_everything_in_its_data_folder() {
     assert!(fs::metadata(folder.path().join("data/chat.db")).is_ok_and(|file| file.len() > 0));
     let others = fs::read_dir(folder.path()).expect("the folder");
     assert_eq!(others.count(), 1, "nothing beside the data folder");
-    let health = reqwest::get(format!("http://{address}/healthz")).await.expect("an answer");
-    assert_eq!(
-        (health.status().as_u16(), health.text().await.expect("a body")),
-        (200, r#"{"status":"ok"}"#.to_owned())
-    );
+    let health = Http::default().get(format!("http://{address}/healthz")).send().await;
+    let health = health.expect("an answer");
+    assert_eq!((health.status().as_u16(), health.text()), (200, r#"{"status":"ok"}"#.to_owned()));
 
     // The next process takes the same key and the same database.
     let ann = Person::new(&address, "Ann").await;

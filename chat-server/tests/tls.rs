@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
+use support::http::Http;
 use support::process::{ANY_PORT, Process, refused, start};
 use support::raw::{Raw, TEXT, frame, handshake_lines, request};
 use support::tls::{Certified, Files, connect, shake_hands};
@@ -199,7 +200,8 @@ async fn without_a_certificate_a_hang_up_does_no_harm() {
     process.signal("HUP");
     until("it has heard", async || process.log().contains("there is no certificate to read again"))
         .await;
-    let health = reqwest::get(format!("http://{address}/healthz")).await.expect("an answer");
+    let health = Http::default().get(format!("http://{address}/healthz")).send().await;
+    let health = health.expect("an answer");
     assert_eq!(health.status().as_u16(), 200);
 }
 

@@ -195,7 +195,7 @@ async fn search(server: &TestServer, token: &str, query: &str) -> Vec<String> {
     let address = format!("{}/api/v1/rooms", server.base);
     let address = Url::parse_with_params(&address, [("query", query)]).expect("an address");
     let answer = server.http.get(address).bearer_auth(token).send().await.expect("an answer");
-    let answer = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+    let answer = answer.json();
     list(&answer, "rooms").iter().map(|room| text(&room["title"])).collect()
 }
 
@@ -305,7 +305,7 @@ async fn a_search_is_counted_in_characters_too() {
     let address = Url::parse_with_params(&address, [("query", query)]).expect("an address");
     let answer = server.http.get(address).bearer_auth(&token).send().await.expect("an answer");
     assert_eq!(answer.status(), 422);
-    let problem: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+    let problem = answer.json();
     assert_eq!(problem["code"], "too_long");
     assert_eq!((&problem["limit"], &problem["actual"]), (&json!(100), &json!(101)));
     assert_eq!(problem["field"], "query");

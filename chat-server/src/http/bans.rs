@@ -3,11 +3,14 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use chat_core::Moderation;
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::http::body::{Body, Query, Room, User};
-use crate::http::{Api, resource};
-use crate::protocol::{BanPageView, Problem, ban_query, until};
+use crate::http::examples::{AT, CAROL};
+use crate::http::{Api, codes, resource, words};
+use crate::protocol::{BanPageView, Problem, Time, ban_query, until};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(resource("/rooms/{room}/bans", "GET").route(web::get().to(list))).service(
@@ -17,6 +20,69 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     );
 }
 
+/// These calls, for the document.
+#[derive(OpenApi)]
+#[openapi(paths(list, ban, unban))]
+pub(super) struct Calls;
+
+/// A page of bans, as `ban_query` reads it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described")]
+struct BanQuery {
+    /// `next` of the page before.
+    after: Option<Uuid>,
+    #[param(inline, value_type = Option<words::Limit>)]
+    limit: Option<usize>,
+}
+
+/// A ban that is to hold.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct NewBan {
+    /// When it ends by itself; left out, it does not.
+    #[schema(nullable = false)]
+    until: Option<Time>,
+}
+
+/// The bans of a room
+///
+/// Those that hold, for its owner and moderators, in the order of ids.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/bans",
+    tag = "bans",
+    operation_id = "listBans",
+    params(Room, BanQuery),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "A page of bans.",
+            body = BanPageView<'_>,
+            links(
+                ("next" = (
+                    operation_id = "listBans",
+                    parameters(
+                        ("room" = "$request.path.room"),
+                        ("after" = "$response.body#/next")
+                    ),
+                    description = "The next page, if there is one.",
+                )),
+                ("unban" = (
+                    operation_id = "unban",
+                    parameters(
+                        ("room" = "$request.path.room"),
+                        ("user" = "$response.body#/bans/0/id")
+                    ),
+                    description = "Lifts one of them.",
+                ))
+            ),
+            example = json!({ "bans": [{ "id": CAROL, "name": "Carol", "until": AT }] }),
+        ),
+        codes::AsMember,
+    ),
+)]
 async fn list(
     api: Data<Api>,
     Caller(user): Caller,
@@ -29,6 +95,36 @@ async fn list(
     Ok(HttpResponse::Ok().json(BanPageView::from(&page)))
 }
 
+/// Ban somebody
+///
+/// Ends a membership like a kick, takes back an invitation, and keeps the user from joining and from
+/// being invited. A private room does not exist for whoever is banned from it. Banning again sets
+/// another end.
+#[utoipa::path(
+    put,
+    path = "/rooms/{room}/bans/{user}",
+    tag = "bans",
+    operation_id = "ban",
+    params(Room, User),
+    security(("bearer" = [])),
+    request_body(content = NewBan, example = json!({ "until": "2100-01-02T03:04:05.678Z" })),
+    responses(
+        (
+            status = 204,
+            description = "The user is banned.",
+            links(("unban" = (
+                operation_id = "unban",
+                parameters(
+                    ("room" = "$request.path.room"),
+                    ("user" = "$request.path.user")
+                ),
+                description = "Lifts it.",
+            ))),
+        ),
+        codes::AsMember,
+        codes::NoSuchUser,
+    ),
+)]
 async fn ban(
     api: Data<Api>,
     Caller(by): Caller,
@@ -42,6 +138,16 @@ async fn ban(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Lift a ban
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/bans/{user}",
+    tag = "bans",
+    operation_id = "unban",
+    params(Room, User),
+    security(("bearer" = [])),
+    responses((status = 204, description = "The user is not banned."), codes::AsMember),
+)]
 async fn unban(
     api: Data<Api>,
     Caller(by): Caller,

@@ -12,9 +12,12 @@ use actix_web::{FromRequest, HttpRequest};
 use chat_core::{RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{RefOr, Required, Schema};
+use utoipa::{IntoParams, PartialSchema};
 use uuid::Uuid;
 
-use crate::http::{Api, MOST_BODY};
+use crate::http::{Api, MOST_BODY, words};
 use crate::protocol::{Fields, Problem};
 
 /// The fields of a JSON body.
@@ -88,6 +91,13 @@ impl FromRequest for Address {
     }
 }
 
+/// A part of the path, for the document.
+fn in_path(name: &str, schema: RefOr<Schema>) -> Parameter {
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+    let parameter = parameter.description(Some(format!("Which {name}.")));
+    parameter.required(Required::True).schema(Some(schema)).build()
+}
+
 /// Ids in the path, each under a name of its own.
 macro_rules! in_path {
     ($(#[$doc:meta])* $name:ident, $id:ty, $part:literal) => {
@@ -104,6 +114,12 @@ macro_rules! in_path {
                 ready(id.map(Self).map_err(|_| Problem::bad_request(message).at($part)))
             }
         }
+
+        impl IntoParams for $name {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                vec![in_path($part, words::Id::schema())]
+            }
+        }
     };
 }
 
@@ -118,4 +134,24 @@ in_path! {
 in_path! {
     /// The group of friends in the path.
     Group, Uuid, "group"
+}
+
+/// The number of a message in the path.
+pub(super) struct Seq(pub(super) u64);
+
+impl FromRequest for Seq {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let seq = request.match_info().query("seq").parse();
+        let message = "the message in the address must be a number";
+        ready(seq.map(Self).map_err(|_| Problem::bad_request(message).at("seq")))
+    }
+}
+
+impl IntoParams for Seq {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![in_path("seq", words::Seq::schema())]
+    }
 }

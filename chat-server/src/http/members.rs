@@ -3,11 +3,14 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use chat_core::{After, Moderation, RoomCommand};
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::http::body::{Body, Query, Room, User};
-use crate::http::{Api, resource};
-use crate::protocol::{MemberPageView, MembershipView, Problem, member_change, member_query};
+use crate::http::examples::{CAROL, DORA};
+use crate::http::{Api, codes, resource, words};
+use crate::protocol::{MemberPageView, MembershipView, Problem, Time, member_change, member_query};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -28,6 +31,105 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         );
 }
 
+/// These calls, for the document.
+#[derive(OpenApi)]
+#[openapi(paths(list, invite, join, leave, change, kick))]
+pub(super) struct Calls;
+
+/// A page of members, as `member_query` reads it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described")]
+struct MemberQuery {
+    /// `next` of the page before.
+    after: Option<Uuid>,
+    #[param(inline, value_type = Option<words::Limit>)]
+    limit: Option<usize>,
+    /// Only those who are present.
+    #[param(default = false)]
+    online: Option<bool>,
+}
+
+/// Somebody who is to be let in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct Invitation {
+    user: Uuid,
+}
+
+/// What is to become of a member: one thing at a time.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+pub(super) enum MemberChange {
+    Role(RoleChange),
+    Mute(MuteChange),
+}
+
+/// Another role; `owner` transfers the room, and makes a moderator of whoever owned it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct RoleChange {
+    #[schema(value_type = words::Role)]
+    role: String,
+}
+
+/// Whether a member may not write.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct MuteChange {
+    muted: bool,
+    /// When that ends by itself; goes with `"muted": true` alone.
+    #[schema(nullable = false)]
+    muted_until: Option<Time>,
+}
+
+/// The members of a room
+///
+/// In the order of their ids, or with `online=true` those who are present.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/members",
+    tag = "members",
+    operation_id = "listMembers",
+    params(Room, MemberQuery),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "A page of members.",
+            body = MemberPageView<'_>,
+            links(
+                ("next" = (
+                    operation_id = "listMembers",
+                    parameters(
+                        ("room" = "$request.path.room"),
+                        ("online" = "$request.query.online"),
+                        ("after" = "$response.body#/next")
+                    ),
+                    description = "The next page, if there is one.",
+                )),
+                ("user" = (
+                    operation_id = "getUser",
+                    parameters(("user" = "$response.body#/members/0/id")),
+                    description = "The account of one of them.",
+                ))
+            ),
+            example = json!({
+                "count": 1,
+                "online": 0,
+                "members": [{
+                    "id": CAROL,
+                    "name": "Carol",
+                    "role": "owner",
+                    "state": "offline",
+                    "devices": 0,
+                }],
+            }),
+        ),
+        codes::ToMembers,
+    ),
+)]
 async fn list(
     api: Data<Api>,
     Caller(user): Caller,
@@ -40,6 +142,45 @@ async fn list(
     Ok(HttpResponse::Ok().json(MemberPageView::from(&page)))
 }
 
+/// Join a room
+///
+/// Makes the caller a member, if it is none yet. A private room takes whoever is invited.
+#[utoipa::path(
+    put,
+    path = "/rooms/{room}/members/me",
+    tag = "members",
+    operation_id = "join",
+    params(Room),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "The caller is a member.",
+            body = MembershipView<'_>,
+            links(
+                ("send" = (
+                    operation_id = "sendMessage",
+                    parameters(("room" = "$request.path.room")),
+                    description = "Writes in the room.",
+                )),
+                ("messages" = (
+                    operation_id = "listMessages",
+                    parameters(("room" = "$request.path.room")),
+                    description = "What was said last.",
+                )),
+                ("leave" = (
+                    operation_id = "leave",
+                    parameters(("room" = "$request.path.room")),
+                    description = "Ends it.",
+                ))
+            ),
+            example = json!({ "id": CAROL, "name": "Carol", "role": "owner" }),
+        ),
+        codes::OfRoom,
+        codes::Forbidden,
+        codes::Banned,
+    ),
+)]
 async fn join(
     api: Data<Api>,
     Caller(user): Caller,
@@ -49,6 +190,19 @@ async fn join(
     Ok(HttpResponse::Ok().json(MembershipView::new(&joined.me, joined.mute)))
 }
 
+/// Leave a room
+///
+/// For all of the caller's connections. An owner cannot leave others behind in a room that is not
+/// ephemeral, and nobody leaves a direct room.
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/members/me",
+    tag = "members",
+    operation_id = "leave",
+    params(Room),
+    security(("bearer" = [])),
+    responses((status = 204, description = "The caller is no member."), codes::AsMember),
+)]
 async fn leave(
     api: Data<Api>,
     Caller(user): Caller,
@@ -58,6 +212,24 @@ async fn leave(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Invite somebody
+///
+/// Who may then join; of a private room, all connections of the user are told so. The room's settings
+/// say who may invite.
+#[utoipa::path(
+    post,
+    path = "/rooms/{room}/members",
+    tag = "members",
+    operation_id = "invite",
+    params(Room),
+    security(("bearer" = [])),
+    request_body(content = Invitation, example = json!({ "user": DORA })),
+    responses(
+        (status = 204, description = "The user is invited, or a member already."),
+        codes::AsMember,
+        codes::NoSuchUser,
+    ),
+)]
 async fn invite(
     api: Data<Api>,
     Caller(user): Caller,
@@ -70,6 +242,35 @@ async fn invite(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Change a member
+///
+/// Its role, for the owner; or whether it may write, for moderators too. Nobody acts upon somebody whose
+/// role is not below the own one.
+#[utoipa::path(
+    patch,
+    path = "/rooms/{room}/members/{user}",
+    tag = "members",
+    operation_id = "changeMember",
+    params(Room, User),
+    security(("bearer" = [])),
+    request_body(
+        content = MemberChange,
+        examples(
+            ("moderator" = (summary = "A moderator", value = json!({ "role": "moderator" }))),
+            ("transfer" = (summary = "The new owner", value = json!({ "role": "owner" }))),
+            ("mute" = (
+                summary = "May not write for a while",
+                value = json!({ "muted": true, "muted_until": "2100-01-02T03:04:05.678Z" }),
+            )),
+            ("unmute" = (summary = "May write again", value = json!({ "muted": false }))),
+        ),
+    ),
+    responses(
+        (status = 204, description = "It is so, or was before."),
+        codes::AsMember,
+        codes::NoSuchMember,
+    ),
+)]
 async fn change(
     api: Data<Api>,
     Caller(user): Caller,
@@ -83,6 +284,33 @@ async fn change(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Kick a member
+///
+/// Ends a membership. The user may join again; a private room, if it is invited again.
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/members/{user}",
+    tag = "members",
+    operation_id = "kick",
+    params(Room, User),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 204,
+            description = "The user is no member any more.",
+            links(("ban" = (
+                operation_id = "ban",
+                parameters(
+                    ("room" = "$request.path.room"),
+                    ("user" = "$request.path.user")
+                ),
+                description = "Keeps the user out.",
+            ))),
+        ),
+        codes::AsMember,
+        codes::NoSuchMember,
+    ),
+)]
 async fn kick(
     api: Data<Api>,
     Caller(user): Caller,

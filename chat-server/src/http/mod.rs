@@ -3,16 +3,22 @@
 
 mod bans;
 mod body;
+mod codes;
+mod docs;
+mod examples;
+mod file;
 mod friends;
 mod health;
 mod members;
 mod messages;
 mod metrics;
+mod openapi;
 mod page;
 mod problem;
 mod rooms;
 mod tokens;
 mod users;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +29,7 @@ use actix_web::{Resource, Responder};
 use chat_core::{Clock, Engine, UserId};
 
 use crate::auth::{Admit, Identity, Proxies, Tokens};
+pub use crate::http::openapi::document;
 pub use crate::http::rooms::Lists;
 use crate::ops::Metrics;
 use crate::people::{Friends, FriendsPresence, People, PeopleError};
@@ -81,6 +88,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .app_data(lists)
             .configure(health::configure)
             .configure(metrics::configure)
+            .configure(docs::configure)
             .service(calls)
             .configure(page::configure)
             .default_service(web::to(not_found));

@@ -1,20 +1,13 @@
-//! The web page: its files are part of the binary. Nothing on it comes from anywhere else, and the
-//! browser is told to hold it to that.
+//! The web page: its files are part of the binary.
 
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
 use actix_web::web::{self, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::RustEmbed;
+use utoipa::OpenApi;
 
-use crate::http::resource;
+use crate::http::file::File;
+use crate::http::{codes, resource};
 use crate::protocol::Problem;
-
-/// Only the page's own files, and its own server to talk to.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(RustEmbed)]
 #[folder = "src/web/"]
@@ -26,29 +19,46 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(resource("/web/{path:.*}", "GET").route(web::get().to(file)));
 }
 
+/// These calls, for the document.
+#[derive(OpenApi)]
+#[openapi(paths(index, file))]
+pub(super) struct Calls;
+
+/// The page to chat on
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "pages",
+    operation_id = "getPage",
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 304, description = "The same as the browser has (`If-None-Match`)."),
+    ),
+)]
 async fn index(request: HttpRequest) -> Result<HttpResponse, Problem> {
     give(&request, "index.html")
 }
 
+/// A file of the pages
+#[utoipa::path(
+    get,
+    path = "/web/{path}",
+    tag = "pages",
+    operation_id = "getPageFile",
+    params(("path" = String, Path, description = "Which.")),
+    responses(
+        (status = 200, description = "The file.", body = String, content_type = "*/*"),
+        (status = 304, description = "The same as the browser has (`If-None-Match`)."),
+        codes::NotFound,
+    ),
+)]
 async fn file(request: HttpRequest, path: Path<String>) -> Result<HttpResponse, Problem> {
     give(&request, &path)
 }
 
-/// A file of the page. Browsers keep it, and ask each time whether it is still the same.
-fn give(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
+pub(super) fn give(request: &HttpRequest, path: &str) -> Result<HttpResponse, Problem> {
     let file = Files::get(path).ok_or_else(Problem::not_found)?;
-    let hash = file.metadata.sha256_hash();
-    let tag =
-        hash[..8].iter().fold(String::from("\""), |tag, byte| tag + &format!("{byte:02x}")) + "\"";
-    let kept =
-        request.headers().get(IF_NONE_MATCH).is_some_and(|kept| kept.as_bytes() == tag.as_bytes());
-    let mut response = if kept { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((ETAG, tag))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .content_type(file.metadata.mimetype());
-    Ok(if kept { response.finish() } else { response.body(file.data.into_owned()) })
+    let (hash, kind) = (file.metadata.sha256_hash(), file.metadata.mimetype());
+    let file = File { bytes: file.data, kind, hash: &hash, gzipped: false };
+    Ok(file.give(request))
 }

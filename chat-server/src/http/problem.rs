@@ -11,48 +11,62 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::http::{codes, words};
 use crate::people::PeopleError;
 use crate::protocol::{Problem, Time};
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a call was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
+    /// Always `about:blank`: `code` says what kind of problem it is.
     r#type: &'static str,
+    /// What the status is called.
     title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// For people: what is wrong and how to put it right. May be worded in another way some day.
     detail: &'a str,
+    /// Stable: for programs.
+    #[schema(value_type = words::Code)]
     code: &'static str,
+    /// Whether the very same call may succeed later; the header `Retry-After` says when.
     retry: bool,
+    /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<&'a str>,
+    /// What is allowed, in the unit that `detail` names.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     limit: Option<u64>,
+    /// What came.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     actual: Option<u64>,
+    /// When what stands in the way ends by itself, if it does: a ban, or a mute.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     until: Option<Time>,
 }
 
-fn status(code: &str) -> StatusCode {
-    match code {
-        "bad_json" | "bad_request" => StatusCode::BAD_REQUEST,
-        "unauthorized" | "bad_credentials" | "bad_refresh_token" => StatusCode::UNAUTHORIZED,
-        "no_account" | "forbidden" | "not_a_member" | "banned" | "muted" | "read_only"
-        | "foreign_origin" => StatusCode::FORBIDDEN,
-        "no_such_room" | "no_such_message" | "no_such_member" | "no_such_user"
-        | "no_such_group" | "not_a_friend" | "not_found" => StatusCode::NOT_FOUND,
-        "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
-        "too_many" | "blocked" | "key_conflict" | "username_taken" | "has_account"
-        | "refreshed_already" => StatusCode::CONFLICT,
-        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "unsupported_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "too_short" | "too_long" | "empty" | "bad_text" => StatusCode::UNPROCESSABLE_ENTITY,
-        "upgrade_required" => StatusCode::UPGRADE_REQUIRED,
-        "rate_limited" | "slow_mode" | "too_many_sessions" => StatusCode::TOO_MANY_REQUESTS,
-        "busy" | "unavailable" | "stopping" | "too_many_connections" => {
-            StatusCode::SERVICE_UNAVAILABLE
+impl<'a> Document<'a> {
+    pub(super) fn new(problem: &'a Problem, status: StatusCode) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: &problem.message,
+            code: problem.code,
+            retry: problem.retry,
+            field: problem.field.as_deref(),
+            limit: problem.limit,
+            actual: problem.actual,
+            until: problem.until,
         }
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -93,23 +107,12 @@ impl Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        status(self.code)
+        let known = codes::row(self.code).and_then(|row| row.status);
+        known.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        let document = Document {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or("error"),
-            status: status.as_u16(),
-            detail: &self.message,
-            code: self.code,
-            retry: self.retry,
-            field: self.field.as_deref(),
-            limit: self.limit,
-            actual: self.actual,
-            until: self.until,
-        };
         let mut response = HttpResponse::build(status);
         // Kept by `json`, which sets its own only where there is none.
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
@@ -123,7 +126,7 @@ impl ResponseError for Problem {
         if self.retry {
             response.insert_header((RETRY_AFTER, self.wait_s().to_string()));
         }
-        response.json(document)
+        response.json(Document::new(self, status))
     }
 }
 

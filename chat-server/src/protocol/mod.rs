@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod view;
 mod wire;
+pub(crate) mod words;
 
 pub use close::{CloseCode, close_code};
 pub use command::{
@@ -16,6 +17,7 @@ pub use command::{
 pub use error::Problem;
 pub use fields::Fields;
 pub use view::{
-    BanPageView, HistoryView, MemberPageView, MembershipView, MessageView, RoomView, SentView, Time,
+    BanPageView, HistoryView, MemberPageView, MembershipView, MessageView, RoomView, SentView,
+    Time, UserView,
 };
 pub use wire::{JsonWire, error, reply_auth};

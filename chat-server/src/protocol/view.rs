@@ -8,9 +8,13 @@ use chat_core::{
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::protocol::words;
 
 /// A time: RFC 3339 in UTC, with milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
@@ -28,14 +32,21 @@ pub(super) fn as_text<T: std::fmt::Display, S: Serializer>(
 }
 
 /// What does not change of a room.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RoomInfo)]
 pub(super) struct InfoView {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Uuid)]
     id: RoomId,
+    /// What it is called; a direct room has no title.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Title>, nullable = false)]
     title: Option<String>,
+    #[schema(value_type = words::RoomKind)]
     kind: &'static str,
+    /// Whether it goes, with its messages, when the last member has left or has been away for a while.
     ephemeral: bool,
+    /// When it was opened.
     created: Time,
 }
 
@@ -52,11 +63,14 @@ impl From<&RoomInfo> for InfoView {
 }
 
 /// A room as it is now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Room)]
 pub struct RoomView {
     #[serde(flatten)]
     info: InfoView,
+    /// How many members it has.
     members: usize,
+    /// How many of them are present.
     online: usize,
 }
 
@@ -68,10 +82,13 @@ impl From<&chat_core::RoomView> for RoomView {
 }
 
 /// A user.
-#[derive(Debug, Serialize)]
-pub(super) struct UserView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+pub struct UserView<'a> {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Uuid)]
     id: chat_core::UserId,
+    #[schema(value_type = words::Nickname)]
     name: &'a str,
 }
 
@@ -81,15 +98,21 @@ impl<'a> From<&'a User> for UserView<'a> {
     }
 }
 
-/// A user as a member; `muted` if it may not write, with an end if that has one.
-#[derive(Debug, Serialize)]
+/// A user as a member.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Membership)]
 pub struct MembershipView<'a> {
     #[serde(flatten)]
     user: UserView<'a>,
+    #[schema(value_type = words::Role)]
     role: &'static str,
+    /// There, and true, if it may read but not write.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     muted: bool,
+    /// Until when, if that has an end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     muted_until: Option<Time>,
 }
 
@@ -107,11 +130,14 @@ impl<'a> MembershipView<'a> {
 }
 
 /// A member as it is seen now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Member)]
 pub(super) struct PresentView<'a> {
     #[serde(flatten)]
     membership: MembershipView<'a>,
+    #[schema(value_type = words::State)]
     state: &'static str,
+    /// How many of its connections hear the room.
     devices: usize,
 }
 
@@ -126,15 +152,23 @@ impl<'a> From<&'a MemberView> for PresentView<'a> {
 }
 
 /// A message, without the cursor that its event has.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageView<'a> {
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Uuid)]
     room: RoomId,
+    #[schema(value_type = words::Seq)]
     seq: u64,
+    /// Who wrote it.
     from: UserView<'a>,
+    #[schema(value_type = words::Said)]
     text: &'a str,
+    /// There, and true, if the text has been deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     deleted: bool,
+    /// When it was kept.
     at: Time,
 }
 
@@ -238,9 +272,12 @@ impl From<Settings> for SettingsView {
 }
 
 /// What a message got.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sent)]
 pub struct SentView {
+    #[schema(value_type = words::Seq)]
     seq: u64,
+    /// When it was kept.
     at: Time,
 }
 
@@ -305,15 +342,21 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
 }
 
 /// A page of messages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessagePage)]
 pub struct HistoryView<'a> {
+    /// Oldest first.
     messages: Vec<MessageView<'a>>,
+    /// Whether there are others.
     more: MoreView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = More)]
 struct MoreView {
+    /// Older ones.
     before: bool,
+    /// Newer ones.
     after: bool,
 }
 
@@ -327,12 +370,18 @@ impl<'a> From<&'a History> for HistoryView<'a> {
 }
 
 /// A page of members.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MemberPage)]
 pub struct MemberPageView<'a> {
+    /// How many members the room has.
     count: usize,
+    /// How many of them are present.
     online: usize,
+    /// In the order of their ids.
     members: Vec<PresentView<'a>>,
+    /// There if there are more: sent as `after`, it gives the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
     next: Option<String>,
 }
 
@@ -348,18 +397,25 @@ impl<'a> From<&'a MemberPage> for MemberPageView<'a> {
 }
 
 /// A page of bans.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BanPage)]
 pub struct BanPageView<'a> {
+    /// In the order of their ids.
     bans: Vec<RestrictionView<'a>>,
+    /// There if there are more: sent as `after`, it gives the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ban)]
 struct RestrictionView<'a> {
     #[serde(flatten)]
     user: UserView<'a>,
+    /// When it ends by itself, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     until: Option<Time>,
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod contract;
+pub mod http;
 pub mod process;
 pub mod raw;
 pub mod scene;
@@ -23,9 +25,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+
+use contract::Exchange;
+use http::Http;
 
 /// How long a test waits for something that must come, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +49,7 @@ pub struct TestServer {
     pub base: String,
     pub address: String,
     pub clock: FakeClock,
-    pub http: reqwest::Client,
+    pub http: Http,
     pub data: Arc<TempDir>,
 }
 
@@ -81,7 +86,7 @@ impl TestServer {
         let server = app::build(&settings, parts).await.expect("a server");
         let address = server.address().to_string();
         let base = format!("http://{address}");
-        let http = reqwest::Client::new();
+        let http = Http::default();
         Self { server: Some(server), base, address, clock, http, data }
     }
 
@@ -172,7 +177,7 @@ impl Person {
     }
 }
 
-pub async fn guest(http: &reqwest::Client, base: &str, nickname: &str) -> Guest {
+pub async fn guest(http: &Http, base: &str, nickname: &str) -> Guest {
     let body = json!({ "nickname": nickname });
     let (status, answer) = call(http, base, "POST", "/tokens/guest", "", body).await;
     assert_eq!(status, 201, "{answer}");
@@ -180,7 +185,7 @@ pub async fn guest(http: &reqwest::Client, base: &str, nickname: &str) -> Guest 
 }
 
 pub async fn call(
-    http: &reqwest::Client,
+    http: &Http,
     base: &str,
     method: &str,
     path: &str,
@@ -194,7 +199,7 @@ pub async fn call(
     }
     let response = request.send().await.expect("an answer");
     let status = response.status().as_u16();
-    let body = response.text().await.expect("a body");
+    let body = response.text();
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
@@ -223,17 +228,26 @@ fn request(address: &str, token: Option<&str>) -> Request {
     request
 }
 
+/// The answer to a handshake is one of HTTP like every other.
+fn shaken_hands(target: &str, answer: &Response) {
+    let header = |name: &str| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
+    let (method, status) = ("GET", answer.status().as_u16());
+    contract::hold(&Exchange { method, target, sent: None, status, header: &header, body: &[] });
+}
+
 impl Client {
     pub async fn connect(address: &str, token: Option<&str>) -> Self {
         let shaken = connect_async(request(address, token)).await;
-        let (socket, _) = shaken.expect("a handshake");
+        let (socket, answer) = shaken.expect("a handshake");
+        shaken_hands("/ws", &answer);
         Self { socket, next_id: 0, events: Default::default() }
     }
 
     /// As [`connect`](Self::connect), if there is a server.
     pub async fn try_connect(address: &str, token: &str) -> Option<Self> {
         let address = format!("ws://{address}/ws?access_token={token}");
-        let (socket, _) = connect_async(address).await.ok()?;
+        let (socket, answer) = connect_async(address).await.ok()?;
+        shaken_hands(&format!("/ws?access_token={token}"), &answer);
         Some(Self { socket, next_id: 0, events: Default::default() })
     }
 }
@@ -242,7 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// As [`connect`](Client::connect), over a stream that leads to the server.
     pub async fn over(stream: S, address: &str, token: Option<&str>) -> Self {
         let shaken = client_async(request(address, token), stream).await;
-        let (socket, _) = shaken.expect("a handshake");
+        let (socket, answer) = shaken.expect("a handshake");
+        shaken_hands("/ws", &answer);
         Self { socket, next_id: 0, events: Default::default() }
     }
 

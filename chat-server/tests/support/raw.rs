@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::PATIENCE;
+use super::contract::{self, Exchange};
 
 pub const TEXT: u8 = 0x81;
 pub const FIRST_TEXT: u8 = 0x01;
@@ -80,9 +81,36 @@ impl Answer {
     }
 }
 
+/// The most of a request that is remembered.
+const MOST_ASKED: usize = 100_000;
+
+/// A request as it was written.
+struct Asked {
+    method: String,
+    target: String,
+    body: Option<Vec<u8>>,
+}
+
+impl Asked {
+    fn read(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
+        let head = std::str::from_utf8(&bytes[..end]).expect("text");
+        let mut words = head.split(' ');
+        let mut word = || words.next().expect("a request line").to_owned();
+        let (method, target) = (word(), word());
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |length| length.parse().expect("a length"));
+        let rest = &bytes[end + 4..];
+        let body = (length > 0).then(|| rest[..length.min(rest.len())].to_vec());
+        Self { method, target, body }
+    }
+}
+
 /// A connection without a protocol of its own.
 pub struct Raw<S = TcpStream> {
     pub stream: S,
+    /// What has been asked over HTTP and not been answered yet.
+    asked: Vec<u8>,
     /// What has come and was not looked at yet.
     read: Vec<u8>,
 }
@@ -106,10 +134,12 @@ impl Raw {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub fn over(stream: S) -> Self {
-        Self { stream, read: Vec::new() }
+        Self { stream, asked: Vec::new(), read: Vec::new() }
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
+        // As much as there can be of a request; what comes behind a handshake is none.
+        self.asked.extend(&bytes[..bytes.len().min(MOST_ASKED.saturating_sub(self.asked.len()))]);
         self.stream.write_all(bytes).await.expect("an open connection");
     }
 
@@ -143,6 +173,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         let mut answer = Answer { status: status.expect("a status"), head, body: Vec::new() };
         let length = answer.header("content-length").map_or("0", |length| length);
         answer.body = self.take(length.parse().expect("a length")).await;
+        let asked = std::mem::take(&mut self.asked);
+        let asked = Asked::read(&asked);
+        contract::hold(&Exchange {
+            method: &asked.method,
+            target: &asked.target,
+            sent: asked.body.as_deref(),
+            status: answer.status,
+            header: &|name| answer.header(name).map(str::to_owned),
+            body: &answer.body,
+        });
         answer
     }
 

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::http::Call;
 use super::{Client, Guest, TestServer, text};
 
 /// The most bytes of a frame, of a message in fragments, and of an HTTP body.
@@ -72,7 +73,7 @@ impl Scene {
         Client::connect(&self.server.address, Some(&self.guest.token)).await
     }
 
-    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: &str, path: &str) -> Call {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let address = format!("{}{}", self.server.base, self.fill(path));
         self.server.http.request(method, address)
@@ -115,20 +116,14 @@ pub fn assert_error(error: &Value, code: &str, field: &str, cause: &str) {
 
 /// An HTTP answer is a problem document with this code and field, and what else the protocol says.
 /// Gives it back.
-pub async fn assert_problem(
-    request: RequestBuilder,
-    code: &str,
-    field: &str,
-    cause: &str,
-) -> Value {
+pub async fn assert_problem(request: Call, code: &str, field: &str, cause: &str) -> Value {
     let cause = cause.chars().take(200).collect::<String>();
     let response = request.send().await.unwrap_or_else(|error| panic!("{cause}: {error:?}"));
     let (status, retry) = documented(code);
     let got = response.status().as_u16();
-    let kind = response.headers().get("content-type").map(|kind| kind.to_str().expect("text"));
-    let kind = kind.map(str::to_owned);
+    let kind = response.header("content-type");
     let challenge = response.headers().get("www-authenticate").is_some();
-    let body = response.text().await.expect("a body");
+    let body = response.text();
     assert_eq!(got, status, "{cause}: {body}");
     assert_eq!(kind.as_deref(), Some("application/problem+json"), "{cause}: {body}");
     assert_eq!(challenge, status == 401, "{cause}: {body}");
@@ -147,7 +142,7 @@ pub async fn assert_problem(
 }
 
 /// A handshake as browsers begin it, but for the answer to be read as HTTP.
-pub fn handshake(scene: &Scene, path: &str) -> RequestBuilder {
+pub fn handshake(scene: &Scene, path: &str) -> Call {
     let request = scene.request("GET", path).header("connection", "upgrade");
     let request = request.header("upgrade", "websocket").header("sec-websocket-version", "13");
     request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
