@@ -41,6 +41,8 @@ struct Entry {
     /// How many of the sessions have nobody at the keyboard.
     away: usize,
     gone_since: Option<Duration>,
+    /// Nobody is told whether it is there.
+    unseen: bool,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ struct Seat<S> {
 impl Entry {
     fn presence(&self) -> Presence {
         match self.sessions.len() {
+            _ if self.unseen => Presence::Offline,
             0 => Presence::Offline,
             all if all == self.away => Presence::Away,
             _ => Presence::Online,
@@ -63,7 +66,7 @@ impl Entry {
         MemberView {
             membership: self.membership.clone(),
             presence: self.presence(),
-            devices: self.sessions.len(),
+            devices: if self.unseen { 0 } else { self.sessions.len() },
             mute: None,
         }
     }
@@ -113,7 +116,7 @@ impl<S> Roster<S> {
         if let btree_map::Entry::Vacant(vacant) = self.members.entry(id) {
             self.asked = None;
             let (sessions, gone_since) = (Vec::new(), Some(now));
-            vacant.insert(Entry { membership, sessions, away: 0, gone_since });
+            vacant.insert(Entry { membership, sessions, away: 0, gone_since, unseen: false });
             self.note_gone(id, now);
         }
     }
@@ -129,7 +132,7 @@ impl<S> Roster<S> {
         seats
     }
 
-    /// Seats a member's session. Answers how the member is seen now if that has changed. A session
+    /// Seats a member's session. Answers how the member is seen now. A session
     /// that is seated already stays where it is; a user who is no member is not seated.
     pub(crate) fn enter(
         &mut self,
@@ -153,8 +156,29 @@ impl<S> Roster<S> {
         entry.sessions.push(id);
         entry.away += usize::from(away);
         entry.gone_since = None;
-        self.present.insert(user);
+        if !entry.unseen {
+            self.present.insert(user);
+        }
         Some(entry.view())
+    }
+
+    /// Whether nobody is told whether a member is there.
+    pub(crate) fn is_unseen(&self, user: UserId) -> bool {
+        self.members.get(&user).is_some_and(|entry| entry.unseen)
+    }
+
+    /// Lets a member be seen, or not, whether it is there. Answers how it is seen now if that has changed.
+    pub(crate) fn set_unseen(&mut self, user: UserId, unseen: bool) -> Option<MemberView> {
+        let entry = self.members.get_mut(&user)?;
+        let before = entry.presence();
+        entry.unseen = unseen;
+        self.asked = None;
+        if unseen {
+            self.present.remove(&user);
+        } else if !entry.sessions.is_empty() {
+            self.present.insert(user);
+        }
+        (entry.presence() != before).then(|| entry.view())
     }
 
     /// Takes a session from its seat. Answers the session, and how its member is seen now.

@@ -120,6 +120,16 @@ impl Shared {
         })
     }
 
+    /// Whether somebody sees another one come and go in their direct room. A policy that panics lets
+    /// nobody.
+    pub(crate) async fn shows_presence(&self, user: UserId, to: UserId) -> bool {
+        let asked = async { self.policy.shows_presence(user, to).await };
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%user, "the policy panicked");
+            false
+        })
+    }
+
     /// A command as it is carried out, if the policy allows it.
     pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
         self.may(user, &command).await?;

@@ -3,12 +3,16 @@
 
 mod support;
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
-    After, ChangeKind, CloseReason, Code, Event, History, HistoryAt, HistoryQuery, MemberQuery,
-    MemoryStore, Moderation, Name, NewRoom, Notice, Presence, Role, RoomId, User, UserId,
+    After, ChangeKind, CloseReason, Code, Command, Engine, Event, History, HistoryAt, HistoryQuery,
+    Limits, MemberQuery, MemoryStore, Moderation, Name, NewRoom, Notice, Policy, Presence,
+    PresenceWatch, Role, RoomCommand, RoomId, User, UserId,
 };
 use futures_util::StreamExt;
 use support::{Bench, draft, engine, faulty, keyed, until, user};
@@ -117,7 +121,7 @@ async fn what_is_being_written_is_shown_under_the_new_name() {
     let bob = bench.joined("Bob", room).await;
     faults.hold_commits(true);
     bob.session
-        .submit(1, chat_core::Command::Room(room, chat_core::RoomCommand::Send(draft("under way"))))
+        .submit(1, Command::Room(room, RoomCommand::Send(draft("under way"))))
         .expect("taken");
     until("it is under way", async || faults.held_commits() == 1).await;
     let bobby = called(bob.session.user(), "Bobby");
@@ -189,7 +193,7 @@ async fn without_a_moderator_the_room_is_the_first_members() {
 #[tokio::test]
 async fn what_somebody_has_written_is_deleted_everywhere() {
     let store = MemoryStore::default();
-    let bench = support::engine_with(store.clone(), chat_core::Limits::default());
+    let bench = support::engine_with(store.clone(), Limits::default());
     let (room, mut ann) = bench.room("Ann").await;
     let (left, bob) =
         (bench.engine.open_room(ann.session.user(), NewRoom::open("left").unwrap()), {
@@ -227,7 +231,7 @@ async fn what_somebody_has_written_is_deleted_everywhere() {
     assert_eq!(missed, ["left", "erased"]);
     // And it is nowhere else either.
     bench.engine.stop().await;
-    let bench = support::engine_with(store, chat_core::Limits::default());
+    let bench = support::engine_with(store, Limits::default());
     let again = bench.connect_as(ann.session.user().clone());
     assert_eq!(said(&again, left).await, ["Ann: hers", "deleted user: "]);
 }
@@ -239,8 +243,8 @@ async fn what_was_on_its_way_is_deleted_too() {
     let bob = bench.joined("Bob", room).await;
     let user = bob.session.user().clone();
     faults.hold_commits(true);
-    let send = chat_core::RoomCommand::Send(draft("last words"));
-    bob.session.submit(1, chat_core::Command::Room(room, send)).expect("taken");
+    let send = RoomCommand::Send(draft("last words"));
+    bob.session.submit(1, Command::Room(room, send)).expect("taken");
     until("it is under way", async || faults.held_commits() == 1).await;
     let (engine, farewell) = (bench.engine.clone(), gone(&user));
     let forget = tokio::spawn(async move { engine.forget(&farewell, true).await });
@@ -285,7 +289,7 @@ async fn who_comes_and_goes_is_seen() {
     let mut watch = bench.engine.watch_presence();
     let phone = bench.connect("Ann");
     let id = phone.session.user().id;
-    let seen = async |watch: &mut chat_core::PresenceWatch| {
+    let seen = async |watch: &mut PresenceWatch| {
         let changed = timeout(PATIENCE, watch.changed()).await.expect("a change");
         let mut changed: Vec<UserId> = changed.into_iter().collect();
         assert_eq!(changed.len(), 1);
@@ -320,6 +324,109 @@ async fn a_notice_reaches_all_sessions_of_its_user() {
         });
         assert_eq!(text.await, "your order is on its way");
     }
-    other.session.ask(chat_core::Command::Ping).await.expect("answered");
+    other.session.ask(Command::Ping).await.expect("answered");
     assert!(other.waiting().is_empty());
+}
+
+/// Lets nobody be seen who is on the list, by whoever it says.
+#[derive(Clone, Default)]
+struct Discretion(Arc<Mutex<HashSet<(UserId, UserId)>>>);
+
+#[async_trait]
+impl Policy for Discretion {
+    async fn may(&self, _: &User, _: &Command) -> chat_core::Result<()> {
+        Ok(())
+    }
+
+    async fn shows_presence(&self, user: UserId, to: UserId) -> bool {
+        !self.0.lock().expect("a list").contains(&(user, to))
+    }
+}
+
+/// How everybody is seen in a room, by the one who asks.
+async fn seen(probe: &Probe, room: RoomId) -> Vec<String> {
+    let query = MemberQuery { after: None, limit: 9, online: false };
+    let page = probe.session.members(room, query).await.expect("a page");
+    let one = |member: &chat_core::MemberView| {
+        format!("{} {} {}", member.membership.user.name, member.presence.as_str(), member.devices)
+    };
+    page.members.iter().map(one).chain([page.counts.online.to_string()]).collect()
+}
+
+#[tokio::test]
+async fn who_is_not_to_be_seen_is_offline_in_the_direct_room() {
+    let (policy, store) = (Discretion::default(), MemoryStore::default());
+    let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);
+    let engine = engine.start().expect("an engine");
+    let mut ann = Probe::connect(&engine, user("Ann")).expect("a session");
+    let bob = Probe::connect(&engine, user("Bob")).expect("a session");
+    let (her, his) = (ann.session.user().clone(), bob.session.user().clone());
+    policy.0.lock().expect("a list").insert((his.id, her.id));
+    let room = ann.session.open(NewRoom::direct(his.clone())).await.expect("a room").info.id;
+    let other = ann.session.open(NewRoom::open("open").expect("a title")).await;
+    let other = other.expect("a room").info.id;
+    for probe in [&ann, &bob] {
+        for room in [room, other] {
+            probe.session.join(room, After::Nothing).await.expect("in it");
+        }
+    }
+    let away = Presence::Away;
+    bob.session.presence(away).await.expect("noted");
+    until("he is seen elsewhere", async || {
+        seen(&ann, other).await == ["Ann online 1", "Bob away 1", "2"]
+    })
+    .await;
+    assert_eq!(seen(&ann, room).await, ["Ann online 1", "Bob offline 0", "1"]);
+    let joined = ann.session.join(room, After::Nothing).await.expect("again");
+    assert_eq!((joined.first.len(), joined.room.counts.online), (1, 1));
+    let again = engine.room(room).view(&her).await.expect("hers");
+    assert_eq!(again.counts.online, 1);
+    bob.session.send(room, draft("hello")).await.expect("sent");
+    let mut presence = Vec::new();
+    loop {
+        match &*ann.event().await {
+            Event::Presence { room: of, user, .. } if *of == room && user.id == his.id => {
+                presence.push(user.id);
+            }
+            Event::Message { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(presence, [], "nothing of it was told");
+    // Changed while the room is loaded; it is told as if he had just come, and gone.
+    let told = async |ann: &mut Probe| {
+        ann.find(|event| match event {
+            Event::Presence { room: of, user, presence, devices, online }
+                if *of == room && user.id == his.id =>
+            {
+                Some((*presence, *devices, *online))
+            }
+            _ => None,
+        })
+        .await
+    };
+    engine.show_presence(&his, her.id, true).await.expect("told");
+    assert_eq!(told(&mut ann).await, (away, 1, 2));
+    assert_eq!(seen(&ann, room).await, ["Ann online 1", "Bob away 1", "2"]);
+    engine.show_presence(&his, her.id, false).await.expect("told");
+    assert_eq!(told(&mut ann).await, (Presence::Offline, 0, 1));
+    // Not by anybody who is not the other one, nor in a room of another kind.
+    engine.show_presence(&his, UserId::new(), true).await.expect("told nobody");
+    assert_eq!(seen(&ann, other).await, ["Ann online 1", "Bob away 1", "2"]);
+    assert_eq!(seen(&ann, room).await, ["Ann online 1", "Bob offline 0", "1"]);
+    // His going is nothing new.
+    drop(bob);
+    until("he has gone", async || engine.presence(his.id) == Presence::Offline).await;
+    until("the open room has noticed", async || {
+        seen(&ann, other).await == ["Ann online 1", "Bob offline 0", "1"]
+    })
+    .await;
+    ann.session.send(room, draft("anybody?")).await.expect("sent");
+    loop {
+        match &*ann.event().await {
+            Event::Presence { room: of, .. } => assert_ne!(*of, room),
+            Event::Message { message, .. } if message.from.id == her.id => break,
+            _ => {}
+        }
+    }
 }

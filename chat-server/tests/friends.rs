@@ -285,18 +285,44 @@ async fn who_is_blocked_cannot_turn_to_the_blocker_and_is_told_what_strangers_ar
     assert_eq!(refused, refusal(403, "forbidden", ""));
     let page = bob.ok(&server, "GET", &messages, Value::Null).await;
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "what was said stays");
+    // There, she sees him neither come nor go, nor write.
+    assert_eq!(
+        socket.refused(json!({"do":"typing","room":direct["id"],"on":true})).await,
+        "no_such_user"
+    );
+    let mut his = Client::connect(&server.address, Some(&bob.token)).await;
+    his.ok(json!({"do":"join","room":direct["id"]})).await;
+    let seen = socket.ok(json!({"do":"members","room":direct["id"]})).await;
+    let state = |nth: usize| text(&seen["members"][nth]["state"]);
+    assert_eq!((state(0), state(1)), ("online".into(), "offline".into()));
+    assert_eq!(seen["online"], 1);
+    let told = |event: &Value| event["event"] == "presence" && event["user"]["id"] == json!(bob.id);
+    assert!(!socket.events.iter().any(told), "{:?}", socket.events);
     // Others are not concerned.
     carol.ok(&server, "POST", "/rooms", json!({"kind":"direct","with":bob.id})).await;
     alice.ok(&server, "POST", &members, json!({"user":carol.id})).await;
 
     bob.ok(&server, "DELETE", &format!("/blocks/{}", alice.id), Value::Null).await;
+    let event = loop {
+        let event = socket.event("presence").await;
+        if event["user"]["id"] == json!(bob.id) {
+            break event;
+        }
+    };
+    assert_eq!((&event["state"], &event["online"]), (&json!("online"), &json!(2)), "he is back");
     socket.ok(send).await;
     alice.ok(&server, "POST", &members, json!({"user":bob.id})).await;
     // It is so after a restart.
     bob.ok(&server, "PUT", &format!("/blocks/{}", alice.id), Value::Null).await;
-    drop(socket);
+    assert_eq!(socket.event("presence").await["state"], "offline", "as if he went");
+    drop((socket, his));
     let data = server.stop().await;
     let server = TestServer::start_in(data, None, &[]).await;
+    let mut his = Client::connect(&server.address, Some(&bob.token)).await;
+    his.ok(json!({"do":"join","room":direct["id"]})).await;
+    let mut socket = Client::connect(&server.address, Some(&alice.token)).await;
+    let joined = socket.ok(json!({"do":"join","room":direct["id"]})).await;
+    assert_eq!(joined["members"]["online"], 1, "{joined}");
     let refused = alice.refused(&server, "POST", &messages, json!({"text":"hey"})).await;
     assert_eq!(refused, refusal(404, "no_such_user", ""));
 }

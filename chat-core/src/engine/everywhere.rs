@@ -1,4 +1,5 @@
-//! What is done wherever a user is known: it is called otherwise, or it goes for good.
+//! What is done wherever a user is known: it is called otherwise, is not to be seen by somebody, or goes
+//! for good.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::deliver::ReplyTo;
 use crate::error::{Code, Error, Result};
-use crate::ids::RoomId;
+use crate::ids::{RoomId, UserId};
 use crate::model::User;
 use crate::room::{About, Happened, Rooms};
 use crate::session::Renamed;
@@ -18,6 +19,24 @@ use crate::store::Store;
 const ATTEMPTS: usize = 100;
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// The other one sees a user come and go in their direct room from now on, or does not.
+pub(super) async fn show_presence(
+    rooms: &Arc<Rooms>,
+    user: &User,
+    to: UserId,
+    shown: bool,
+) -> Result<()> {
+    for room in rooms.live_of(&known(rooms, user.id).await?) {
+        room.tell(About { user: user.clone(), what: Happened::Shown { to, shown } });
+    }
+    Ok(())
+}
+
+async fn known(rooms: &Arc<Rooms>, user: UserId) -> Result<Vec<RoomId>> {
+    let known = rooms.shared.store.rooms_of(user).await;
+    known.map_err(unavailable("find the rooms of a user"))
+}
+
 /// Calls a user by this name from now on. Answers which rooms know it.
 pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId>> {
     let shared = &rooms.shared;
@@ -27,8 +46,7 @@ pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId
     for session in shared.connections.of(user.id, None) {
         session.do_send(Renamed(user.clone()));
     }
-    let known = shared.store.rooms_of(user.id).await;
-    let known = known.map_err(unavailable("find the rooms of a user"))?;
+    let known = known(rooms, user.id).await?;
     for room in rooms.live_of(&known) {
         room.tell(About { user: user.clone(), what: Happened::Renamed });
     }

@@ -230,6 +230,17 @@ impl Engine {
         self.shared().run(rename).await
     }
 
+    /// Lets somebody see a user come and go in their direct room from now on, or not: what the policy says
+    /// ([`Policy::shows_presence`](crate::Policy::shows_presence)) to rooms that are loaded later.
+    ///
+    /// # Errors
+    /// `unavailable`, `stopping`.
+    pub async fn show_presence(&self, user: &User, to: UserId, shown: bool) -> Result<()> {
+        let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
+        let show = async move { everywhere::show_presence(&rooms, &user, to, shown).await };
+        self.shared().run(show).await
+    }
+
     /// Lets a user go for good. It is called by this name from then on, wherever it is named; its
     /// sessions end with [`CloseReason::Deleted`]; so do its memberships, but for direct rooms, which
     /// keep both of their members; what it owns is a moderator's then, or another member's. With `erase`,

@@ -1,6 +1,6 @@
-//! What becomes of a user who is called otherwise from now on, or who goes for good: its name, its
-//! membership, and what it has written. The engine asks this of every room that knows the user, so it
-//! is done whatever the user's role is, and may be asked again.
+//! What becomes of a user who is called otherwise from now on, is not to be seen, or goes for good: its
+//! name, its presence, its membership, and what it has written. The engine asks this of every room that
+//! knows the user, so it is done whatever the user's role is, and may be asked again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl Happened {
     /// There is no room in which it could be done.
     pub(super) fn refuse(self, now: Duration, error: &Error) {
         match self {
-            Self::Renamed => {}
+            Self::Renamed | Self::Shown { .. } => {}
             Self::Gone(reply) | Self::Erased(reply) => reply.answer(now, Err(error.clone())),
         }
     }
@@ -34,6 +34,11 @@ impl Hosted {
         let About { user, what } = about;
         match what {
             Happened::Renamed => self.rename(user),
+            Happened::Shown { to, shown } => {
+                if self.info.kind == Kind::Direct && self.roster.membership(to).is_some() {
+                    self.show_presence(user.id, shown);
+                }
+            }
             Happened::Gone(reply) => self.retire(user.id, reply),
             Happened::Erased(reply) => self.erase(user, reply, ctx),
         }

@@ -6,7 +6,7 @@ use actix::prelude::Message;
 use crate::command::RoomCommand;
 use crate::deliver::{Line, ReplyTo};
 use crate::error::Result;
-use crate::ids::{ConnectionId, RoomId};
+use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::model::User;
 use crate::room::Queued;
 
@@ -70,6 +70,8 @@ pub(crate) struct About {
 pub(crate) enum Happened {
     /// It has another name.
     Renamed,
+    /// The other member of their direct room sees it come and go from here on, or does not.
+    Shown { to: UserId, shown: bool },
     /// It goes for good, and its membership is to end.
     Gone(ReplyTo),
     /// What it has written is to be deleted.

@@ -114,11 +114,19 @@ impl RoomActor {
         Self { rooms, id, live, state: State::Loading, deleting: false }
     }
 
-    fn loaded(&mut self, loaded: Result<Option<LoadedRoom>, StoreError>, ctx: &mut Context<Self>) {
+    fn loaded(
+        &mut self,
+        loaded: Result<Option<LoadedRoom>, StoreError>,
+        unseen: &[UserId],
+        ctx: &mut Context<Self>,
+    ) {
         match loaded {
             Ok(Some(loaded)) => {
                 let shared = Arc::clone(&self.rooms.shared);
                 let mut hosted = Box::new(Hosted::new(shared, Arc::clone(&self.live), loaded));
+                for user in unseen {
+                    hosted.roster.set_unseen(*user, true);
+                }
                 hosted.arm(ctx);
                 self.live.publish(hosted.roster.counts());
                 self.state = State::Hosted(hosted);
@@ -364,14 +372,37 @@ impl Hosted {
     }
 }
 
+/// Who of a direct room's members does not show the other one whether it is there.
+async fn unseen(shared: &Shared, room: &LoadedRoom) -> Vec<UserId> {
+    let mut unseen = Vec::new();
+    if let (Kind::Direct, [one, other]) = (room.info.kind, &room.members[..]) {
+        for (user, to) in [(one.user.id, other.user.id), (other.user.id, one.user.id)] {
+            if !shared.shows_presence(user, to).await {
+                unseen.push(user);
+            }
+        }
+    }
+    unseen
+}
+
 impl Actor for RoomActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, id) = (Arc::clone(&self.rooms.shared.store), self.id);
         let recent = self.rooms.shared.limits.kept_messages;
-        let load = async move { store.load_room(id, recent).await };
-        ctx.wait(load.into_actor(self).map(|loaded, room, ctx| room.loaded(loaded, ctx)));
+        let shared = Arc::clone(&self.rooms.shared);
+        let load = async move {
+            let loaded = store.load_room(id, recent).await;
+            let unseen = match &loaded {
+                Ok(Some(room)) => unseen(&shared, room).await,
+                _ => Vec::new(),
+            };
+            (loaded, unseen)
+        };
+        ctx.wait(load.into_actor(self).map(|(loaded, unseen), room, ctx| {
+            room.loaded(loaded, &unseen, ctx);
+        }));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::command::Reply;
 use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, UserId};
 use crate::model::{MemberView, Presence, User};
 use crate::room::{Hosted, Seat, SetAway};
 
@@ -19,8 +19,21 @@ impl Hosted {
         self.roster.sessions() > self.shared.limits.big_room
     }
 
+    /// Lets a member be seen, or not, whether it is there.
+    pub(super) fn show_presence(&mut self, user: UserId, shown: bool) {
+        if let Some(view) = self.roster.set_unseen(user, !shown) {
+            self.tell_presence(view);
+        }
+    }
+
     /// Tells how a member is seen now.
     pub(super) fn announce(&mut self, view: MemberView) {
+        if !self.roster.is_unseen(view.id()) {
+            self.tell_presence(view);
+        }
+    }
+
+    fn tell_presence(&mut self, view: MemberView) {
         // Hints do not add to a fan-out that cannot keep up; a summary makes up for them.
         if self.is_big() || self.audience.is_full() {
             self.summary.1 = true;

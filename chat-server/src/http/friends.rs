@@ -580,9 +580,8 @@ async fn block(
     Bearer(identity): Bearer,
     User(other): User,
 ) -> Result<HttpResponse, Problem> {
-    let user = account(&identity)?;
-    api.presence.change(user, other, api.friends.block(user, other)).await?;
-    api.presence.notify(user, Notice::Blocks);
+    account(&identity)?;
+    api.presence.block(&identity.user, other, true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -605,8 +604,7 @@ async fn unblock(
     Bearer(identity): Bearer,
     User(other): User,
 ) -> Result<HttpResponse, Problem> {
-    let user = account(&identity)?;
-    api.presence.change(user, other, api.friends.unblock(user, other)).await?;
-    api.presence.notify(user, Notice::Blocks);
+    account(&identity)?;
+    api.presence.block(&identity.user, other, false).await?;
     Ok(HttpResponse::NoContent().finish())
 }

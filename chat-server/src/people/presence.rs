@@ -92,6 +92,24 @@ impl FriendsPresence {
         Ok(done)
     }
 
+    /// Blocks somebody, who does not see the user come and go from then on; or ends that.
+    ///
+    /// # Errors
+    /// As [`Friends::block`] and [`Friends::unblock`]; ask again.
+    pub async fn block(&self, user: &User, other: UserId, block: bool) -> Result<(), PeopleError> {
+        let change = async {
+            if block {
+                self.friends.block(user.id, other).await
+            } else {
+                self.friends.unblock(user.id, other).await
+            }
+        };
+        self.change(user.id, other, change).await?;
+        self.engine.show_presence(user, other, !block).await?;
+        self.notify(user.id, Notice::Blocks);
+        Ok(())
+    }
+
     async fn are_friends(&self, user: UserId, other: UserId) -> bool {
         let circle = self.friends.circle(user).await.ok().flatten();
         circle.is_some_and(|circle| circle.friends.contains(&other))

@@ -1,5 +1,5 @@
 //! What people may do to each other, as the engine asks: whoever has blocked somebody is not there for it,
-//! neither to be invited, nor to open a direct room with, nor to be written to in one that is there.
+//! neither to be invited, nor to open a direct room with, nor to be written to or seen in one that is there.
 
 use std::sync::Arc;
 
@@ -72,9 +72,19 @@ impl Policy for Rules {
             },
             Command::Room(_, RoomCommand::Invite(guest)) => self.reach(user.id, guest.id).await,
             Command::Room(_, RoomCommand::InviteUser(guest)) => self.reach(user.id, *guest).await,
-            Command::Room(room, RoomCommand::Send(_)) => self.write(user.id, *room).await,
+            Command::Room(room, RoomCommand::Send(_) | RoomCommand::Typing(true)) => {
+                self.write(user.id, *room).await
+            }
             _ => Ok(()),
         }
+    }
+
+    async fn shows_presence(&self, user: UserId, to: UserId) -> bool {
+        // While nobody knows, it is not shown.
+        self.friends.reach(user).await.is_ok_and(|reach| match &*reach {
+            Reach::AllBut(blocked) => !blocked.contains(&to),
+            Reach::Nobody => false,
+        })
     }
 }
 
