@@ -67,6 +67,26 @@ pub enum ChangeKind {
     Erased(Membership),
 }
 
+/// The membership that a kind is about, borrowed as the kind is.
+macro_rules! whose {
+    ($kind:expr) => {
+        match $kind {
+            ChangeKind::Joined(membership)
+            | ChangeKind::Left(membership)
+            | ChangeKind::Invited(membership)
+            | ChangeKind::Role(membership)
+            | ChangeKind::Transferred(membership)
+            | ChangeKind::Kicked(membership)
+            | ChangeKind::Banned(membership, _)
+            | ChangeKind::Unbanned(membership)
+            | ChangeKind::Muted(membership, _)
+            | ChangeKind::Unmuted(membership)
+            | ChangeKind::Settings(membership, _)
+            | ChangeKind::Erased(membership) => membership,
+        }
+    };
+}
+
 impl ChangeKind {
     /// The text form, as stored and sent.
     #[must_use]
@@ -116,37 +136,11 @@ impl ChangeKind {
     /// Whose membership it is about.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        match self {
-            Self::Joined(membership)
-            | Self::Left(membership)
-            | Self::Invited(membership)
-            | Self::Role(membership)
-            | Self::Transferred(membership)
-            | Self::Kicked(membership)
-            | Self::Banned(membership, _)
-            | Self::Unbanned(membership)
-            | Self::Muted(membership, _)
-            | Self::Unmuted(membership)
-            | Self::Settings(membership, _)
-            | Self::Erased(membership) => membership,
-        }
+        whose!(self)
     }
 
     pub(crate) fn membership_mut(&mut self) -> &mut Membership {
-        match self {
-            Self::Joined(membership)
-            | Self::Left(membership)
-            | Self::Invited(membership)
-            | Self::Role(membership)
-            | Self::Transferred(membership)
-            | Self::Kicked(membership)
-            | Self::Banned(membership, _)
-            | Self::Unbanned(membership)
-            | Self::Muted(membership, _)
-            | Self::Unmuted(membership)
-            | Self::Settings(membership, _)
-            | Self::Erased(membership) => membership,
-        }
+        whose!(self)
     }
 
     /// When what has an end will end.

@@ -2,12 +2,14 @@
 //! Everything is asked of the engine and of [`people`](crate::people); nothing here knows a store.
 
 mod bans;
+mod blocks;
 mod body;
 mod codes;
 mod docs;
 mod examples;
 mod file;
 mod friends;
+mod groups;
 mod health;
 mod members;
 mod messages;
@@ -76,7 +78,9 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .app_data(web::PayloadConfig::new(MOST_BODY))
             .configure(tokens::configure)
             .configure(users::configure)
+            .configure(groups::configure)
             .configure(friends::configure)
+            .configure(blocks::configure)
             .configure(rooms::configure)
             .configure(members::configure)
             .configure(bans::configure)

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use chat_core::{Code, User, UserId};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
@@ -55,6 +56,19 @@ pub(super) struct TokensView<'a> {
     refresh_token: &'a str,
     /// For how many seconds that can be done.
     refresh_expires_in: i64,
+}
+
+impl TokensView<'_> {
+    pub(super) fn example() -> Value {
+        json!({
+            "access_token": TOKEN,
+            "token_type": "Bearer",
+            "expires_in": 899,
+            "refresh_token": REFRESH,
+            "refresh_expires_in": 2_591_999,
+            "user": { "id": DORA, "name": "Dora 🐑" },
+        })
+    }
 }
 
 /// Who wants to be a guest.
@@ -143,14 +157,7 @@ fn access<'a>(api: &Api, user: &'a User, login: Option<Uuid>, ttl: Duration) -> 
                     description = "Who this is; with the access token.",
                 ))
             ),
-            example = json!({
-                "access_token": TOKEN,
-                "token_type": "Bearer",
-                "expires_in": 899,
-                "refresh_token": REFRESH,
-                "refresh_expires_in": 2_591_999,
-                "user": { "id": DORA, "name": "Dora 🐑" },
-            }),
+            example = TokensView::example,
         ),
         codes::BadCredentials,
         codes::RateLimited,
@@ -203,14 +210,7 @@ async fn sign_in(
                     description = "Who this is; with the access token.",
                 ))
             ),
-            example = json!({
-                "access_token": TOKEN,
-                "token_type": "Bearer",
-                "expires_in": 899,
-                "refresh_token": REFRESH,
-                "refresh_expires_in": 2_591_999,
-                "user": { "id": DORA, "name": "Dora 🐑" },
-            }),
+            example = TokensView::example,
         ),
         codes::BadRefreshToken,
         codes::RefreshedAlready,

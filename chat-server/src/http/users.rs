@@ -9,7 +9,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::{Anybody, Bearer, Caller};
 use crate::http::body::{Address, Body, Query, User};
-use crate::http::examples::{DORA, REFRESH, TOKEN};
+use crate::http::examples::DORA;
 use crate::http::tokens::{TokensView, tokens};
 use crate::http::{Api, account, codes, resource, words};
 use crate::people::{
@@ -191,14 +191,7 @@ impl Wanted {
                     description = "Who this is; with the access token.",
                 ))
             ),
-            example = json!({
-                "access_token": TOKEN,
-                "token_type": "Bearer",
-                "expires_in": 899,
-                "refresh_token": REFRESH,
-                "refresh_expires_in": 2_591_999,
-                "user": { "id": DORA, "name": "Dora 🐑" },
-            }),
+            example = TokensView::example,
         ),
         codes::UsernameTaken,
         codes::HasAccount,

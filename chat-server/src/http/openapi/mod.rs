@@ -11,7 +11,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::{
-    bans, docs, friends, health, members, messages, metrics, page, problem, rooms, tokens, users,
+    bans, blocks, docs, friends, groups, health, members, messages, metrics, page, problem, rooms,
+    tokens, users,
 };
 
 /// The document, in JSON.
@@ -84,7 +85,9 @@ fn make() -> String {
     for calls in [
         tokens::Calls::openapi(),
         users::Calls::openapi(),
+        groups::Calls::openapi(),
         friends::Calls::openapi(),
+        blocks::Calls::openapi(),
         rooms::Calls::openapi(),
         members::Calls::openapi(),
         bans::Calls::openapi(),
