@@ -6,14 +6,13 @@ use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::prelude::Addr;
+use actix::prelude::Recipient;
 use tokio::sync::Notify;
 
-use crate::deliver::{Fanout, Line, Parcel};
+use crate::deliver::{Fanout, Line, Order, Parcel};
 use crate::event::Event;
 use crate::ids::{ConnectionId, GrantId, UserId};
 use crate::model::Presence;
-use crate::session::SessionActor;
 
 /// The connections of an engine.
 #[derive(Default)]
@@ -32,7 +31,7 @@ struct All {
 
 struct Connected {
     fanout: Fanout,
-    session: Addr<SessionActor>,
+    session: Recipient<Order>,
     /// What entitles it, if that may be withdrawn.
     grant: Option<GrantId>,
     /// Whether nobody is at its keyboard.
@@ -106,7 +105,7 @@ impl Connections {
         &self,
         user: UserId,
         line: Line,
-        session: Addr<SessionActor>,
+        session: Recipient<Order>,
         most: usize,
     ) -> bool {
         let Line { connection, fanout } = line;
@@ -143,7 +142,7 @@ impl Connections {
     }
 
     /// The sessions of a user that this grant entitles, or all of them.
-    pub(crate) fn of(&self, user: UserId, grant: Option<GrantId>) -> Vec<Addr<SessionActor>> {
+    pub(crate) fn of(&self, user: UserId, grant: Option<GrantId>) -> Vec<Recipient<Order>> {
         let all = self.all();
         let of_user = all.connected.range(of_user(user)).map(|(_, connected)| connected);
         let entitled = of_user.filter(|connected| grant.is_none() || connected.grant == grant);
@@ -174,7 +173,7 @@ impl Connections {
     }
 
     /// Every session.
-    pub(crate) fn sessions(&self) -> Vec<Addr<SessionActor>> {
+    pub(crate) fn sessions(&self) -> Vec<Recipient<Order>> {
         self.all().connected.values().map(|connected| connected.session.clone()).collect()
     }
 

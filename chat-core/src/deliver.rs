@@ -14,6 +14,7 @@ use crate::command::{Joined, Reply};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
+use crate::model::User;
 
 /// What a fan-out is to do, in order. A fan-out is an actor that handles this message.
 #[derive(Message)]
@@ -195,6 +196,16 @@ impl ReplyTo {
 pub(crate) struct RoomAnswered {
     pub(crate) batch: u64,
     pub(crate) resumed: bool,
+}
+
+/// Told to a session by the engine.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum Order {
+    /// It is to end.
+    End(End),
+    /// Its user is called otherwise from now on.
+    Rename(User),
 }
 
 /// Told to a session: leave all rooms and end. Its owner says it, a fan-out whose reader has gone,

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::deliver::ReplyTo;
+use crate::deliver::{Order, ReplyTo};
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::model::User;
 use crate::room::{About, Happened, Rooms};
-use crate::session::Renamed;
 use crate::shared::unavailable;
 use crate::store::Store;
 
@@ -44,7 +43,7 @@ pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId
     shared.store.rename(user).await.map_err(unavailable("rename a user"))?;
     // Whatever is loaded from here on knows the name.
     for session in shared.connections.of(user.id, None) {
-        session.do_send(Renamed(user.clone()));
+        session.do_send(Order::Rename(user.clone()));
     }
     let known = known(rooms, user.id).await?;
     for room in rooms.live_of(&known) {

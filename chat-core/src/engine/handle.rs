@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::command::Command;
-use crate::deliver::{End, Fanout};
+use crate::deliver::{End, Fanout, Order};
 use crate::engine::builder::EngineBuilder;
 use crate::engine::everywhere;
 use crate::engine::threads::Threads;
@@ -213,7 +213,7 @@ impl Engine {
     pub fn end_sessions(&self, user: UserId, grant: Option<GrantId>, reason: CloseReason) -> usize {
         let sessions = self.shared().connections.of(user, grant);
         for session in &sessions {
-            session.do_send(End { reason, retry_after: None });
+            session.do_send(Order::End(End { reason, retry_after: None }));
         }
         sessions.len()
     }
@@ -343,7 +343,7 @@ impl Engine {
             let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
             let random = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
             let retry_after = Some(spread.mul_f64(random));
-            session.do_send(End { reason: CloseReason::Draining, retry_after });
+            session.do_send(Order::End(End { reason: CloseReason::Draining, retry_after }));
         }
     }
 

@@ -17,12 +17,12 @@ use actix::prelude::{
 use futures_util::FutureExt;
 
 pub use handle::Session;
-pub(crate) use messages::{Renamed, Renew, Request};
+pub(crate) use messages::{Renew, Request};
 pub(crate) use sessions::Sessions;
 
 use crate::clock::Timestamp;
 use crate::command::{Command, Reply, RoomCommand};
-use crate::deliver::{End, Line, Parcel, ReplyTo, RoomAnswered};
+use crate::deliver::{End, Line, Order, Parcel, ReplyTo, RoomAnswered};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
@@ -299,12 +299,17 @@ impl SessionActor {
     }
 }
 
-impl Handler<Renamed> for SessionActor {
+impl Handler<Order> for SessionActor {
     type Result = ();
 
-    fn handle(&mut self, Renamed(user): Renamed, _: &mut Self::Context) {
-        self.user = user.clone();
-        self.tell(Event::Renamed { room: None, user });
+    fn handle(&mut self, order: Order, ctx: &mut Self::Context) {
+        match order {
+            Order::End(end) => self.end(&end, ctx),
+            Order::Rename(user) => {
+                self.user = user.clone();
+                self.tell(Event::Renamed { room: None, user });
+            }
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Sessions {
     ) -> Result<Session> {
         let shared = self.shared();
         let most = shared.limits.user_sessions;
-        if !shared.connections.add(user.id, line.clone(), address.clone(), most) {
+        if !shared.connections.add(user.id, line.clone(), address.clone().recipient(), most) {
             address.do_send(End { reason: CloseReason::Left, retry_after: None });
             return Err(Error::too_many_sessions(most));
         }

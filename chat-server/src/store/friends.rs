@@ -5,9 +5,8 @@ use chat_core::{StoreError, Timestamp, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
-use super::people::{Ids, id, ms, username, uuid};
-use super::rows::{self, Unreadable, number};
-use super::sql::{Sql, Value, sql};
+use super::rows::{self, Unreadable, number, username};
+use super::sql::{Ids, Sql, Value, id, ms, sql, uuid};
 use super::work::{Work, Worker};
 use crate::people::{
     Blocked, Changed, Circle, Friend, FriendChange, FriendStore, Group, GroupName, MOST_BLOCKS,

@@ -6,6 +6,7 @@ mod background;
 mod friends;
 mod inserts;
 mod known;
+mod logins;
 mod names;
 mod people;
 mod plan;

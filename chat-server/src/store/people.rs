@@ -1,21 +1,19 @@
-//! Accounts and logins in SQL, the same for every database.
+//! Accounts in SQL, the same for every database; and all that is kept of people, as the rules ask for it.
 
 use async_trait::async_trait;
 use chat_core::{RoomId, StoreError, Timestamp, User, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
+use super::logins::{self, BeginLogin, EndLogin, EndLogins, EndedRow, ForgetLogins, Refresh};
 use super::profiles::{self, ChangeProfile, DeleteAccount, Departed, Departures};
 use super::rows::{self, Unreadable};
-use super::sql::{Sql, Value, sql};
+use super::sql::{Ids, Sql, Value, id, ms, sql};
 use super::work::{Work, Worker};
 use crate::people::{
     Account, Created, Credentials, Departure, Ended, NewAccount, NewLogin, PasswordHash,
     PeopleStore, ProfileChange, RefreshHash, Refreshed, Search, Status, Username,
 };
-
-/// How many tokens are forgotten in one transaction.
-const FORGET_AT_ONCE: i64 = 200;
 
 /// What is selected of an account.
 macro_rules! account {
@@ -65,23 +63,6 @@ sql!(
      VALUES (?, ?, ?, ?, ?, ?, ?)"
 );
 sql!(SET_PASSWORD, "UPDATE accounts SET password = ? WHERE user = ? AND deleted_ms IS NULL");
-sql!(LOGIN_THERE, "SELECT user FROM logins WHERE id = ?");
-sql!(ADD_LOGIN, "INSERT INTO logins (id, user, created_ms) VALUES (?, ?, ?)");
-sql!(ADD_TOKEN, "INSERT INTO refresh_tokens (hash, login, expires_ms) VALUES (?, ?, ?)");
-sql!(TOKEN_THERE, "SELECT login FROM refresh_tokens WHERE hash = ?");
-sql!(
-    USE_TOKEN,
-    "UPDATE refresh_tokens SET used_ms = ? WHERE hash = ? AND used_ms IS NULL AND expires_ms > ?"
-);
-sql!(
-    TOKEN,
-    "SELECT t.login, t.used_ms, t.expires_ms, l.user, u.name, l.ended_ms \
-     FROM refresh_tokens t JOIN logins l ON l.id = t.login JOIN users u ON u.id = l.user \
-     WHERE t.hash = ?"
-);
-sql!(END_LOGIN, "UPDATE logins SET ended_ms = ? WHERE id = ? AND ended_ms IS NULL");
-sql!(END_LOGINS, "UPDATE logins SET ended_ms = ? WHERE user = ? AND ended_ms IS NULL AND id <> ?");
-sql!(ENDED_OF, "SELECT id, ended_ms FROM logins WHERE user = ? AND ended_ms = ?");
 sql!(ENDED_SINCE, "SELECT id, ended_ms FROM logins WHERE ended_ms >= ?");
 sql!(
     RENAMED_SINCE,
@@ -89,28 +70,6 @@ sql!(
      WHERE a.renamed_ms >= ? AND a.deleted_ms IS NULL"
 );
 sql!(GUESTS_SINCE, "SELECT user, created_ms FROM accounts WHERE was_guest = 1 AND created_ms >= ?");
-sql!(
-    EXPIRED,
-    "SELECT hash, login FROM refresh_tokens WHERE expires_ms < ? ORDER BY expires_ms LIMIT ?"
-);
-sql!(FORGET_TOKEN, "DELETE FROM refresh_tokens WHERE hash = ?");
-sql!(
-    FORGET_LOGIN,
-    "DELETE FROM logins WHERE id = ? \
-     AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.login = logins.id)"
-);
-
-pub(super) fn id(user: UserId) -> Value<'static> {
-    user.uuid().into_bytes().into()
-}
-
-pub(super) fn uuid(id: Uuid) -> Value<'static> {
-    id.into_bytes().into()
-}
-
-pub(super) fn ms(time: Timestamp) -> Value<'static> {
-    time.timestamp_millis().into()
-}
 
 #[derive(FromRow)]
 struct AccountRow {
@@ -126,7 +85,7 @@ impl AccountRow {
     fn read(self) -> Result<Account, Unreadable> {
         Ok(Account {
             user: rows::user(&self.user, self.name)?,
-            username: username(self.username)?,
+            username: rows::username(self.username)?,
             status: Status::new(self.status).map_err(|_| Unreadable("status line"))?,
             created: rows::time(self.created_ms)?,
         })
@@ -139,56 +98,7 @@ impl AccountRow {
     }
 }
 
-pub(super) fn username(stored: Vec<u8>) -> Result<Username, Unreadable> {
-    let username = String::from_utf8(stored).ok();
-    username.and_then(|username| Username::new(&username).ok()).ok_or(Unreadable("username"))
-}
-
-#[derive(FromRow)]
-struct TokenRow {
-    login: Vec<u8>,
-    used_ms: Option<i64>,
-    expires_ms: i64,
-    user: Vec<u8>,
-    name: String,
-    ended_ms: Option<i64>,
-}
-
-#[derive(FromRow)]
-struct EndedRow {
-    id: Vec<u8>,
-    ended_ms: i64,
-}
-
-impl EndedRow {
-    fn read(self) -> Result<(Uuid, Timestamp), Unreadable> {
-        Ok((rows::uuid(&self.id)?, rows::time(self.ended_ms)?))
-    }
-}
-
 type RenamedRow = (Vec<u8>, String, i64);
-
-/// A row with an id, of which only matters whether it is there.
-pub(super) type Ids = (Vec<u8>,);
-
-async fn add_login(sql: &mut impl Sql, user: UserId, login: &NewLogin) -> Result<(), sqlx::Error> {
-    // Of an earlier attempt, which has been committed after all.
-    if !sql.select::<Ids>(LOGIN_THERE, &[uuid(login.id)]).await?.is_empty() {
-        return Ok(());
-    }
-    sql.execute(ADD_LOGIN, &[uuid(login.id), id(user), ms(login.created)]).await?;
-    add_token(sql, &login.token, login.id, login.expires).await
-}
-
-async fn add_token(
-    sql: &mut impl Sql,
-    token: &RefreshHash,
-    login: Uuid,
-    expires: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let values = [Value::Bytes(&token.0), uuid(login), ms(expires)];
-    sql.execute(ADD_TOKEN, &values).await.map(drop)
-}
 
 struct CreateAccount(NewAccount, NewLogin);
 
@@ -199,8 +109,8 @@ impl Work for CreateAccount {
         let Self(account, login) = self;
         let user = id(account.user.id);
         if !sql.select::<Ids>(USER_TAKEN, &[user]).await?.is_empty() {
-            let own = sql.select::<Ids>(LOGIN_THERE, &[uuid(login.id)]).await?;
-            return Ok(if own.is_empty() { Created::HasAccount } else { Created::Done });
+            let own = logins::is_there(sql, login.id).await?;
+            return Ok(if own { Created::Done } else { Created::HasAccount });
         }
         let key = account.username.key();
         let deleted = profiles::hashed(key.as_bytes());
@@ -220,7 +130,7 @@ impl Work for CreateAccount {
             ms(account.created),
         ];
         sql.execute(ADD_ACCOUNT, &values).await?;
-        add_login(sql, account.user.id, login).await?;
+        logins::add_login(sql, account.user.id, login).await?;
         Ok(Created::Done)
     }
 }
@@ -282,19 +192,6 @@ impl Work for Search {
     }
 }
 
-/// The logins of a user that have ended at this time.
-pub(super) async fn end_all_but(
-    sql: &mut impl Sql,
-    user: UserId,
-    now: Timestamp,
-    keep: Option<Uuid>,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let keep = keep.unwrap_or(Uuid::nil());
-    sql.execute(END_LOGINS, &[ms(now), id(user), uuid(keep)]).await?;
-    let ended = sql.select::<EndedRow>(ENDED_OF, &[id(user), ms(now)]).await?;
-    rows::read_all(ended, |row| row.read().map(|(id, _)| id))
-}
-
 struct FindPair(RoomId);
 
 impl Work for FindPair {
@@ -323,74 +220,9 @@ impl Work for SetPassword {
         let values = [Value::Text(self.password.expose()), id(self.user)];
         sql.execute(SET_PASSWORD, &values).await?;
         match self.ended {
-            Some(now) => end_all_but(sql, self.user, now, self.keep).await,
+            Some(now) => logins::end_all_but(sql, self.user, now, self.keep).await,
             None => Ok(Vec::new()),
         }
-    }
-}
-
-struct BeginLogin(UserId, NewLogin);
-
-impl Work for BeginLogin {
-    type Answer = ();
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<(), sqlx::Error> {
-        add_login(sql, self.0, &self.1).await
-    }
-}
-
-struct Refresh {
-    old: RefreshHash,
-    new: RefreshHash,
-    now: Timestamp,
-    expires: Timestamp,
-}
-
-impl Work for Refresh {
-    type Answer = Refreshed;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Refreshed, sqlx::Error> {
-        let old = Value::Bytes(&self.old.0);
-        // The row is this transaction's from here on.
-        let used = sql.execute(USE_TOKEN, &[ms(self.now), old, ms(self.now)]).await?.rows > 0;
-        let found = sql.select::<TokenRow>(TOKEN, &[old]).await?.into_iter().next();
-        let Some(found) = found.filter(|found| found.ended_ms.is_none()) else {
-            return Ok(Refreshed::Unknown);
-        };
-        let (user, login) = (rows::user(&found.user, found.name)?, rows::uuid(&found.login)?);
-        if used {
-            add_token(sql, &self.new, login, self.expires).await?;
-            return Ok(Refreshed::Done { user, login });
-        }
-        let Some(at) = found.used_ms else {
-            debug_assert!(found.expires_ms <= self.now.timestamp_millis());
-            return Ok(Refreshed::Unknown);
-        };
-        // By an earlier attempt, which has been committed after all.
-        if !sql.select::<Ids>(TOKEN_THERE, &[Value::Bytes(&self.new.0)]).await?.is_empty() {
-            return Ok(Refreshed::Done { user, login });
-        }
-        Ok(Refreshed::Used { user: user.id, login, at: rows::time(at)? })
-    }
-}
-
-struct EndLogin(Uuid, Timestamp);
-
-impl Work for EndLogin {
-    type Answer = bool;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<bool, sqlx::Error> {
-        Ok(sql.execute(END_LOGIN, &[ms(self.1), uuid(self.0)]).await?.rows > 0)
-    }
-}
-
-struct EndLogins(UserId, Timestamp);
-
-impl Work for EndLogins {
-    type Answer = Vec<Uuid>;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
-        end_all_but(sql, self.0, self.1, None).await
     }
 }
 
@@ -412,24 +244,6 @@ impl Work for EndedSince {
                 Ok((rows::user(&user, name)?, rows::time(at)?))
             })?,
         })
-    }
-}
-
-struct ForgetLogins(Timestamp);
-
-impl Work for ForgetLogins {
-    type Answer = u64;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<u64, sqlx::Error> {
-        let expired = [ms(self.0), FORGET_AT_ONCE.into()];
-        let expired = sql.select::<(Vec<u8>, Vec<u8>)>(EXPIRED, &expired).await?;
-        for (hash, _) in &expired {
-            sql.execute(FORGET_TOKEN, &[Value::Bytes(hash)]).await?;
-        }
-        for (_, login) in &expired {
-            sql.execute(FORGET_LOGIN, &[Value::Bytes(login)]).await?;
-        }
-        Ok(expired.len() as u64)
     }
 }
 

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use sqlx::SqlStr;
 use uuid::Uuid;
 
-use super::people::{Ids, end_all_but, id, ms};
+use super::logins::end_all_but;
 use super::rows;
-use super::sql::{Sql, Value, sql};
+use super::sql::{Ids, Sql, Value, id, ms, sql};
 use super::work::{Work, Worker};
 use crate::people::{Departure, ProfileChange};
 

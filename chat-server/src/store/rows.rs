@@ -11,6 +11,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::plan::{FirstUse, Kept, KeyOf};
+use crate::people::Username;
 
 /// A stored value is none that this version wrote.
 #[derive(Debug, Error)]
@@ -294,6 +295,11 @@ fn title(stored: String) -> Result<Option<Title>, Unreadable> {
 
 fn user_id(bytes: &[u8]) -> Result<UserId, Unreadable> {
     Uuid::from_slice(bytes).map(UserId::from).map_err(|_| Unreadable("user id"))
+}
+
+pub(super) fn username(stored: Vec<u8>) -> Result<Username, Unreadable> {
+    let username = String::from_utf8(stored).ok();
+    username.and_then(|username| Username::new(&username).ok()).ok_or(Unreadable("username"))
 }
 
 pub(super) fn user(id: &[u8], name: String) -> Result<User, Unreadable> {

@@ -3,10 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chat_core::{Timestamp, UserId};
 use sqlx::mysql::MySqlRow;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, MySql, MySqlConnection, SqlStr, Sqlite, SqliteConnection};
+use uuid::Uuid;
 
 /// Names the text of a statement.
 macro_rules! sql {
@@ -50,6 +52,21 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
         value.map_or(Self::Null, Into::into)
     }
 }
+
+pub(super) fn id(user: UserId) -> Value<'static> {
+    user.uuid().into_bytes().into()
+}
+
+pub(super) fn uuid(id: Uuid) -> Value<'static> {
+    id.into_bytes().into()
+}
+
+pub(super) fn ms(time: Timestamp) -> Value<'static> {
+    time.timestamp_millis().into()
+}
+
+/// A row with an id, of which only matters whether it is there.
+pub(super) type Ids = (Vec<u8>,);
 
 /// A row of an answer, whichever database gives it.
 pub(super) trait Row:
