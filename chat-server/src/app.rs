@@ -1,7 +1,10 @@
 //! The one place that wires: settings in, a running server out. Which store, which clock, which
 //! transport is decided here and nowhere else.
 
-use std::collections::HashSet;
+mod background;
+mod everywhere;
+mod limits;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,16 +13,14 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::App;
-use async_trait::async_trait;
-use chat_core::{
-    Clock, CloseReason, Engine, Limits, MemoryStore, StartError, Store, StoreError, SystemClock,
-    Timestamp, User, UserId,
-};
+use chat_core::{Clock, Engine, MemoryStore, StartError, Store, StoreError, SystemClock};
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
+use crate::app::background::{forget, retain, tidy};
+use crate::app::everywhere::Everywhere;
+use crate::app::limits::{connection_limits, engine_limits, socket_limits};
 use crate::auth::{
     Admit, BadKey, Gate, Issuer, IssuerError, Proxies, SecretError, Tokens, Withdrawn, signing_keys,
 };
@@ -27,13 +28,10 @@ use crate::config::{self, Auth, ConfigError, Settings, StoreUrl, Transport};
 use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
-use crate::people::{Friends, FriendsPresence, Notice, Passwords, People, Rules, Told};
-use crate::socket::{
-    self, Admission, ConnectionLimits, Direct, Door, NoUpgrades, Origins, SocketLimits, Sockets,
-    TcpOptions,
-};
+use crate::people::{Friends, FriendsPresence, Passwords, People, Rules};
+use crate::socket::{self, Admission, Direct, Door, NoUpgrades, Origins, Sockets, TcpOptions};
 use crate::store::{
-    MySqlOpenError, MySqlOptions, MySqlStore, Retention, SqlStore, SqliteOpenError, SqliteStore,
+    MySqlOpenError, MySqlOptions, MySqlStore, SqlStore, SqliteOpenError, SqliteStore,
 };
 
 /// Where WebSocket is spoken.
@@ -41,17 +39,6 @@ const SOCKETS: &str = "/ws";
 
 /// Over how long the clients of a server that stops are told to come back.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(5);
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// How often old messages are looked for.
-const RETAIN_EVERY: Duration = Duration::from_secs(600);
-
-/// How often old logins are looked for.
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How long to wait before somebody is to be forgotten again when that has failed.
-const FORGET_AGAIN: Duration = Duration::from_secs(5);
 
 /// A server that is listening.
 pub struct Server {
@@ -311,54 +298,6 @@ async fn own_store(settings: &config::Store) -> Result<Option<Arc<dyn SqlStore>>
     })
 }
 
-/// Removes old messages now and then, if any are to be removed.
-fn retain(
-    settings: &Settings,
-    store: Arc<dyn SqlStore>,
-    clock: Arc<dyn Clock>,
-) -> Option<JoinHandle<()>> {
-    let (days, messages) = (settings.store.keep_days, settings.store.keep_messages);
-    let retention = Retention {
-        age: (days > 0).then(|| DAY * u32::try_from(days).unwrap_or(u32::MAX)),
-        messages: (messages > 0).then_some(messages),
-    };
-    if retention == Retention::default() {
-        return None;
-    }
-    Some(actix_web::rt::spawn(async move {
-        loop {
-            if let Err(error) = store.remove_old(retention, clock.now()).await {
-                tracing::error!(%error, "could not remove old messages; trying again later");
-            }
-            clock.sleep(RETAIN_EVERY).await;
-        }
-    }))
-}
-
-/// Forgets now and then what is known of logins that have been over for long.
-fn tidy(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
-    actix_web::rt::spawn(async move {
-        loop {
-            // What keeps it from that is logged where it happens.
-            while people.forget_old_logins().await.is_ok_and(|more| more) {}
-            clock.sleep(TIDY_EVERY).await;
-        }
-    })
-}
-
-/// Sees to it that rooms forget whoever has deleted the account.
-fn forget(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
-    actix_web::rt::spawn(async move {
-        loop {
-            if people.forget_departed().await {
-                people.somebody_left().await;
-            } else {
-                clock.sleep(FORGET_AGAIN).await;
-            }
-        }
-    })
-}
-
 async fn close(
     background: Vec<JoinHandle<()>>,
     store: Option<Arc<dyn SqlStore>>,
@@ -428,100 +367,6 @@ async fn withdrawn(
         withdrawn.rename(&user, at);
     }
     Ok(Arc::new(withdrawn))
-}
-
-/// Sees to it that what happens to somebody is so everywhere: first in its tokens, so that no new
-/// connection comes about, and then in its connections and rooms.
-struct Everywhere {
-    engine: Engine,
-    withdrawn: Arc<Withdrawn>,
-    presence: FriendsPresence,
-}
-
-#[async_trait]
-impl Told for Everywhere {
-    fn login_ended(&self, user: UserId, login: Uuid, at: Timestamp) {
-        self.withdrawn.end_login(login, at);
-        self.engine.end_sessions(user, Some(login.into()), CloseReason::Withdrawn);
-    }
-
-    fn guest_signed_up(&self, guest: UserId, at: Timestamp) {
-        self.withdrawn.end_guest(guest, at);
-        self.engine.end_sessions(guest, None, CloseReason::Withdrawn);
-    }
-
-    async fn renamed(&self, user: &User, at: Timestamp) -> chat_core::Result<()> {
-        self.withdrawn.rename(user, at);
-        self.engine.rename(user).await
-    }
-
-    fn deleted(&self, user: UserId, logins: &[Uuid], friends: &HashSet<UserId>, at: Timestamp) {
-        for login in logins {
-            self.withdrawn.end_login(*login, at);
-        }
-        self.engine.end_sessions(user, None, CloseReason::Deleted);
-        for friend in friends {
-            self.presence.notify(*friend, Notice::Friends);
-        }
-    }
-
-    async fn forget(&self, user: &User, erase: bool) -> chat_core::Result<()> {
-        self.engine.forget(user, erase).await
-    }
-}
-
-fn engine_limits(settings: &Settings) -> Limits {
-    let (rooms, socket) = (&settings.rooms, &settings.socket);
-    Limits {
-        grace: rooms.grace,
-        idle: rooms.idle_stop,
-        typing: rooms.typing,
-        big_room: rooms.big,
-        kept_messages: rooms.kept_messages,
-        outbox_bytes: socket.outbox_bytes,
-        all_outboxes_bytes: socket.all_outboxes_bytes,
-        slow_close: socket.slow_close,
-        commands_per_s: socket.commands_per_s,
-        commands_burst: socket.commands_burst,
-        bytes_per_s: socket.bytes_per_s,
-        bytes_burst: socket.bytes_burst,
-        user_sessions: any_number(socket.max_per_user),
-        ..Limits::default()
-    }
-}
-
-fn socket_limits(settings: &Settings) -> SocketLimits {
-    let socket = &settings.socket;
-    SocketLimits {
-        frame: socket.max_frame_bytes,
-        auth: socket.auth_timeout,
-        ping_every: socket.ping_interval,
-        ping_timeout: socket.ping_timeout,
-    }
-}
-
-/// How many connections there may be, never more than there are descriptors for.
-fn connection_limits(settings: &Settings, descriptors: Descriptors) -> ConnectionLimits {
-    let socket = &settings.socket;
-    let possible = descriptors.sockets;
-    let wanted = any_number(socket.max_connections);
-    if wanted > possible && socket.max_connections > 0 {
-        tracing::warn!(
-            wanted,
-            possible,
-            "the system's limit of open files allows fewer connections; raise it (`ulimit -n`)"
-        );
-    }
-    ConnectionLimits {
-        connections: wanted.min(possible),
-        per_address: any_number(socket.max_per_address),
-        strangers: socket.max_handshakes,
-    }
-}
-
-/// A limit of which 0 says that there is none.
-fn any_number(limit: usize) -> usize {
-    if limit == 0 { usize::MAX } else { limit }
 }
 
 fn origins(settings: &Settings) -> Origins {
