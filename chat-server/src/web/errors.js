@@ -2,14 +2,10 @@
 // that only a client can see, a lost connection and an answer that is not the server's. It leaves out how they are
 // worded: `i18n.js` does that by `code`.
 
-const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/;
-
 export class ChatError extends Error {
   /** `retry` says whether the very same request may succeed later, `until` when a ban or a mute ends, if it does. */
-  constructor({ code, message, detail, retry = false, field, limit, actual }) {
+  constructor({ code, message, detail, retry = false, field, limit, actual, until }) {
     super(message ?? detail ?? code);
-    // When a ban or a mute ends is said in the message alone.
-    const until = ['banned', 'muted'].includes(code) ? message?.match(TIME)?.[0] : undefined;
     Object.assign(this, { code, retry, field, limit, actual, until });
   }
 }

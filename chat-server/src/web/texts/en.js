@@ -88,6 +88,7 @@ export default {
   'room.unmuted': '{by} unmuted {names}',
   'room.moderator': { one: '{by} made {names} a moderator', other: '{by} made {names} moderators' },
   'room.member': { one: '{by} made {names} a member again', other: '{by} made {names} members again' },
+  'room.erased': 'The messages of {names} were deleted',
   'room.transferred': '{by} made {names} the owner',
   'room.inviteMembers': '{by} lets every member invite',
   'room.inviteModerators': '{by} lets only the owner and moderators invite',
@@ -109,6 +110,7 @@ export default {
   'hold.slow': 'Slow mode: at least {every} between two messages.',
 
   'message.you': 'You',
+  'message.deleted': 'Message deleted',
   'message.sending': 'Sending…',
   'message.waiting': 'Goes out when the connection is back',
   'message.slow': 'Goes out when slow mode allows it',

@@ -88,6 +88,7 @@ export default {
   'room.unmuted': '{by} 님이 {names} 님의 채팅 금지를 풀었어요',
   'room.moderator': '{by} 님이 {names} 님을 관리자로 정했어요',
   'room.member': '{by} 님이 {names} 님을 다시 멤버로 정했어요',
+  'room.erased': '{names} 님의 메시지가 삭제되었어요',
   'room.transferred': '{by} 님이 {names} 님에게 방장을 넘겼어요',
   'room.inviteMembers': '{by} 님이 모든 멤버가 초대할 수 있게 했어요',
   'room.inviteModerators': '{by} 님이 방장과 관리자만 초대할 수 있게 했어요',
@@ -109,6 +110,7 @@ export default {
   'hold.slow': '슬로 모드: 메시지 간격 {every}',
 
   'message.you': '나',
+  'message.deleted': '삭제된 메시지예요',
   'message.sending': '보내는 중…',
   'message.waiting': '다시 연결되면 보낼게요',
   'message.slow': '슬로 모드 간격이 지나면 보낼게요',
