@@ -172,13 +172,17 @@ test('another password signs the other devices out, and signing out everywhere a
 });
 
 test('an account is deleted with its messages: others see it go, and all its pages say so', async () => {
+  const wire = await Wire.to(stage.server.port);
   const tom = await stage.arrive(DESK, 'Tom');
   const minji = await stage.arrive(PHONE, '민지');
+  const eve = await stage.arrive(DESK, 'Eve', wire.address);
   const finn = await signedUp(DESK, 'finn', 'Finn');
   const room = await together('Harbour', tom, finn);
   await finn.say('My address is 1 Quay Street');
-  await minji.follow(room);
-  await minji.reads('My address is 1 Quay Street');
+  for (const person of [minji, eve]) {
+    await person.follow(room);
+    await person.reads('My address is 1 Quay Street');
+  }
   const phone = await device(PHONE, 'finn', 'Finn');
   await phone.follow(room);
   await phone.reads('My address is 1 Quay Street');
@@ -192,6 +196,8 @@ test('an account is deleted with its messages: others see it go, and all its pag
   await says(finn, 'delete-password-error', 'This is not your password.');
   await finn.shot('56-desk-deletion-wrong-password');
   assert.equal(await tom.see('erased').count(), 0, 'nothing has happened yet');
+  wire.cut();
+  await eve.phase('waiting');
   await askDeletion(finn, { username: 'Finn', erase: true });
 
   await noted(finn, 'Your account was deleted.');
@@ -208,6 +214,11 @@ test('an account is deleted with its messages: others see it go, and all its pag
   await told(minji, 'deleted user 님의 메시지가 삭제되었어요');
   await deletedAre(minji, 2);
   await until('he is no longer a member', async () => await listed(tom, 'deleted user').count() + await listed(tom, 'Finn').count() === 0);
+  // Eve was away, and learns it with what she missed.
+  wire.mend();
+  await eve.connected();
+  await deletedAre(eve, 2);
+  await told(eve, 'The messages of deleted user were deleted');
   await tom.shot('59-desk-erased');
   await minji.shot('60-phone-korean-erased');
   await tom.page.reload();
@@ -222,6 +233,8 @@ test('an account is deleted with its messages: others see it go, and all its pag
   await finn.see('enter').click();
   await says(finn, 'signin-error', 'The username or the password is wrong.');
   for (const person of [tom, minji, finn, phone]) await person.depart(REFUSED);
+  await eve.depart(OUTAGE);
+  await wire.dispose();
 });
 
 test('an account is deleted and its messages stay, on a phone, in Korean', async () => {
@@ -234,6 +247,8 @@ test('an account is deleted and its messages stay, on a phone, in Korean', async
   await haneul.see('to-deletion').tap();
   await haneul.see('confirm-username').fill('하늘하늘');
   await haneul.shot('62-phone-korean-deletion');
+  await haneul.page.emulateMedia({ colorScheme: 'dark' });
+  await haneul.shot('63-phone-korean-deletion-dark');
   await askDeletion(haneul, { username: '하늘하늘' });
   await noted(haneul, '계정이 삭제되었어요.');
   await told(tom, 'deleted user left');
