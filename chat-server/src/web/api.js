@@ -1,4 +1,4 @@
-// The few HTTP calls that the page makes: tokens, accounts, and the list of rooms. All else goes over the WebSocket.
+// The HTTP calls that the page makes: tokens, accounts, profiles, and the list of rooms. All else goes over the WebSocket.
 // It owns the token for these calls and turns every failure into a `ChatError`.
 
 import { ChatError, connectionLost, strangeAnswer } from './errors.js';
@@ -28,9 +28,29 @@ export class Api {
     return this.#call('POST', '/tokens/refresh', { refresh_token: token });
   }
 
-  /** Ends this login. */
-  signOut() {
-    return this.#call('DELETE', '/tokens');
+  /** Ends this login, or all of them. */
+  signOut({ everywhere = false } = {}) {
+    return this.#call('DELETE', `/tokens?${new URLSearchParams({ everywhere })}`);
+  }
+
+  /** What is said of a user: `{id, name, username, status}`. Of guests, nothing is. */
+  user(id) {
+    return this.#call('GET', `/users/${id}`);
+  }
+
+  /** Changes what is said of us, some of `nickname` and `status`; answers all of it. */
+  changeProfile(fields) {
+    return this.#call('PATCH', '/users/me', fields);
+  }
+
+  /** Another password; all other logins end. */
+  setPassword(old, wanted) {
+    return this.#call('PUT', '/users/me/password', { old, new: wanted });
+  }
+
+  /** Ends the account for good, and with `erase` what it has written. */
+  deleteAccount(password, erase) {
+    return this.#call('DELETE', '/users/me', { password, erase_messages: erase });
   }
 
   /** A page of open rooms, newest first: `{rooms, next?}`. */

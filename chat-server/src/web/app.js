@@ -15,6 +15,7 @@ import { RoomView } from './view/room.js';
 import { RoomsView } from './view/rooms.js';
 import { SigninView } from './view/signin.js';
 import { StatusView } from './view/status.js';
+import { YouView } from './view/you.js';
 
 const page = document.getElementById('chat');
 const api = new Api();
@@ -26,12 +27,31 @@ let shown = null;
 
 translate(document.body);
 const status = new StatusView();
-const roomView = new RoomView(leave);
+const roomView = new RoomView({ onLeave: leave, profileOf: (id) => api.user(id) });
 const newRoom = new NewRoomView(async (title, ephemeral) => {
   go(await here.chat.open(title, ephemeral));
   here.directory.refresh();
 });
-const roomsView = new RoomsView({ onNew: () => newRoom.show(), onKeep: keep, onSignOut: signOut });
+const you = new YouView({
+  read: () => api.user('me'),
+  change: async (fields) => {
+    const { name } = await api.changeProfile(fields);
+    here?.chat.rename(name);
+  },
+  setPassword: (old, wanted) => api.setPassword(old, wanted),
+  signOut,
+  signOutEverywhere,
+  deleteAccount: async (password, erase) => {
+    await api.deleteAccount(password, erase);
+    deleted();
+  },
+});
+const roomsView = new RoomsView({
+  onNew: () => newRoom.show(),
+  onYou: () => (login.isGuest ? keep() : you.show(here.chat.user)),
+  onKeep: keep,
+  onSignOut: signOut,
+});
 const signin = new SigninView({
   guest: async ({ nickname }) => comeIn(await api.guest(nickname)),
   account: async ({ username, password }) => comeIn(await api.signIn(username, password)),
@@ -52,7 +72,9 @@ function enter(token) {
   const directory = new Directory(api, () => connection.isOpen);
   here = { connection, chat, directory };
   chat.on('changed', retitle);
-  directory.on('unauthorized', signInAgain);
+  chat.on('renamed', (name) => login.rename(name));
+  chat.on('profile', () => you.refresh());
+  connection.on('deleted', deleted);
   connection.on('unauthorized', async () => {
     // A tab that slept has missed the moment to refresh.
     const newer = await login.refresh();
@@ -72,6 +94,7 @@ function exit() {
   here.directory.stop();
   here.connection.stop();
   newRoom.close();
+  you.close();
   show(null);
   here = null;
   api.token = null;
@@ -86,7 +109,7 @@ function signInAgain() {
   const way = login.isGuest ? 'guest' : 'account';
   login.end();
   exit();
-  signin.show({ ended: true, nickname, way });
+  signin.show({ note: 'signin.ended', nickname, way });
 }
 
 /** A guest wants an account. The conversation waits behind. */
@@ -103,11 +126,38 @@ function stay() {
 function signOut() {
   // Whether or not the server hears it, this tab forgets.
   if (!login.isGuest) api.signOut().catch(() => {});
+  forget();
+  signin.show();
+}
+
+/** Here and on every other device; if the server does not hear it, nowhere. */
+async function signOutEverywhere() {
+  const { connection } = here;
+  // The server closes every connection; of this one nobody needs to be told.
+  connection.stop();
+  try {
+    await api.signOut({ everywhere: true });
+  } catch (error) {
+    connection.start(api.token);
+    throw error;
+  }
+  forget();
+  signin.show();
+}
+
+/** The account is gone, by what was done here or on another device. */
+function deleted() {
+  if (!here) return;
+  forget();
+  signin.show({ note: 'signin.deleted' });
+}
+
+/** Nothing is left in this tab of whoever was here. */
+function forget() {
   exit();
   login.end();
   forgetEverything();
   history.replaceState(null, '', location.pathname);
-  signin.show();
 }
 
 async function leave(room) {
@@ -172,4 +222,4 @@ const before = login.user;
 const way = login.isGuest ? 'guest' : 'account';
 const token = await login.goOn();
 if (token) enter(token);
-else signin.show({ ended: before !== null, nickname: before?.name, way });
+else signin.show({ note: before && 'signin.ended', nickname: before?.name, way });

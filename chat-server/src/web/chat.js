@@ -9,7 +9,10 @@ import { recall, remember } from './storage.js';
 
 const ROOMS_IN_ONE_RESUME = 100;
 
-/** Emits `changed` whenever the set of rooms or anything of a room changed. */
+/**
+ * Emits `changed` whenever the set of rooms or anything of a room changed, `renamed` when we are called otherwise, and
+ * `profile` when, on whichever device, we have said something else of ourselves.
+ */
 export class Chat extends Emitter {
   rooms = new Map();
   #state = 'online';
@@ -18,9 +21,12 @@ export class Chat extends Emitter {
     super();
     this.connection = connection;
     this.user = user;
-    connection.on('open', () => this.#comeBack());
+    connection.on('open', ({ user: { name } }) => {
+      this.rename(name);
+      this.#comeBack();
+    });
     connection.on('lost', () => this.rooms.forEach((room) => room.interrupted()));
-    connection.on('event', (event) => this.rooms.get(event.room)?.hear(event));
+    connection.on('event', (event) => (event.room ? this.rooms.get(event.room)?.hear(event) : this.#ofUs(event)));
     for (const id of recall('rooms') ?? []) this.#add(id);
   }
 
@@ -29,10 +35,10 @@ export class Chat extends Emitter {
   }
 
   /** The room with this id, joined now or as soon as there is a connection. */
-  enter(id, isNew = false) {
+  enter(id) {
     const known = this.rooms.get(id);
     if (known) return known;
-    const room = this.#add(id, isNew);
+    const room = this.#add(id);
     if (this.connection.isOpen) room.join();
     return room;
   }
@@ -40,7 +46,7 @@ export class Chat extends Emitter {
   /** Makes a room and enters it. */
   async open(title, ephemeral) {
     const { room } = await this.connection.command('open', { title, ephemeral });
-    return this.enter(room.id, true);
+    return this.enter(room.id);
   }
 
   /**
@@ -69,6 +75,13 @@ export class Chat extends Emitter {
     if (others.length) await this.connection.command('transfer', { room, user: others[0].id });
   }
 
+  /** This is how we are called by now. */
+  rename(name) {
+    if (name === this.user.name) return;
+    this.user = { ...this.user, name };
+    this.emit('renamed', name);
+  }
+
   /** Takes a room off the list without a word to the server. */
   forget(id) {
     remember(`outbox.${id}`, null);
@@ -83,14 +96,20 @@ export class Chat extends Emitter {
     this.connection.command('presence', { state }).catch(() => {});
   }
 
-  #add(id, isNew) {
-    const room = new Room(id, this.user, this.connection, isNew);
+  #add(id) {
+    const room = new Room(id, this.user, this.connection);
     room.on('changed', () => this.emit('changed'));
     room.on('ended', () => this.#keep());
     room.on('stranded', () => this.#resume([room]));
     this.rooms.set(id, room);
     this.#keep();
     return room;
+  }
+
+  /** An event that is about us, wherever we are. */
+  #ofUs({ event, user }) {
+    if (event === 'renamed') this.rename(user.name);
+    else if (event === 'profile') this.emit('profile');
   }
 
   /** A connection is there: every room that was heard before goes on where it stopped, the others are joined. */

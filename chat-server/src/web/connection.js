@@ -10,12 +10,14 @@ const SILENCE = 25_000; // Nothing heard for this long: ask whether anybody is t
 const ANSWER = 10_000; // No answer, or no connection, within this: it is lost.
 const STABLE = 5_000; // A connection that lasted this long starts the pauses from the shortest again.
 const UNAUTHORIZED = 4401;
+const DELETED = 4403;
 const SILENT = 4408;
 const NOT_READING = 4500; // Codes from here on invite the client back; below it are those that do not.
 
 /**
  * Emits `status` with `{phase, …}`: `idle`, `connecting`, `open`, `waiting` (with `until`) or `stopped` (with `code`);
- * `open` when commands can be given, `lost` when they no longer can, `event` with each event, and `unauthorized`.
+ * `open` when commands can be given, `lost` when they no longer can, `event` with each event, `unauthorized`, and
+ * `deleted` when the account is gone.
  */
 export class Connection extends Emitter {
   status = { phase: 'idle' };
@@ -139,6 +141,7 @@ export class Connection extends Emitter {
     if (code >= 4400 && code < NOT_READING && code !== SILENT) {
       this.#become({ phase: 'stopped', code });
       if (code === UNAUTHORIZED) this.emit('unauthorized');
+      if (code === DELETED) this.emit('deleted');
       return;
     }
     const pause = this.#invitedBackIn ?? pauseAfter(this.#attempt);

@@ -6,7 +6,7 @@ import { Emitter } from './emitter.js';
 const EVERY = 2_000;
 const PAGE = 50;
 
-/** Emits `changed` with each new list, and `unauthorized` if the token is no longer good. */
+/** Emits `changed` with each new list. */
 export class Directory extends Emitter {
   rooms = [];
   hasMore = false;
@@ -53,9 +53,8 @@ export class Directory extends Emitter {
     const turn = ++this.#asked;
     try {
       if (this.#mayAsk() && !document.hidden) await this.#load(turn);
-    } catch (error) {
-      // The old list stays; without a connection the page says so elsewhere.
-      if (error.code === 'unauthorized' && turn === this.#asked) this.emit('unauthorized');
+    } catch {
+      // The old list stays. What is wrong with the connection or the token, the connection is told as well, and why.
     }
     if (turn === this.#asked) this.#timer = setTimeout(() => this.refresh(), EVERY);
   }

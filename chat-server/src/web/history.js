@@ -14,8 +14,9 @@ export class History {
   #filling = false;
 
   /**
-   * `room` is how it acts: `ready()` says whether it can be asked now, `ask(verb, fields)` asks, `took(messages)` takes
-   * what was missing, `startOver()` begins with the latest messages, `changed()` hears of every change of `loading`.
+   * `room` is how it acts: `ready()` says whether it can be asked now, `ask(verb, fields)` asks, `saw(messages)` hears
+   * of older ones, `took(messages)` takes what was missing, `startOver()` begins with the latest messages, `changed()`
+   * hears of every change of `loading`.
    */
   constructor(timeline, room) {
     this.#timeline = timeline;
@@ -27,6 +28,7 @@ export class History {
     this.loading = true;
     this.#room.changed();
     const page = await this.#room.ask('history', { before: this.#timeline.first, limit: PAGE }).catch(() => ({ messages: [] }));
+    this.#room.saw(page.messages);
     // Being near the top asks again; this only keeps it from asking in vain without a pause.
     if (!this.#timeline.prepend(page.messages)) await wait(pauseAfter(2));
     this.loading = false;

@@ -33,6 +33,8 @@ export function t(name, values = {}) {
 /** An error in the reader's words: by its code, and for a code not known here, the server's own words. */
 export function errorText(error) {
   const name = `error.${error.code}`;
+  // Whoever is signed in has given no username.
+  if (error.code === 'bad_credentials' && error.field) return t('error.wrongPassword');
   if (error.until) return t(`${name}Until`, { until: ending(new Date(error.until)) });
   return texts[name] ? t(name, { ...error, message: error.message }) : error.message;
 }

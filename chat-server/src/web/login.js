@@ -39,6 +39,12 @@ export class Login extends Emitter {
     return token;
   }
 
+  /** Whoever is signed in is called otherwise by now. */
+  rename(name) {
+    this.#kept = { ...this.#kept, user: { ...this.user, name } };
+    remember('identity', this.#kept);
+  }
+
   /** Promises a good access token of whoever was signed in here, or null. */
   async goOn() {
     if (!this.#kept) return null;

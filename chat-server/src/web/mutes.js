@@ -1,16 +1,13 @@
-// Who in one room is muted, and until when, as far as this page has heard: the server tells each mute when it happens and
-// lists none, so of somebody who was muted before we came, nothing is known until it is heard. It owns that knowledge and
-// the timer for the next mute that ends; it calls `changed`.
+// Who in one room is muted, and until when: as the server says of everybody whom it lists, and tells when it changes. It
+// owns that and the timer for the next mute that ends; it calls `changed`. It outlasts a membership, as mutes do.
 
 import { later } from './pause.js';
 
 const NO_END = Infinity;
-const NOT_MUTED = 0;
 
 export class Mutes {
   /** By user's id, when the mute ends, in milliseconds. */
   #ends = new Map();
-  #complete = false;
   #now;
   #changed;
   #cancel = () => {};
@@ -21,31 +18,39 @@ export class Mutes {
     this.#changed = changed;
   }
 
-  /** Starts over. `complete`: nobody is muted yet, as in a room that was just made. */
-  forget(complete = false) {
-    this.#complete = complete;
+  /** Starts over. */
+  clear() {
     this.#ends.clear();
     this.#wake();
   }
 
-  /** `{until}`, a date or null for no end; null for somebody who is not muted; undefined if that is not known. */
+  /** `{until}`, a date or null for no end; null for somebody who is not muted. */
   of(id) {
-    const end = this.#ends.get(id) ?? (this.#complete ? NOT_MUTED : undefined);
-    if (end === undefined) return undefined;
+    const end = this.#ends.get(id);
     return end > this.#now() ? { until: end === NO_END ? null : new Date(end) } : null;
+  }
+
+  /** Takes members as the server lists them. */
+  take(members) {
+    for (const { id, muted, muted_until } of members) this.#keep(id, muted, muted_until);
+    this.#wake();
   }
 
   /** Takes what an event or a missed change says. */
   hear({ change, user, until }) {
-    if (change === 'muted') this.set(user.id, until);
-    else if (change === 'unmuted') this.#ends.set(user.id, NOT_MUTED);
+    if (change === 'muted' || change === 'unmuted') this.set(user.id, change === 'muted', until);
   }
 
-  /** This user is muted until then, or without an end. */
-  set(id, until) {
-    this.#ends.set(id, until ? Date.parse(until) : NO_END);
+  /** This user is muted until then, or without an end; or is not. */
+  set(id, muted, until) {
+    this.#keep(id, muted, until);
     this.#wake();
     this.#changed();
+  }
+
+  #keep(id, muted, until) {
+    if (muted) this.#ends.set(id, until ? Date.parse(until) : NO_END);
+    else this.#ends.delete(id);
   }
 
   #wake() {

@@ -2,7 +2,7 @@
 // its settings. It turns events and missed changes into notices, each once; how they are worded is the views'.
 
 const MOST = 200;
-const TOLD = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'muted', 'unmuted', 'role', 'transferred', 'invited'];
+const TOLD = ['joined', 'left', 'kicked', 'banned', 'unbanned', 'muted', 'unmuted', 'role', 'transferred', 'invited', 'erased'];
 
 export class Notices {
   /** Each: `key`, `change`, `at`, `by`, and `user`, `role`, `until`; or for a setting `name`, `value`. Oldest first. */

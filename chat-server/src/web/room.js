@@ -33,20 +33,17 @@ export class Room extends Emitter {
   watched = false;
   readingBack = false;
   #connection;
-  #isNew;
   #cursor = null;
   #attempt = 0;
   #saidTypingAt = 0;
   #cancelReturn = () => {};
 
-  /** `isNew` if it was made just now. */
-  constructor(id, user, connection, isNew = false) {
+  constructor(id, user, connection) {
     super();
     this.id = id;
     this.user = user;
     this.info = { id, title: '' };
     this.#connection = connection;
-    this.#isNew = isNew;
     const now = () => connection.now;
     const ready = () => this.state === 'live';
     const changed = () => this.#changed();
@@ -55,7 +52,8 @@ export class Room extends Emitter {
     this.standing = new Standing(now, this.people.mutes);
     this.outbox = new Outbox(id, user.id, { ready, changed, send: (text, key) => ask('send', { text, key }) });
     const took = (messages) => this.#messages(messages);
-    this.history = new History(this.timeline, { ready, changed, ask, took, startOver: () => this.join() });
+    const saw = (messages) => this.#saw(messages);
+    this.history = new History(this.timeline, { ready, changed, ask, saw, took, startOver: () => this.join() });
   }
 
   get me() {
@@ -85,6 +83,7 @@ export class Room extends Emitter {
       case 'member': return this.#member(event);
       case 'settings': return this.#change(event);
       case 'presence': return this.#presence(event);
+      case 'renamed': return this.people.renamed(event.user);
       case 'typing': return this.people.typingEvent(event);
       case 'summary': return this.people.summary(event);
       case 'resumed': return this.#resumed(event);
@@ -146,33 +145,36 @@ export class Room extends Emitter {
     Object.assign(this, { info: answer.room, error: null, ending: null });
     this.#cursor = answer.cursor;
     this.#attempt = 0;
-    this.people.replace(answer.members);
     this.state = 'live';
     if (continues && !answer.reset) {
-      for (const change of answer.changes) {
-        this.#change(change);
-        this.people.mutes.hear(change);
-      }
-      this.standing.take(answer);
+      for (const change of answer.changes) this.#change(change);
       this.#messages(answer.messages);
     } else {
       this.notices.clear();
-      this.people.mutes.forget(this.#isNew);
-      this.#isNew = false;
-      this.standing.take(answer);
+      this.people.mutes.clear();
+      this.#saw(answer.messages);
       this.timeline.replace(answer.messages);
       this.outbox.settle(this.timeline.last);
     }
+    // What holds now counts more than what has changed on the way to it.
+    this.people.replace(answer.members);
+    this.standing.take(answer);
     this.#changed();
     this.history.fill();
     this.outbox.flush();
   }
 
+  /** Messages that the server has just given name their authors as they are called now. */
+  #saw(messages) {
+    this.people.names.learn(messages.map(({ from }) => from));
+  }
+
   #messages(messages) {
+    this.#saw(messages);
     for (const message of messages.flatMap((one) => this.timeline.add(one))) {
       this.standing.wrote(message);
       this.people.wrote(message.from.id);
-      if (message.from.id === this.user.id) continue;
+      if (message.from.id === this.user.id || message.deleted) continue;
       if (!this.watched) this.unread += 1;
       this.emit('wrote', message);
     }
@@ -197,8 +199,12 @@ export class Room extends Emitter {
 
   /** What an event and a missed change have in common. */
   #change(event) {
+    const { user, by, change } = event;
+    this.people.names.learn([user, by]);
+    this.people.mutes.hear(event);
     this.notices.add(event, this.standing.settings);
     this.standing.hear(event);
+    if (change === 'erased') this.timeline.erase(user.id);
     this.#changed();
   }
 
@@ -211,8 +217,8 @@ export class Room extends Emitter {
   #presence(event) {
     // The room is no longer crowded; who of those in the last summary is still there, nobody has said.
     const { summarised } = this.people;
-    const known = this.people.presence(event);
-    if (summarised || (!known && this.standing.moderates)) this.people.relist();
+    const guessed = this.people.presence(event);
+    if (summarised || (guessed && this.standing.moderates)) this.people.relist();
   }
 
   /** The server does not let us hear this room: for good, or `again` is called after a pause. */

@@ -32,6 +32,7 @@ export class Standing {
   /** What the answer to `join` or `resume` says. */
   take({ room, me, settings, messages }) {
     Object.assign(this, { me, settings });
+    this.#mutes.take([me]);
     this.#kind = room.kind;
     messages.forEach((message) => this.wrote(message));
   }
@@ -50,7 +51,7 @@ export class Standing {
 
   /** The server has refused something of ours, and said why. */
   refused({ code, until, actual }) {
-    if (code === 'muted') this.#mutes.set(this.me.id, until);
+    if (code === 'muted') this.#mutes.set(this.me.id, true, until);
     if (code === 'slow_mode') this.#wroteAt = Math.max(this.#wroteAt, this.#now() - actual * 1_000);
   }
 
@@ -59,14 +60,12 @@ export class Standing {
     return new Date(this.#now() + seconds * 1_000).toISOString();
   }
 
-  /** What we may do to a member: some of `promote`, `demote`, `unmute`, `mute`, `kick`, `ban`, `transfer`. */
+  /** What we may do to a member: some of `promote`, `demote`, `mute`, `unmute`, `kick`, `ban`, `transfer`. */
   acts({ id, role }) {
     if (!this.moderates || id === this.me.id || RANK[this.me.role] <= RANK[role]) return [];
     return [
       this.owns && (role === 'moderator' ? 'demote' : 'promote'),
-      // Of a mute from before we came nothing is known, so it can be lifted unheard.
-      this.#mutes.of(id) !== null && 'unmute',
-      'mute',
+      this.#mutes.of(id) ? 'unmute' : 'mute',
       'kick',
       'ban',
       this.owns && 'transfer',

@@ -5,6 +5,7 @@
 export class Timeline {
   messages = [];
   #ahead = new Map();
+  #erased = new Set();
 
   get first() {
     return this.messages[0]?.seq ?? 0;
@@ -34,7 +35,7 @@ export class Timeline {
   /** Takes a message from anywhere; returns those that it made part of the run: none, itself, or more. */
   add(message) {
     if (message.seq <= this.last) return [];
-    this.#ahead.set(message.seq, message);
+    this.#ahead.set(message.seq, this.#read(message));
     const joined = [];
     for (let next = this.last + 1; this.#ahead.has(next); next += 1) {
       joined.push(this.#ahead.get(next));
@@ -48,8 +49,19 @@ export class Timeline {
   prepend(page) {
     const older = page.filter(({ seq }) => seq < this.first);
     if (older.at(-1)?.seq !== this.first - 1) return false;
-    this.messages.unshift(...older);
+    this.messages.unshift(...older.map((message) => this.#read(message)));
     return true;
+  }
+
+  /** Forgets what this user has written, also what is still on its way to us; the places stay. */
+  erase(id) {
+    this.#erased.add(id);
+    this.messages = this.messages.map((message) => this.#read(message));
+    for (const [seq, message] of this.#ahead) this.#ahead.set(seq, this.#read(message));
+  }
+
+  #read(message) {
+    return this.#erased.has(message.from.id) && !message.deleted ? { ...message, text: '', deleted: true } : message;
   }
 
   /** Lets go of the oldest, so that `keep` are left; they can be loaded again. */

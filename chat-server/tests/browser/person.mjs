@@ -31,11 +31,33 @@ export class Person {
     return this.page.getByTestId(id);
   }
 
-  async signIn(nickname) {
-    await this.see('nickname').fill(nickname);
+  /** Comes in as a guest. */
+  signIn(nickname) {
+    return this.#fill({ nickname }, nickname);
+  }
+
+  /** Makes an account. */
+  async signUp(username, nickname, password) {
+    await this.see('to-new').click();
+    await this.#fill({ username, nickname, password }, nickname);
+  }
+
+  /** Comes in with an account. */
+  async signBackIn(username, nickname, password) {
+    await this.see('to-account').click();
+    await this.#fill({ username, password }, nickname);
+  }
+
+  async #fill(fields, nickname) {
+    for (const [name, value] of Object.entries(fields)) await this.see(name).fill(value);
     await this.see('enter').click();
     await this.see('my-name').filter({ hasText: nickname }).waitFor({ state: 'attached' });
     await this.connected();
+  }
+
+  /** What this tab remembers of who is here: `{token, user}` and more; null if nobody is. */
+  identity() {
+    return this.page.evaluate(() => JSON.parse(sessionStorage.getItem('chat.identity')));
   }
 
   connected() {
@@ -102,11 +124,11 @@ export class Person {
     return until(`a message “${text.slice(0, 40)}” is there`, async () => (await this.messages()).find((message) => message.text === text));
   }
 
-  /** All messages on the page, top to bottom: `{seq, text}`. */
+  /** All messages on the page, top to bottom: `{seq, text}`; of a deleted one, the text is null. */
   messages() {
     return this.page.evaluate(() => [...document.querySelectorAll('[data-testid=message]')].map((item) => ({
       seq: Number(item.dataset.seq),
-      text: item.querySelector('[data-testid=text]').textContent,
+      text: item.querySelector('[data-testid=text]')?.textContent ?? null,
     })));
   }
 

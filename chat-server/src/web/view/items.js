@@ -13,7 +13,7 @@ export function itemsOf(room) {
   const items = [];
   let lastDay = null;
   entries.forEach((entry, at) => {
-    const item = entry.notices ? noticeItem(entry) : messageItem(entry, entries[at - 1], entries[at + 1], room);
+    const item = entry.notices ? noticeItem(entry, room) : messageItem(entry, entries[at - 1], entries[at + 1], room);
     if (entry.onDay !== lastDay) items.push(dayItem(entry.date, item.key));
     lastDay = entry.onDay;
     items.push(item);
@@ -23,7 +23,7 @@ export function itemsOf(room) {
 
 /** Messages, notices and unsent messages, each with its date. Alike notices between the same two messages become one. */
 function inOrder(room) {
-  const { user } = room;
+  const { user, people: { names } } = room;
   const notices = room.notices.all;
   const { messages, hasOlder } = room.timeline;
   const entries = [];
@@ -40,7 +40,7 @@ function inOrder(room) {
   if (hasOlder) while (at < notices.length && notices[at].at <= messages[0].at) at += 1;
   for (const message of messages) {
     noticesUntil(message.at);
-    entries.push({ ...whenOf(message), from: message.from, mine: message.from.id === user.id, message });
+    entries.push({ ...whenOf(message), from: names.now(message.from), mine: message.from.id === user.id, message });
   }
   noticesUntil('9999');
   for (const unsent of room.outbox.toShow(messages)) {
@@ -68,8 +68,8 @@ function dayItem(date, above) {
   return { key: `day above ${above}`, look: text, make: () => h('li', { class: 'day' }, h('span', {}, text)) };
 }
 
-function noticeItem({ notices }) {
-  const text = noticeText(notices);
+function noticeItem({ notices }, room) {
+  const text = noticeText(notices, room.people.names);
   return {
     key: `notice ${notices[0].key}`,
     look: text,
@@ -83,15 +83,15 @@ function messageItem(entry, previous, next, room) {
   const showTime = tail || entry.atTime !== next.atTime;
   const classes = ['message', entry.mine && 'mine', head && 'head', tail && 'tail'];
   if (entry.unsent) return unsentItem(entry, classes, tail, room);
-  const { seq, text } = entry.message;
+  const { seq, text, deleted } = entry.message;
   return {
     key: `message ${seq}`,
-    look: [head, tail, showTime].join(),
+    look: [head, tail, showTime, deleted, entry.from.name].join('\n'),
     make: () => h('li', { class: classes.filter(Boolean).join(' '), dataset: { testid: 'message', seq } },
       !entry.mine && (head ? avatar(entry.from) : h('span', { class: 'avatar none' })),
       h('div', { class: 'body' },
         who(entry, head),
-        h('div', { class: 'line' }, bubble(text), h('time', {
+        h('div', { class: 'line' }, deleted ? erased() : bubble(text), h('time', {
           class: showTime ? '' : 'unseen', datetime: entry.message.at, title: moment(entry.date) }, entry.atTime)))),
   };
 }
@@ -126,5 +126,8 @@ const who = ({ mine, from }, head) =>
   h('div', { class: mine || !head ? 'who unseen' : 'who', dir: 'auto' }, mine ? t('message.you') : from.name);
 
 const choice = (text, onclick) => h('button', { class: 'link', type: 'button', onclick }, t(text));
+
+/** What stands in the place of a text that has been deleted. */
+const erased = () => h('div', { class: 'bubble erased', dataset: { testid: 'erased' } }, t('message.deleted'));
 
 const bubble = (text) => h('div', { class: 'bubble', dir: 'auto', dataset: { testid: 'text' } }, text);

@@ -9,15 +9,15 @@ const MOST_NAMES = 5;
 export const alike = (a, b) => a.change !== 'settings' && a.change === b.change && a.by?.id === b.by?.id
   && a.role === b.role && a.until === b.until;
 
-/** Notices that are alike, as a sentence. */
-export function noticeText(notices) {
+/** Notices that are alike, as a sentence; `called` are the names by which people go now. */
+export function noticeText(notices, called) {
   const [{ change, by, until, at }] = notices;
   const name = change === 'settings' ? settingName(notices[0]) : changeName(notices[0]);
-  const names = [...new Set(notices.map(({ user }) => user?.name))];
+  const names = [...new Set(notices.map(({ user }) => user && called.now(user).name))];
   return t(`room.${name}`, {
     count: names.length,
     names: change === 'settings' ? '' : someNames(names, MOST_NAMES),
-    by: by?.name,
+    by: by && called.now(by).name,
     until: until && ending(new Date(until), new Date(at)),
     every: name === 'slowOn' && duration(notices[0].value),
   });

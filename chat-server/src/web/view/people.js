@@ -99,18 +99,34 @@ export class PeopleView {
     const room = this.#room;
     const remark = remarks(member, room);
     const managed = room.standing.acts(member).length > 0;
+    const fill = (li) => {
+      const focused = li.contains(document.activeElement);
+      li.dataset.state = member.state;
+      li.replaceChildren(
+        avatar(member),
+        h('span', { class: 'words' }, h('strong', { dir: 'auto' }, member.name), remark && h('small', {}, remark)),
+        ...(managed ? [this.#manageButton(member)] : []));
+      if (focused) li.querySelector('button')?.focus();
+    };
     return {
       key: member.id,
       look: [member.name, member.state, remark, managed].join('\n'),
-      make: () => h('li', { class: 'person', dataset: { testid: 'person', user: member.id, state: member.state } },
-        avatar(member),
-        h('span', { class: 'words' }, h('strong', { dir: 'auto' }, member.name), remark && h('small', {}, remark)),
-        managed && h('button', {
-          class: 'icon', type: 'button', 'aria-haspopup': 'dialog', dataset: { testid: 'manage' },
-          'aria-label': t('people.manage', { name: member.name }), title: t('people.manage', { name: member.name }),
-          onclick: () => this.#onManage(room, member.id),
-        }, icon('more'))),
+      make: () => {
+        const li = h('li', { class: 'person', dataset: { testid: 'person', user: member.id } });
+        fill(li);
+        return li;
+      },
+      patch: fill,
     };
+  }
+
+  #manageButton({ id, name }) {
+    const room = this.#room;
+    return h('button', {
+      class: 'icon', type: 'button', 'aria-haspopup': 'dialog', dataset: { testid: 'manage' },
+      'aria-label': t('people.manage', { name }), title: t('people.manage', { name }),
+      onclick: () => this.#onManage(room, id),
+    }, icon('more'));
   }
 
   #drawFaces(present, online) {

@@ -1,4 +1,4 @@
-// The dialog about one member: what we may do to it, a button each, and for what needs a time or a second thought, a step
+// The dialog about one member: what it says of itself, and what we may do to it, a button each, and for what needs a time or a second thought, a step
 // in between. It follows the room while it is open, so that what is no longer allowed is no longer offered, and closes
 // when nothing is left. It owns the choice being made; doing it is the room's, and refusing it the server's.
 
@@ -30,18 +30,28 @@ export class PersonView {
   /** The act whose step is shown, or null for the list of acts. */
   #act = null;
   #drawn = '';
+  #profileOf;
 
-  /** `closed(id)` is called with whom it was about. */
-  constructor(closed) {
+  /** `profileOf(id)` promises `{status}`, `onClose(id)` is called with whom it was about. */
+  constructor({ profileOf, onClose }) {
+    this.#profileOf = profileOf;
     this.#dialog.parts.back.onclick = () => this.#step(null);
-    this.#dialog.onClose(() => closed(this.#id));
+    this.#dialog.onClose(() => onClose(this.#id));
   }
 
   show(room, id) {
     this.#room = room;
     this.#id = id;
     this.#member = null;
+    this.#dialog.parts.status.textContent = '';
     this.#step(null);
+    this.#readStatus(id);
+  }
+
+  async #readStatus(id) {
+    // Guests say nothing of themselves, and what cannot be had now is left out.
+    const { status } = await this.#profileOf(id).catch(() => ({ status: '' }));
+    if (id === this.#id) this.#dialog.parts.status.textContent = status;
   }
 
   /** Follows what has changed in the room being shown, null if there is none. */

@@ -17,7 +17,7 @@ export class RoomView {
   #parts = parts(document.querySelector('.room'));
   #log = new LogView();
   #bans = new BansView();
-  #person = new PersonView((id) => this.#people.focus(id));
+  #person;
   #settings = new SettingsView();
   #people = new PeopleView({
     onManage: (room, id) => this.#person.show(room, id),
@@ -29,9 +29,10 @@ export class RoomView {
   #stopListening = () => {};
   #draw = soon(() => this.#drawNow());
 
-  /** `leave(room)` is called for the button. */
-  constructor(leave) {
-    this.#parts.leave.onclick = () => leave(this.#room);
+  /** `onLeave(room)` is called for the button; `profileOf(id)` promises what a user says of itself. */
+  constructor({ onLeave, profileOf }) {
+    this.#person = new PersonView({ profileOf, onClose: (id) => this.#people.focus(id) });
+    this.#parts.leave.onclick = () => onLeave(this.#room);
     this.#parts.settings.onclick = () => this.#settings.show(this.#room);
     this.#parts.rejoin.onclick = () => this.#room.join();
     document.querySelector('.skip').onclick = () => this.#composer.focus();

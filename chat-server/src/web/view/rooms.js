@@ -11,23 +11,27 @@ export class RoomsView {
   #current;
   #draw = soon(() => this.#drawNow());
 
-  constructor({ onNew, onKeep, onSignOut }) {
-    const { search, more, keep, out, new: make } = this.#parts;
+  constructor({ onNew, onYou, onKeep, onSignOut }) {
+    const { search, more, you, keep, out, new: make } = this.#parts;
     search.oninput = () => this.#directory.search(search.value.trim());
     more.onclick = () => this.#directory.more();
     make.onclick = onNew;
+    you.onclick = onYou;
     keep.onclick = onKeep;
     out.onclick = onSignOut;
   }
 
   /** Shows the rooms of a person who has just signed in; a guest may get an account. */
   show(chat, directory, isGuest) {
-    this.#parts.keep.hidden = !isGuest;
+    const { keep, you } = this.#parts;
+    keep.hidden = !isGuest;
+    mark(you, 'aria-haspopup', !isGuest && 'dialog');
+    you.title = t(isGuest ? 'signin.keep' : 'you.open');
     this.#chat = chat;
     this.#directory = directory;
     this.#parts.search.value = '';
-    this.#parts.name.textContent = chat.user.name;
-    this.#parts.avatar.replaceChildren(avatar(chat.user));
+    this.#drawMe();
+    chat.on('renamed', () => this.#drawMe());
     chat.on('changed', this.#draw);
     directory.on('changed', this.#draw);
     this.#drawNow();
@@ -41,6 +45,11 @@ export class RoomsView {
 
   focus() {
     this.#parts.heading.focus({ preventScroll: true });
+  }
+
+  #drawMe() {
+    this.#parts.name.textContent = this.#chat.user.name;
+    this.#parts.avatar.replaceChildren(avatar(this.#chat.user));
   }
 
   #drawNow() {

@@ -37,12 +37,14 @@ export class SigninView {
     this.#parts.back.onclick = back;
   }
 
-  /** `ended`: somebody was signed in here until now. `guest`: who is about to get an account. */
-  show({ ended = false, nickname, way = 'guest', guest = null } = {}) {
+  /** `note`: the text about what was until now. `guest`: who is about to get an account. */
+  show({ note = null, nickname, way = 'guest', guest = null } = {}) {
     this.#root.hidden = false;
     this.#mayGoBack = guest !== null;
-    this.#parts.note.hidden = !ended;
+    this.#parts.note.hidden = !note;
+    this.#parts.note.textContent = note ? t(note) : '';
     if (nickname) this.#form.nickname.value = nickname;
+    else this.#form.reset();
     this.#go(guest ? 'new' : way);
   }
 
