@@ -22,7 +22,7 @@ impl Admit for Customers {
     fn admit(&self, token: &str) -> Result<Identity, Problem> {
         let user = self.by_token.get(token);
         let user = user.ok_or_else(|| Problem::unauthorized("nobody has this token; sign in"))?;
-        Ok(Identity { user: user.clone(), expires: None, login: None })
+        Ok(Identity { user: user.clone(), expires: None, login: None, guest: false })
     }
 }
 

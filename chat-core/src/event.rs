@@ -117,18 +117,26 @@ pub enum Event {
 /// Something that the engine passes on and knows nothing of. Whoever makes it and the transport that
 /// carries it agree on its type. Cheap to clone.
 #[derive(Clone)]
-pub struct Notice(Arc<dyn Any + Send + Sync>);
+pub struct Notice {
+    what: Arc<dyn Any + Send + Sync>,
+    about: Option<UserId>,
+}
 
 impl Notice {
     /// A notice that is this.
     pub fn new(what: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(what))
+        Self { what: Arc::new(what), about: None }
+    }
+
+    /// A notice that is this, about somebody: a later one about the same user makes it worthless.
+    pub fn about(user: UserId, what: impl Any + Send + Sync) -> Self {
+        Self { about: Some(user), ..Self::new(what) }
     }
 
     /// What it is, if it is of this type.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+        self.what.downcast_ref()
     }
 }
 
@@ -150,6 +158,8 @@ pub enum Topic {
     Typing(RoomId, UserId),
     /// Who is in this room.
     Summary(RoomId),
+    /// What a [`Notice`] says of this user.
+    Notice(UserId),
 }
 
 impl Event {
@@ -161,6 +171,7 @@ impl Event {
             Self::Renamed { room, user } => Some(Topic::Name(*room, user.id)),
             Self::Typing { room, user, .. } => Some(Topic::Typing(*room, user.id)),
             Self::Summary { room, .. } => Some(Topic::Summary(*room)),
+            Self::Notice(notice) => notice.about.map(Topic::Notice),
             _ => None,
         }
     }

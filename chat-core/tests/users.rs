@@ -256,6 +256,29 @@ async fn what_was_on_its_way_is_deleted_too() {
 }
 
 #[tokio::test]
+async fn where_it_is_just_joining_it_is_forgotten_too() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.connect("Bob");
+    let user = bob.session.user().clone();
+    faults.hold_commits(true);
+    bob.session.submit(1, Command::Room(room, RoomCommand::join(After::Nothing))).expect("taken");
+    until("it is under way", async || faults.held_commits() == 1).await;
+    let (engine, farewell) = (bench.engine.clone(), gone(&user));
+    let forget = tokio::spawn(async move { engine.forget(&farewell, false).await });
+    // The room is asked, is busy with the joining, and is asked again.
+    let again = Duration::from_millis(100);
+    until("it is waited for", async || bench.clock.sleepers(again) == 1).await;
+    faults.hold_commits(false);
+    until("he has joined", async || members(&ann, room).await.len() == 2).await;
+    bench.clock.advance(again);
+    forget.await.expect("done").expect("forgotten");
+    assert_eq!(members(&ann, room).await, ["Ann owner"]);
+    let names = history(&ann, room).await;
+    assert!(names.messages.is_empty());
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_asked_again() {
     let (bench, faults) = faulty();
     let (room, ann) = bench.room("Ann").await;

@@ -5,12 +5,15 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::http::Http;
 use support::process::{Process, start};
 use support::{Client, Frame, PASSWORD, Person, TestServer, call, guest, text};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
@@ -355,6 +358,62 @@ async fn what_is_far_too_long_costs_nothing_and_keeps_nothing() {
     }
     let body = json!({ "username": "alice", "password": PASSWORD });
     assert_eq!(server.call("POST", "/tokens", "", body).await.0, 201, "it is the same still");
+}
+
+#[actix_web::test]
+async fn a_call_is_worth_what_its_token_is_when_its_body_has_come() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = comes(&server, "alice").await;
+    let room = server.room(&alice.token, "Tea").await;
+    let messages = format!("/rooms/{room}/messages");
+    for ending in ["sign out", "expiry"] {
+        let again = json!({ "username": "alice", "password": PASSWORD });
+        let again = Person::of(&server.call("POST", "/tokens", "", again).await.1);
+        let mut held = Vec::new();
+        for (method, path, body) in [
+            ("POST", messages.clone(), json!({"text":"late"})),
+            ("POST", "/rooms".to_owned(), json!({"title":"Late"})),
+            ("PATCH", "/users/me".to_owned(), json!({"nickname":"Late"})),
+        ] {
+            let body = body.to_string();
+            let head = format!(
+                "{method} /api/v1{path} HTTP/1.1\r\nhost: chat\r\nauthorization: Bearer {}\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\
+                 expect: 100-continue\r\n\r\n",
+                again.token,
+                body.len()
+            );
+            let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+            stream.write_all(head.as_bytes()).await.expect("written");
+            // It waits for the body, and has looked at the token.
+            let mut answer = [0; 25];
+            stream.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+            held.push((stream, body));
+        }
+        if ending == "expiry" {
+            server.clock.advance(Duration::from_secs(900));
+        } else {
+            let (status, _) = server.call("DELETE", "/tokens", &again.token, Value::Null).await;
+            assert_eq!(status, 204);
+        }
+        for (mut stream, body) in held {
+            stream.write_all(body.as_bytes()).await.expect("written");
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(&answer, b"HTTP/1.1 401", "{ending}: {body}");
+        }
+        let refreshed = json!({ "username": "alice", "password": PASSWORD });
+        let now = Person::of(&server.call("POST", "/tokens", "", refreshed).await.1);
+        let page = ok(&server, &now, "GET", &messages, Value::Null).await;
+        assert_eq!(page["messages"], json!([]));
+        let rooms = ok(&server, &now, "GET", "/rooms", Value::Null).await;
+        assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(1));
+        let me = ok(&server, &now, "GET", "/users/me", Value::Null).await;
+        assert_eq!(me["name"], "alice");
+    }
+    assert!(!socket.events.iter().any(|event| event["event"] == "message"));
+    socket.socket.close(None).await.ok();
 }
 
 /// Everything secret that goes through a server in this story.

@@ -57,6 +57,10 @@ fn account(username: &str) -> NewAccount {
     }
 }
 
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::stored(text.to_owned())
+}
+
 fn login() -> NewLogin {
     let token = RefreshToken::random().unwrap().hash();
     NewLogin { id: Uuid::now_v7(), token, created: at(0), expires: at(1_000) }
@@ -119,12 +123,22 @@ async fn what_was_kept_is_found(kept: Kept) {
     assert_eq!(other.create_account(&again, &login).await.unwrap(), Created::Done);
     let another = self::login();
     assert_eq!(other.create_account(&again, &another).await.unwrap(), Created::HasAccount);
-    one.begin_login(alice.id, &another).await.unwrap();
-    other.begin_login(alice.id, &another).await.unwrap();
-    let hash = PasswordHash::stored("another".to_owned());
-    assert!(one.set_password(alice.id, &hash, None, None).await.unwrap().is_empty());
+    let (old, new) = (hash("hash of alice"), hash("another"));
+    assert!(one.begin_login(alice.id, &another, &old, None).await.unwrap());
+    assert!(other.begin_login(alice.id, &another, &old, Some(&new)).await.unwrap());
     let credentials = other.credentials_of(alice.id).await.unwrap().unwrap();
-    assert_eq!(credentials.password, hash);
+    assert_eq!(credentials.password, new, "kept in another way");
+    // Whoever has shown what is not kept any more does nothing.
+    assert!(!one.begin_login(alice.id, &self::login(), &old, None).await.unwrap());
+    assert!(!one.begin_login(alice.id, &self::login(), &old, Some(&old)).await.unwrap());
+    let pair = (&old, &hash("a third"));
+    assert_eq!(other.set_password(alice.id, pair, at(9), login.id).await.unwrap(), None);
+    let gone = User::new(alice.id, Name::new("deleted user").unwrap());
+    assert_eq!(other.delete_account(&gone, &old, true, at(9)).await.unwrap(), None);
+    let credentials = other.credentials_of(alice.id).await.unwrap().unwrap();
+    assert_eq!((credentials.password, credentials.user), (new, alice));
+    assert_eq!(one.departures().await.unwrap(), []);
+    assert!(other.ended_since(at(0)).await.unwrap().logins.is_empty());
 }
 
 async fn a_name_is_given_once_however_many_ask(kept: Kept) {
@@ -180,16 +194,21 @@ async fn logins_end_one_or_all(kept: Kept) {
     let (alice, first) = sign_up(&**store, "alice").await;
     let (bob, _) = sign_up(&**store, "bob").await;
     let logins: Vec<_> = (0..3).map(|_| login()).collect();
+    let old = hash("hash of alice");
     for login in &logins {
-        store.begin_login(alice.id, login).await.unwrap();
+        assert!(store.begin_login(alice.id, login, &old, None).await.unwrap());
     }
     assert!(store.end_login(first.id, at(1)).await.unwrap());
     assert!(!other.end_login(first.id, at(2)).await.unwrap(), "once");
-    let hash = PasswordHash::stored("another".to_owned());
-    let keep = Some(logins[0].id);
-    let mut ended = other.set_password(alice.id, &hash, Some(at(3)), keep).await.unwrap();
-    ended.sort_unstable();
-    assert_eq!(ended, [logins[1].id, logins[2].id]);
+    let new = hash("another");
+    for _ in 0..2 {
+        // Also tried again, because nobody knew whether it was committed.
+        let pair = (&old, &new);
+        let ended = other.set_password(alice.id, pair, at(3), logins[0].id).await.unwrap();
+        let mut ended = ended.expect("it is the one that is kept");
+        ended.sort_unstable();
+        assert_eq!(ended, [logins[1].id, logins[2].id]);
+    }
     assert_eq!(store.end_logins(alice.id, at(4)).await.unwrap(), [logins[0].id]);
     assert!(store.end_logins(alice.id, at(5)).await.unwrap().is_empty());
     // A guest who signed up is told too, and bob's login has nothing to do with it.
@@ -212,7 +231,8 @@ async fn old_logins_are_forgotten(kept: Kept) {
     let next = token();
     store.refresh(&first.token, &next, at(1), at(5_000)).await.unwrap();
     for _ in 0..250 {
-        store.begin_login(alice.id, &login()).await.unwrap();
+        let old = hash("hash of alice");
+        assert!(store.begin_login(alice.id, &login(), &old, None).await.unwrap());
     }
     assert_eq!(store.forget_logins(at(1_000)).await.unwrap(), 0, "they are good at this moment");
     let mut forgotten = 0;
@@ -366,6 +386,19 @@ async fn who_is_blocked_is_no_friend(kept: Kept) {
     assert_eq!(blocks.len(), 1);
     assert_eq!((&blocks[0].user, blocks[0].since), (&bob, at(2)));
     assert!(other.blocks(bob.id).await.unwrap().is_empty());
+    // Whoever is blocked makes no friend of whoever has blocked it, and is told what is told of nobody.
+    let (carol, _) = sign_up(&**store, "carol").await;
+    store.block(alice.id, carol.id, at(2)).await.unwrap();
+    let added = store.add_friend(carol.id, alice.id, plain, at(3)).await.unwrap();
+    assert_eq!(added, Changed::NoSuchUser);
+    store.unblock(alice.id, carol.id).await.unwrap();
+    // Guests can be blocked who have been met.
+    let guest = User::new(UserId::new(), Name::new("Gus").unwrap());
+    store.rename(&guest).await.unwrap();
+    assert_eq!(store.block(bob.id, guest.id, at(3)).await.unwrap(), Changed::Done);
+    let blocks = other.blocks(bob.id).await.unwrap();
+    assert_eq!((&blocks[0].user, &blocks[0].username), (&guest, &None));
+    store.unblock(bob.id, guest.id).await.unwrap();
     store.unblock(alice.id, bob.id).await.unwrap();
     store.unblock(alice.id, bob.id).await.unwrap();
     assert!(other.blocks(alice.id).await.unwrap().is_empty());
@@ -419,10 +452,10 @@ async fn whoever_is_deleted_is_gone_from_everywhere(kept: Kept) {
     assert_eq!(other.reach(alice.id).await.unwrap(), Reach::AllBut([].into()));
 
     let gone = User::new(alice.id, Name::new("deleted user").unwrap());
+    let shown = hash("hash of alice");
     for _ in 0..2 {
-        let mut ended = store.delete_account(&gone, true, at(9)).await.unwrap();
-        ended.sort_unstable();
-        assert_eq!(ended, [login.id]);
+        let ended = store.delete_account(&gone, &shown, true, at(9)).await.unwrap();
+        assert_eq!(ended, Some(vec![login.id]));
         assert_eq!(other.departures().await.unwrap(), [Departure { user: alice.id, erase: true }]);
     }
     assert!(other.account(alice.id, bob.id).await.unwrap().is_none());
@@ -446,6 +479,8 @@ async fn whoever_is_deleted_is_gone_from_everywhere(kept: Kept) {
     let change = ProfileChange { nickname: Some(Name::new("back").unwrap()), status: None };
     store.change_profile(alice.id, change, at(11)).await.unwrap();
     assert!(other.ended_since(at(0)).await.unwrap().renamed.is_empty());
+    assert_eq!(store.logins_of(alice.id).await.unwrap(), [login.id]);
+    assert!(!store.begin_login(alice.id, &self::login(), &shown, None).await.unwrap());
     store.departed(alice.id).await.unwrap();
     store.departed(alice.id).await.unwrap();
     assert_eq!(other.departures().await.unwrap(), []);

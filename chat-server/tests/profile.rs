@@ -294,7 +294,8 @@ async fn what_a_crash_has_left_is_forgotten_at_the_next_start() {
     );
     let people: &dyn chat_server::people::PeopleStore = &store;
     let now = chat_core::Timestamp::default();
-    people.delete_account(&gone, true, now).await.expect("deleted");
+    let found = people.credentials_of(gone.id).await.expect("an answer").expect("an account");
+    people.delete_account(&gone, &found.password, true, now).await.expect("deleted");
     chat_server::store::SqlStore::close(&store).await;
     let server = TestServer::start_in(data, None, &[]).await;
     until("it is forgotten", async || {

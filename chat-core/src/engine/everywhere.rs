@@ -1,6 +1,7 @@
 //! What is done wherever a user is known: it is called otherwise, is not to be seen by somebody, or goes
 //! for good.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,14 +55,22 @@ pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId
 
 /// Lets a user go: this is how it is called from then on.
 pub(super) async fn forget(rooms: &Arc<Rooms>, user: &User, erase: bool) -> Result<()> {
-    // One after the other, so that the store is there for others meanwhile.
-    for room in rename(rooms, user).await? {
-        ask(rooms, room, user, Happened::Gone).await?;
-        if erase {
-            ask(rooms, room, user, Happened::Erased).await?;
-        }
+    let known: BTreeSet<_> = rename(rooms, user).await?.into_iter().collect();
+    let mut done = Ok(());
+    // Where it is just joining, the store does not say so yet.
+    for room in rooms.live_ids().into_iter().filter(|room| !known.contains(room)) {
+        done = done.and(ask(rooms, room, user, Happened::Gone).await);
     }
-    Ok(())
+    // One after the other, so that the store is there for others meanwhile. A room that cannot forget it
+    // keeps no other one from it.
+    for room in rename(rooms, user).await? {
+        let mut gone = ask(rooms, room, user, Happened::Gone).await;
+        if gone.is_ok() && erase {
+            gone = ask(rooms, room, user, Happened::Erased).await;
+        }
+        done = done.and(gone);
+    }
+    done
 }
 
 async fn ask(

@@ -57,13 +57,13 @@ impl Hosted {
     /// Ends a membership. What an owner leaves behind is somebody else's from then on; a direct room
     /// keeps both of its members.
     fn retire(&mut self, user: UserId, reply: ReplyTo) {
+        if self.writes.is_moving(user) {
+            return self.answer(reply, Err(Error::busy()));
+        }
         let membership = self.roster.membership(user).cloned();
         let Some(membership) = membership.filter(|_| self.info.kind != Kind::Direct) else {
             return self.answer(reply, Ok(Reply::Done));
         };
-        if self.writes.is_moving(user) {
-            return self.answer(reply, Err(Error::busy()));
-        }
         if let Some(heir) = self.roster.heir(user).filter(|_| membership.role == Role::Owner) {
             let (by, act) = (membership.user.clone(), Moderation::Transfer { user: heir.user.id });
             let kind = ChangeKind::Transferred(Membership { role: Role::Owner, ..heir });

@@ -201,6 +201,11 @@ impl Rooms {
         ids.iter().filter_map(|id| live.get(id).cloned()).collect()
     }
 
+    /// The rooms that are live.
+    pub(crate) fn live_ids(&self) -> Vec<RoomId> {
+        self.live().keys().copied().collect()
+    }
+
     /// A live room's counts.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
         self.live().get(&id).map(|room| room.0.live.counts())

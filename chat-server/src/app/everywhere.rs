@@ -30,8 +30,16 @@ impl Told for Everywhere {
         self.engine.end_sessions(guest, None, CloseReason::Withdrawn);
     }
 
-    async fn renamed(&self, user: &User, at: Timestamp) -> chat_core::Result<()> {
+    async fn renamed(
+        &self,
+        user: &User,
+        friends: &HashSet<UserId>,
+        at: Timestamp,
+    ) -> chat_core::Result<()> {
         self.withdrawn.rename(user, at);
+        for friend in friends {
+            self.presence.notify(*friend, Notice::Friends);
+        }
         self.engine.rename(user).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use chat_core::{Clock, GrantId, Name, Timestamp, User, UserId, limits};
 
 use crate::auth::token::header;
@@ -21,6 +21,8 @@ pub struct Identity {
     pub expires: Option<Timestamp>,
     /// The login that it belongs to, which may end before that. Guests have none.
     pub login: Option<GrantId>,
+    /// Whether it is a guest of this server's own, who may get an account.
+    pub guest: bool,
 }
 
 /// Says whose token it is. A program that mounts the transports in its own server brings its own.
@@ -76,7 +78,7 @@ impl Admit for Gate {
             let name = Name::new(name.chars().take(limits::NAME_CHARS).collect::<String>());
             let name = name.map_err(|_| refuse(TokenError::Claims))?;
             let user = User::new(UserId::from(found.user), name);
-            return Ok(Identity { user, expires: Some(found.expires), login: None });
+            return Ok(Identity { user, expires: Some(found.expires), login: None, guest: false });
         }
         let claims = self.tokens.verify(token, self.clock.now()).map_err(refuse)?;
         if self.withdrawn.is_withdrawn(&claims) {
@@ -89,7 +91,9 @@ impl Admit for Gate {
     }
 
     fn still_admits(&self, identity: &Identity) -> bool {
-        !self.withdrawn.has_ended(identity.user.id, identity.login.map(GrantId::uuid))
+        // Of another issuer's tokens, this server withdraws none.
+        let ours = identity.guest || identity.login.is_some();
+        !ours || !self.withdrawn.has_ended(identity.user.id, identity.login.map(GrantId::uuid))
     }
 }
 
@@ -97,7 +101,8 @@ fn identity(claims: &Claims) -> Option<Identity> {
     let name = Name::new(claims.name.as_str()).ok()?;
     let user = User::new(UserId::from(claims.sub), name);
     let login = claims.sid.map(GrantId::from);
-    Some(Identity { user, expires: Some(claims.expires()?), login })
+    let guest = login.is_none();
+    Some(Identity { user, expires: Some(claims.expires()?), login, guest })
 }
 
 /// The token of the header `Authorization: Bearer`, if there is one.
@@ -147,8 +152,23 @@ impl FromRequest for Anybody {
     }
 }
 
+/// Whoever a request has been found to be from, for whoever looks again.
+struct Admitted;
+
 fn admit(request: &HttpRequest) -> Result<Identity, Problem> {
     let none = || Problem::unauthorized("send a token: the header authorization: Bearer <token>");
     let gate = request.app_data::<web::Data<dyn Admit>>().ok_or_else(none)?;
-    gate.admit(bearer(request.headers()).ok_or_else(none)?)
+    let identity = gate.admit(bearer(request.headers()).ok_or_else(none)?)?;
+    request.extensions_mut().insert(Admitted);
+    Ok(identity)
+}
+
+/// Looks once more whether a request's token holds, if it was asked for: its body may have come long after
+/// its head.
+///
+/// # Errors
+/// `unauthorized`.
+pub fn still_admitted(request: &HttpRequest) -> Result<(), Problem> {
+    let asked = request.extensions().contains::<Admitted>();
+    if asked { admit(request).map(drop) } else { Ok(()) }
 }

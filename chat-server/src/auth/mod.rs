@@ -8,7 +8,7 @@ mod secret;
 mod token;
 mod withdrawn;
 
-pub use gate::{Admit, Anybody, Bearer, Caller, Gate, Identity, bearer};
+pub use gate::{Admit, Anybody, Bearer, Caller, Gate, Identity, bearer, still_admitted};
 pub use issuer::{Foreigner, Issuer, IssuerError};
 pub use proxies::Proxies;
 pub use secret::{SecretError, signing_keys};

@@ -77,8 +77,9 @@ struct Until<K, V = ()> {
 #[derive(Debug)]
 struct Inner<K, V> {
     kept: HashMap<K, (V, Timestamp)>,
-    /// In the order in which they came, which is nearly that of their times.
-    order: VecDeque<K>,
+    /// In the order in which they came, which is nearly that of their times. An entry counts only if the
+    /// thing has not come again since.
+    order: VecDeque<(K, Timestamp)>,
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> Until<K, V> {
@@ -90,18 +91,18 @@ impl<K: Copy + Eq + Hash, V: Clone> Until<K, V> {
     fn keep(&self, what: K, value: V, at: Timestamp) {
         // Nothing that runs under the lock leaves it half-changed.
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if inner.kept.insert(what, (value, at)).is_none() {
-            inner.order.push_back(what);
-        }
+        inner.kept.insert(what, (value, at));
+        inner.order.push_back((what, at));
         // Some seconds more than needed, for tokens that count in whole ones.
         let lasts = self.lasts + Duration::from_secs(5);
-        while let Some(oldest) = inner.order.front().copied() {
-            let since = inner.kept.get(&oldest).map(|(_, since)| (at - *since).to_std());
-            if !since.is_some_and(|since| since.is_ok_and(|since| since > lasts)) {
+        while let Some((oldest, since)) = inner.order.front().copied() {
+            if !(at - since).to_std().is_ok_and(|since| since > lasts) {
                 break;
             }
             inner.order.pop_front();
-            inner.kept.remove(&oldest);
+            if inner.kept.get(&oldest).is_some_and(|(_, last)| *last == since) {
+                inner.kept.remove(&oldest);
+            }
         }
     }
 
@@ -129,7 +130,15 @@ mod tests {
         assert!(until.get(&900).is_none());
         assert!(until.inner.read().unwrap().kept.len() < 70);
         assert_eq!(until.inner.read().unwrap().order.len(), until.inner.read().unwrap().kept.len());
-        // Noted again, it lasts as long as the first time said, or longer.
+        // Noted again, it lasts as long as it would from then on, and keeps nothing else from going.
+        let again = Until::new(Duration::from_secs(60));
+        for second in 0..1_000 {
+            again.keep(0, (), at(second));
+            again.keep(second, (), at(second));
+        }
+        assert!(again.get(&0).is_some() && again.get(&900).is_none());
+        assert!(again.inner.read().unwrap().kept.len() < 70);
+        assert!(again.inner.read().unwrap().order.len() < 140);
         until.keep(999, (), at(2_000));
         assert!(until.get(&999).is_some());
     }

@@ -8,10 +8,9 @@ use utoipa::{OpenApi, ToSchema};
 use crate::auth::Bearer;
 use crate::http::body::User;
 use crate::http::examples::{AT, DORA};
-use crate::http::users::NamedView;
-use crate::http::{Api, account, codes, resource};
+use crate::http::{Api, account, codes, resource, to_the_end, words};
 use crate::people::Blocked;
-use crate::protocol::{Problem, Time};
+use crate::protocol::{Problem, Time, UserView};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(resource("/blocks", "GET").route(web::get().to(blocks))).service(
@@ -31,14 +30,18 @@ pub(super) struct Calls;
 #[schema(as = Block)]
 pub(super) struct BlockView<'a> {
     #[serde(flatten)]
-    account: NamedView<'a>,
+    user: UserView<'a>,
+    /// Guests have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Username>, nullable = false)]
+    username: Option<&'a str>,
     since: Time,
 }
 
 impl<'a> From<&'a Blocked> for BlockView<'a> {
     fn from(blocked: &'a Blocked) -> Self {
-        let account = NamedView::new(&blocked.user, &blocked.username);
-        Self { account, since: Time(blocked.since) }
+        let Blocked { user, username, since } = blocked;
+        Self { user: user.into(), username: username.as_deref(), since: Time(*since) }
     }
 }
 
@@ -114,7 +117,8 @@ async fn block(
     User(other): User,
 ) -> Result<HttpResponse, Problem> {
     account(&identity)?;
-    api.presence.block(&identity.user, other, true).await?;
+    let (presence, user) = (api.presence.clone(), identity.user);
+    to_the_end(async move { presence.block(&user, other, true).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -138,6 +142,7 @@ async fn unblock(
     User(other): User,
 ) -> Result<HttpResponse, Problem> {
     account(&identity)?;
-    api.presence.block(&identity.user, other, false).await?;
+    let (presence, user) = (api.presence.clone(), identity.user);
+    to_the_end(async move { presence.block(&user, other, false).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -3,6 +3,7 @@
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -12,13 +13,18 @@ use actix_web::{FromRequest, HttpRequest};
 use chat_core::{RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use tokio::time::timeout;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{RefOr, Required, Schema};
 use utoipa::{IntoParams, PartialSchema};
 use uuid::Uuid;
 
+use crate::auth::still_admitted;
 use crate::http::{Api, MOST_BODY, words};
 use crate::protocol::{Fields, Problem};
+
+/// How long a body may take, which has 64 KiB at most.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The fields of a JSON body.
 pub(super) struct Body(pub(super) Fields);
@@ -33,12 +39,18 @@ impl FromRequest for Body {
         if !kind.eq_ignore_ascii_case("application/json") {
             return ready(Err(Problem::unsupported_media_type())).boxed_local();
         }
-        let bytes = Bytes::from_request(request, payload);
+        let (bytes, request) = (Bytes::from_request(request, payload), request.clone());
         let read = async move {
-            let bytes = bytes.await.map_err(|error| match error.as_error() {
+            let bytes = timeout(BODY_WITHIN, bytes).await;
+            let bytes = bytes.map_err(|_| {
+                let seconds = BODY_WITHIN.as_secs();
+                Problem::bad_request(format!("the body was not there after {seconds} s"))
+            })?;
+            let bytes = bytes.map_err(|error| match error.as_error() {
                 Some(PayloadError::Overflow) => Problem::too_large(MOST_BODY),
                 _ => Problem::bad_request("the body broke off, or its chunks cannot be read"),
             })?;
+            still_admitted(&request)?;
             Fields::from_json(&bytes).map(Self)
         };
         read.boxed_local()

@@ -11,7 +11,7 @@ use crate::auth::Bearer;
 use crate::http::body::{Body, MaybeBody, Query, User};
 use crate::http::examples::{DORA, GROUP};
 use crate::http::users::NamedView;
-use crate::http::{Api, account, codes, resource, words};
+use crate::http::{Api, account, codes, resource, to_the_end, words};
 use crate::people::{Friend, FriendChange, Notice};
 use crate::protocol::{Fields, Problem};
 
@@ -211,9 +211,8 @@ async fn add(
 ) -> Result<HttpResponse, Problem> {
     let change = fields.map(friend_change).transpose()?.unwrap_or_default();
     let user = account(&identity)?;
-    let added = api.friends.add(user, friend, change);
-    let friend = api.presence.change(user, friend, added).await?;
-    api.presence.notify(user, Notice::Friends);
+    let presence = api.presence.clone();
+    let friend = to_the_end(async move { presence.add(user, friend, change).await }).await?;
     Ok(HttpResponse::Ok().json(FriendView::new(&api, &friend)))
 }
 
@@ -283,7 +282,7 @@ async fn remove(
     User(friend): User,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
-    api.presence.change(user, friend, api.friends.remove(user, friend)).await?;
-    api.presence.notify(user, Notice::Friends);
+    let presence = api.presence.clone();
+    to_the_end(async move { presence.remove(user, friend).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

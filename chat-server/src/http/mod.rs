@@ -28,7 +28,7 @@ use std::time::Duration;
 use actix_web::http::header::ALLOW;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Responder};
-use chat_core::{Clock, Engine, UserId};
+use chat_core::{Clock, Code, Engine, Error, UserId};
 
 use crate::auth::{Admit, Identity, Proxies, Tokens};
 pub use crate::http::openapi::document;
@@ -103,6 +103,19 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
 fn account(identity: &Identity) -> Result<UserId, PeopleError> {
     identity.login.ok_or(PeopleError::NoAccount)?;
     Ok(identity.user.id)
+}
+
+/// Does something to its end, even if whoever asked for it has gone by then: what is kept is told as well.
+async fn to_the_end<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::spawn(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(error) => {
+            tracing::error!(%error, "a call has panicked");
+            Err(Error::new(Code::Internal, "something went wrong here; try again").into())
+        }
+    }
 }
 
 async fn not_found() -> Problem {

@@ -82,8 +82,8 @@ impl From<PeopleError> for Problem {
             actual,
             until: None,
             retry_after_s: error
-                .retry_after()
-                .map_or(0, |wait| u16::try_from(wait.as_secs()).unwrap_or(u16::MAX)),
+                .retry_after_s()
+                .map_or(0, |wait| u16::try_from(wait).unwrap_or(u16::MAX)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `/tokens`: how somebody gets them, keeps them fresh, and gives them up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::auth::{Bearer, Subject};
 use crate::http::body::{Address, Body, Query};
 use crate::http::examples::{CAROL, DORA, REFRESH, TOKEN};
-use crate::http::{Api, codes, resource, words};
+use crate::http::{Api, codes, resource, to_the_end, words};
 use crate::people::{Password, PeopleError, RefreshToken, SignedIn};
 use crate::protocol::{Problem, UserView, nickname};
 
@@ -214,13 +215,15 @@ async fn sign_in(
         ),
         codes::BadRefreshToken,
         codes::RefreshedAlready,
+        codes::RateLimited,
         codes::Unavailable,
     ),
 )]
 async fn refresh(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
     let token = RefreshToken::presented(fields.needed_text("refresh_token")?)?;
     fields.finish()?;
-    let signed_in = api.people.refresh(&token).await?;
+    let people = Arc::clone(&api.people);
+    let signed_in = to_the_end(async move { people.refresh(&token).await }).await?;
     Ok(HttpResponse::Created().json(tokens(&api, &signed_in)))
 }
 
@@ -255,11 +258,15 @@ async fn sign_out(
     let everywhere = fields.flag("everywhere")?.unwrap_or(false);
     fields.finish()?;
     let login = identity.login.ok_or(PeopleError::NoAccount)?;
-    if everywhere {
-        api.people.sign_out_everywhere(identity.user.id).await?;
-    } else {
-        api.people.sign_out(identity.user.id, login.uuid()).await?;
-    }
+    let (people, user) = (Arc::clone(&api.people), identity.user.id);
+    let sign_out = async move {
+        if everywhere {
+            people.sign_out_everywhere(user).await
+        } else {
+            people.sign_out(user, login.uuid()).await
+        }
+    };
+    to_the_end(sign_out).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

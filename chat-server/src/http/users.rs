@@ -1,5 +1,7 @@
 //! `/users`: accounts, one's own and those of others.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use chat_core::{Code, Error};
@@ -11,7 +13,7 @@ use crate::auth::{Anybody, Bearer, Caller};
 use crate::http::body::{Address, Body, Query, User};
 use crate::http::examples::DORA;
 use crate::http::tokens::{TokensView, tokens};
-use crate::http::{Api, account, codes, resource, words};
+use crate::http::{Api, account, codes, resource, to_the_end, words};
 use crate::people::{
     Account, Notice, Password, PeopleError, ProfileChange, Search, SignUp, Status, USERNAME_CHARS,
     Username,
@@ -212,12 +214,14 @@ async fn sign_up(
     let password = Password::new(fields.needed_text("password")?, "password")?;
     let nickname = fields.has("nickname").then(|| nickname(&mut fields)).transpose()?;
     fields.finish()?;
-    if guest.as_ref().is_some_and(|guest| guest.login.is_some()) {
+    // Whoever has come by another issuer's token has an account there.
+    if guest.as_ref().is_some_and(|known| !known.guest) {
         return Err(PeopleError::HasAccount.into());
     }
     let guest = guest.map(|guest| guest.user);
     let new = SignUp { username, password, nickname, guest };
-    let signed_in = api.people.sign_up(new, address).await?;
+    let people = Arc::clone(&api.people);
+    let signed_in = to_the_end(async move { people.sign_up(new, address).await }).await?;
     Ok(HttpResponse::Created().json(tokens(&api, &signed_in)))
 }
 
@@ -293,7 +297,8 @@ async fn change(
     let status = fields.text("status")?.map(Status::new).transpose()?;
     fields.finish()?;
     let user = account(&identity)?;
-    let account = api.people.change_profile(user, ProfileChange { nickname, status }).await?;
+    let (people, change) = (Arc::clone(&api.people), ProfileChange { nickname, status });
+    let account = to_the_end(async move { people.change_profile(user, change).await }).await?;
     api.presence.notify(user, Notice::Profile);
     Ok(HttpResponse::Ok().json(AccountView::from(&account)))
 }
@@ -334,7 +339,8 @@ async fn delete(
     let user = account(&identity)?;
     // What cannot be a password is a wrong one.
     let password = Password::new(password, "password").ok();
-    api.people.delete(user, password, erase, address).await?;
+    let people = Arc::clone(&api.people);
+    to_the_end(async move { people.delete(user, password, erase, address).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -484,6 +490,8 @@ async fn change_password(
     let new = Password::new(new, "new")?;
     let old = Password::new(old, "old").ok();
     let login = identity.login.ok_or(PeopleError::NoAccount)?.uuid();
-    api.people.change_password(identity.user.id, login, (old, new), address).await?;
+    let (people, user) = (Arc::clone(&api.people), identity.user.id);
+    let change = async move { people.change_password(user, login, (old, new), address).await };
+    to_the_end(change).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_core::UserId;
+use uuid::Uuid;
 
 use super::PeopleError;
 
@@ -46,6 +47,10 @@ const SIGN_UPS: Growth =
 const RENAMES: Growth =
     Growth { free: 5, first: Duration::from_secs(10), most: Duration::from_secs(900) };
 
+/// For exchanging the tokens of one login, which is to be done every few minutes.
+const REFRESHES: Growth =
+    Growth { free: 30, first: Duration::from_secs(1), most: Duration::from_secs(60) };
+
 /// Where somebody comes from: one address, or the network that one IPv6 subscriber has.
 type Origin = IpAddr;
 
@@ -57,14 +62,19 @@ pub(super) struct Attempts {
     accounts: Waits<String>,
     sign_ups: Waits<Origin>,
     renames: Waits<UserId>,
+    refreshes: Waits<Uuid>,
     /// Where accounts have been signed in from.
     known: Mutex<HashMap<(String, Option<Origin>), Duration>>,
 }
 
-/// An attempt that has been let through. It counts until it is said to have been right.
-pub(super) struct Attempt {
+/// An attempt that has been let through. It counts as a wrong one only if it is said to have been: what
+/// could not be looked at was no guess.
+pub(super) struct Attempt<'a> {
+    attempts: &'a Attempts,
     account: String,
     origin: Option<Origin>,
+    is_known: bool,
+    judged: bool,
 }
 
 impl Attempts {
@@ -78,7 +88,7 @@ impl Attempts {
         account: &str,
         address: Option<IpAddr>,
         now: Duration,
-    ) -> Result<Attempt, PeopleError> {
+    ) -> Result<Attempt<'_>, PeopleError> {
         let (account, origin) = (account.to_owned(), address.map(origin));
         let pair = (account.clone(), origin);
         let is_known = lock(&self.known).contains_key(&pair);
@@ -93,34 +103,15 @@ impl Attempts {
         if wait > Duration::ZERO {
             return Err(PeopleError::TooManyAttempts(wait));
         }
-        self.pairs.count(pair, PAIR, now);
+        // Where nobody knows where anybody is from, one must not keep out all others.
+        self.pairs.count(pair, if origin.is_some() { PAIR } else { ACCOUNT }, now);
         if let Some(origin) = origin {
             self.addresses.count(origin, ADDRESS, now);
         }
         if !is_known {
             self.accounts.count(account.clone(), ACCOUNT, now);
         }
-        Ok(Attempt { account, origin })
-    }
-
-    /// The password was right.
-    pub(super) fn was_right(&self, attempt: Attempt, now: Duration) {
-        let Attempt { account, origin } = attempt;
-        if let Some(origin) = &origin {
-            self.addresses.forgive(origin);
-        }
-        self.accounts.forget(&account);
-        let pair = (account, origin);
-        self.pairs.forget(&pair);
-        let mut known = lock(&self.known);
-        if known.len() >= MOST_KEPT {
-            // Those who have been here lately are kept.
-            let mut times: Vec<_> = known.values().copied().collect();
-            let (_, middle, _) = times.select_nth_unstable(MOST_KEPT / 2);
-            let middle = *middle;
-            known.retain(|_, at| *at > middle);
-        }
-        known.insert(pair, now);
+        Ok(Attempt { attempts: self, account, origin, is_known, judged: false })
     }
 
     /// Somebody wants an account.
@@ -135,12 +126,64 @@ impl Attempts {
         address.map_or(Ok(()), |address| self.sign_ups.one_more(origin(address), SIGN_UPS, now))
     }
 
+    /// Somebody prolongs a login.
+    ///
+    /// # Errors
+    /// `rate_limited`, and how long to wait.
+    pub(super) fn refresh(&self, login: Uuid, now: Duration) -> Result<(), PeopleError> {
+        self.refreshes.one_more(login, REFRESHES, now)
+    }
+
     /// Somebody wants another nickname.
     ///
     /// # Errors
     /// `rate_limited`, and how long to wait.
     pub(super) fn rename(&self, user: UserId, now: Duration) -> Result<(), PeopleError> {
         self.renames.one_more(user, RENAMES, now)
+    }
+}
+
+impl Attempt<'_> {
+    /// The password was wrong.
+    pub(super) fn was_wrong(mut self) {
+        self.judged = true;
+    }
+
+    /// The password was right.
+    pub(super) fn was_right(mut self, now: Duration) {
+        self.judged = true;
+        let Attempts { pairs, addresses, accounts, known, .. } = self.attempts;
+        if let Some(origin) = &self.origin {
+            addresses.forgive(origin);
+        }
+        accounts.forget(&self.account);
+        let pair = (std::mem::take(&mut self.account), self.origin);
+        pairs.forget(&pair);
+        let mut known = lock(known);
+        if known.len() >= MOST_KEPT {
+            // Those who have been here lately are kept.
+            let mut times: Vec<_> = known.values().copied().collect();
+            let (_, middle, _) = times.select_nth_unstable(MOST_KEPT / 2);
+            let middle = *middle;
+            known.retain(|_, at| *at > middle);
+        }
+        known.insert(pair, now);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.judged {
+            return;
+        }
+        let Attempts { pairs, addresses, accounts, .. } = self.attempts;
+        if let Some(origin) = &self.origin {
+            addresses.forgive(origin);
+        }
+        if !self.is_known {
+            accounts.forgive(&self.account);
+        }
+        pairs.forgive(&(std::mem::take(&mut self.account), self.origin));
     }
 }
 
@@ -244,6 +287,16 @@ mod tests {
         Some([HERE[0], HERE[1], HERE[2], last].into())
     }
 
+    /// Somebody tries a wrong password.
+    fn guess(
+        attempts: &Attempts,
+        account: &str,
+        from: Option<IpAddr>,
+        now: Duration,
+    ) -> Result<(), PeopleError> {
+        attempts.try_password(account, from, now).map(Attempt::was_wrong)
+    }
+
     /// How long somebody waits who tries again as soon as that is allowed.
     fn waits(
         attempts: &Attempts,
@@ -252,12 +305,12 @@ mod tests {
     ) -> Vec<u64> {
         let (mut now, mut waits) = (Duration::ZERO, Vec::new());
         for nth in 0..tries {
-            match attempts.try_password("alice", address(nth), now) {
-                Ok(_) => waits.push(0),
+            match guess(attempts, "alice", address(nth), now) {
+                Ok(()) => waits.push(0),
                 Err(PeopleError::TooManyAttempts(wait)) => {
                     waits.push(wait.as_secs());
                     now += wait;
-                    assert!(attempts.try_password("alice", address(nth), now).is_ok());
+                    assert!(guess(attempts, "alice", address(nth), now).is_ok());
                 }
                 Err(other) => panic!("{other}"),
             }
@@ -284,56 +337,56 @@ mod tests {
         let attempts = Attempts::default();
         for nth in 0..30 {
             let name = format!("user {nth}");
-            assert!(attempts.try_password(&name, from(1), at(0)).is_ok(), "{nth}");
+            assert!(guess(&attempts, &name, from(1), at(0)).is_ok(), "{nth}");
         }
-        assert!(attempts.try_password("another", from(1), at(0)).is_err());
-        assert!(attempts.try_password("another", from(2), at(0)).is_ok());
+        assert!(guess(&attempts, "another", from(1), at(0)).is_err());
+        assert!(guess(&attempts, "another", from(2), at(0)).is_ok());
         // Addresses of one IPv6 network are one.
         let address = |last: u16| Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last).into());
         for nth in 0..30 {
             let name = format!("user {nth}");
-            assert!(attempts.try_password(&name, address(nth), at(0)).is_ok());
+            assert!(guess(&attempts, &name, address(nth), at(0)).is_ok());
         }
-        assert!(attempts.try_password("another", address(99), at(0)).is_err());
+        assert!(guess(&attempts, "another", address(99), at(0)).is_err());
     }
 
     #[test]
     fn who_was_here_before_does_not_wait_for_others_guesses() {
         let attempts = Attempts::default();
         let right = attempts.try_password("alice", from(1), at(0)).unwrap();
-        attempts.was_right(right, at(0));
+        right.was_right(at(0));
         for nth in 0..50 {
             let now = at(nth * 900);
-            attempts.try_password("alice", from(2), now).ok();
-            attempts.try_password("alice", from(2 + nth as u8), now).ok();
+            guess(&attempts, "alice", from(2), now).ok();
+            guess(&attempts, "alice", from(2 + nth as u8), now).ok();
         }
         let now = at(50 * 900);
-        assert!(attempts.try_password("alice", from(99), now - at(899)).is_err());
-        assert!(attempts.try_password("alice", from(1), now - at(899)).is_ok());
+        assert!(guess(&attempts, "alice", from(99), now - at(899)).is_err());
+        assert!(guess(&attempts, "alice", from(1), now - at(899)).is_ok());
     }
 
     #[test]
     fn a_right_password_and_an_hour_begin_anew() {
         let attempts = Attempts::default();
         for _ in 0..5 {
-            attempts.try_password("alice", from(1), at(0)).unwrap();
+            guess(&attempts, "alice", from(1), at(0)).unwrap();
         }
-        assert!(attempts.try_password("alice", from(1), at(0)).is_err());
+        assert!(guess(&attempts, "alice", from(1), at(0)).is_err());
         let right = attempts.try_password("alice", from(1), at(1)).unwrap();
-        attempts.was_right(right, at(1));
+        right.was_right(at(1));
         for _ in 0..5 {
-            attempts.try_password("alice", from(1), at(1)).unwrap();
+            guess(&attempts, "alice", from(1), at(1)).unwrap();
         }
-        assert!(attempts.try_password("alice", from(1), at(1)).is_err());
+        assert!(guess(&attempts, "alice", from(1), at(1)).is_err());
         for _ in 0..5 {
-            attempts.try_password("alice", from(1), at(3_700)).unwrap();
+            guess(&attempts, "alice", from(1), at(3_700)).unwrap();
         }
     }
 
     #[test]
     fn many_at_once_are_counted_before_any_is_looked_at() {
         let attempts = Attempts::default();
-        let all = (0..100).filter(|_| attempts.try_password("alice", from(1), at(0)).is_ok());
+        let all = (0..100).filter(|_| guess(&attempts, "alice", from(1), at(0)).is_ok());
         assert_eq!(all.count(), 5);
         let all = (0..100).filter(|_| attempts.sign_up(from(7), at(0)).is_ok());
         assert_eq!(all.count(), 10);
@@ -348,7 +401,7 @@ mod tests {
             let address = Some(IpAddr::from((0x0a00_0000 + nth).to_be_bytes()));
             let right = attempts.try_password(&nth.to_string(), address, at(0)).unwrap();
             if nth % 2 == 0 {
-                attempts.was_right(right, at(u64::from(nth)));
+                right.was_right(at(u64::from(nth)));
             }
         }
         for len in [
@@ -359,5 +412,32 @@ mod tests {
         ] {
             assert!(len <= MOST_KEPT, "{len}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_was_no_guess() {
+        let attempts = Attempts::default();
+        for _ in 0..100 {
+            drop(attempts.try_password("alice", from(1), at(0)).unwrap());
+        }
+        for _ in 0..5 {
+            guess(&attempts, "alice", from(1), at(0)).unwrap();
+        }
+        assert!(guess(&attempts, "alice", from(1), at(0)).is_err());
+    }
+
+    #[test]
+    fn nobody_is_kept_out_for_long_where_nobody_knows_where_anybody_is_from() {
+        let found = waits(&Attempts::default(), 30, |_| None);
+        assert!(found.iter().all(|wait| *wait <= 8), "{found:?}");
+    }
+
+    #[test]
+    fn a_login_is_prolonged_now_and_then_and_not_all_the_time() {
+        let (attempts, login) = (Attempts::default(), Uuid::now_v7());
+        let all = (0..100).filter(|_| attempts.refresh(login, at(0)).is_ok());
+        assert_eq!(all.count(), 30);
+        assert!(attempts.refresh(Uuid::now_v7(), at(0)).is_ok());
+        assert!((1..50).all(|nth| attempts.refresh(login, at(nth * 300)).is_ok()));
     }
 }

@@ -84,7 +84,7 @@ pub enum PeopleError {
     #[error("too many are signing in at the moment; send the same again in a moment")]
     Busy,
     /// Too many wrong passwords.
-    #[error("too many attempts; try again in {} s", .0.as_secs().max(1))]
+    #[error("too many attempts; try again in {} s", whole_seconds(*.0))]
     TooManyAttempts(Duration),
     /// The store does not answer.
     #[error("the accounts cannot be reached; send the same again in a moment")]
@@ -157,11 +157,11 @@ impl PeopleError {
         }
     }
 
-    /// When it may, if that is known.
+    /// In how many seconds it may, if that is known.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::TooManyAttempts(wait) => Some(*wait),
+            Self::TooManyAttempts(wait) => Some(whole_seconds(*wait)),
             _ => None,
         }
     }
@@ -174,6 +174,11 @@ impl PeopleError {
             other => other.to_string().into(),
         }
     }
+}
+
+/// So many that the time has passed by then.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl From<StoreError> for PeopleError {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chat_core::{Clock, StoreError, Timestamp, User, UserId};
 use moka::future::Cache;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use uuid::Uuid;
 
 use super::{GroupName, PeopleError, Result, Username};
@@ -64,8 +64,8 @@ pub struct FriendChange {
 pub struct Blocked {
     /// Who.
     pub user: User,
-    /// And under which username.
-    pub username: Username,
+    /// And under which username; guests have none.
+    pub username: Option<Username>,
     /// Since when.
     pub since: Timestamp,
 }
@@ -178,7 +178,7 @@ pub trait FriendStore: Send + Sync + 'static {
     /// A user with an account, and its [`Circle`].
     async fn circle(&self, user: UserId) -> Result<Option<Circle>, StoreError>;
 
-    /// Blocks somebody with an account, who is no friend of the user's from then on.
+    /// Blocks a user whom anybody has met, who is no friend of the user's from then on.
     async fn block(
         &self,
         user: UserId,
@@ -198,20 +198,33 @@ pub struct Friends {
     reach: Cache<UserId, Arc<Reach>>,
     /// Who sees whether users are there, likewise; `None` of those without an account.
     circles: Cache<UserId, Option<Arc<Circle>>>,
-    /// Held by whoever changes friends or blocks, so that nobody remembers what has just changed.
-    changing: RwLock<()>,
+    /// Held by whoever changes friends or blocks of a user, so that nobody remembers what has just changed.
+    /// Each is for some users.
+    changing: Vec<RwLock<()>>,
 }
 
-/// Of so many users is remembered who can turn to them.
-const MOST_KEPT: u64 = 100_000;
+/// So much is remembered, in ids of 16 bytes and what it takes to find them.
+const MOST_KEPT: u64 = 1_000_000;
+
+/// How many changes may be under way at once at most.
+const LOCKS: usize = 64;
 
 impl Friends {
     /// Those that a store knows.
     #[must_use]
     pub fn new(store: Arc<dyn FriendStore>, clock: Arc<dyn Clock>) -> Self {
-        let reach = Cache::builder().max_capacity(MOST_KEPT).build();
-        let circles = Cache::builder().max_capacity(MOST_KEPT).build();
-        Self { store, clock, reach, circles, changing: RwLock::default() }
+        let reach = Cache::builder().max_capacity(MOST_KEPT).weigher(|_, reach: &Arc<Reach>| {
+            weight(match &**reach {
+                Reach::AllBut(blocked) => blocked.len(),
+                Reach::Nobody => 0,
+            })
+        });
+        let circles =
+            Cache::builder().max_capacity(MOST_KEPT).weigher(|_, circle: &Option<Arc<Circle>>| {
+                weight(circle.as_ref().map_or(0, |circle| circle.friends.len()))
+            });
+        let changing = (0..LOCKS).map(|_| RwLock::default()).collect();
+        Self { store, clock, reach: reach.build(), circles: circles.build(), changing }
     }
 
     /// A user's groups, oldest first.
@@ -262,7 +275,7 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `no_such_group`, `blocked`, `too_many`, `unavailable`.
     pub async fn add(&self, user: UserId, friend: UserId, change: FriendChange) -> Result<Friend> {
         not_oneself(user, friend)?;
-        let _changing = self.changing.write().await;
+        let _alone = self.alone(user, friend).await;
         let added = self.store.add_friend(user, friend, change, self.clock.now()).await;
         self.changed(user, friend).await;
         added?.done(MOST_FRIENDS)?;
@@ -292,7 +305,7 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn remove(&self, user: UserId, friend: UserId) -> Result<()> {
-        let _changing = self.changing.write().await;
+        let _alone = self.alone(user, friend).await;
         let done = self.store.remove_friend(user, friend).await;
         self.changed(user, friend).await;
         Ok(done?)
@@ -312,7 +325,7 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `too_many`, `unavailable`.
     pub async fn block(&self, user: UserId, blocked: UserId) -> Result<()> {
         not_oneself(user, blocked)?;
-        let _changing = self.changing.write().await;
+        let _alone = self.alone(user, blocked).await;
         let done = self.store.block(user, blocked, self.clock.now()).await;
         self.changed(user, blocked).await;
         done?.done(MOST_BLOCKS)
@@ -323,10 +336,35 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn unblock(&self, user: UserId, blocked: UserId) -> Result<()> {
-        let _changing = self.changing.write().await;
+        let _alone = self.alone(user, blocked).await;
         let done = self.store.unblock(user, blocked).await;
         self.changed(user, blocked).await;
         Ok(done?)
+    }
+
+    fn lock(&self, user: UserId) -> &RwLock<()> {
+        &self.changing[self.place(user)]
+    }
+
+    fn place(&self, user: UserId) -> usize {
+        // The last bits of a version 7 UUID are random.
+        usize::from(user.uuid().as_bytes()[15]) % self.changing.len()
+    }
+
+    /// Nobody else changes anything between these two, or begins to remember it, while this is held. Taken
+    /// in one order, so that no two wait for each other.
+    async fn alone(
+        &self,
+        user: UserId,
+        other: UserId,
+    ) -> (RwLockWriteGuard<'_, ()>, Option<RwLockWriteGuard<'_, ()>>) {
+        let (mut one, mut two) = (self.place(user), self.place(other));
+        if one > two {
+            std::mem::swap(&mut one, &mut two);
+        }
+        let first = self.changing[one].write().await;
+        let second = if two == one { None } else { Some(self.changing[two].write().await) };
+        (first, second)
     }
 
     /// What is known of two users may not be so any more.
@@ -338,7 +376,7 @@ impl Friends {
 
     /// Forgets what is known of a user: it is called otherwise, or its account is deleted.
     pub(super) async fn forget(&self, user: UserId) {
-        let _changing = self.changing.write().await;
+        let _alone = self.alone(user, user).await;
         let friends = self.circles.get(&user).await.flatten();
         for friend in friends.iter().flat_map(|circle| &circle.friends) {
             self.circles.invalidate(friend).await;
@@ -348,7 +386,10 @@ impl Friends {
 
     /// Who can turn to a user: from memory, if that has been asked before.
     pub(super) async fn reach(&self, user: UserId) -> Result<Arc<Reach>, Arc<PeopleError>> {
-        let unchanged = self.changing.read().await;
+        if let Some(reach) = self.reach.get(&user).await {
+            return Ok(reach);
+        }
+        let unchanged = self.lock(user).read().await;
         let read = async { self.store.reach(user).await.map(Arc::new).map_err(PeopleError::from) };
         let reach = self.reach.try_get_with(user, read).await;
         drop(unchanged);
@@ -361,7 +402,10 @@ impl Friends {
         &self,
         user: UserId,
     ) -> Result<Option<Arc<Circle>>, Arc<PeopleError>> {
-        let unchanged = self.changing.read().await;
+        if let Some(circle) = self.circles.get(&user).await {
+            return Ok(circle);
+        }
+        let unchanged = self.lock(user).read().await;
         let read = async {
             let circle = self.store.circle(user).await.map_err(PeopleError::from)?;
             Ok(circle.map(Arc::new))
@@ -370,6 +414,11 @@ impl Friends {
         drop(unchanged);
         circle
     }
+}
+
+/// What it weighs to remember so many ids.
+fn weight(ids: usize) -> u32 {
+    u32::try_from(ids).unwrap_or(u32::MAX).saturating_add(8)
 }
 
 fn not_oneself(user: UserId, other: UserId) -> Result<()> {

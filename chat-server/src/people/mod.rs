@@ -16,7 +16,7 @@ mod username;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,11 +61,16 @@ pub trait Told: Send + Sync + 'static {
     /// A guest has an account by now.
     fn guest_signed_up(&self, guest: UserId, at: Timestamp);
 
-    /// A user has another nickname, this one.
+    /// A user has another nickname, this one, and these friends see it in their lists.
     ///
     /// # Errors
     /// If not everybody could be told. What is known so far is right, and may be told again.
-    async fn renamed(&self, user: &User, at: Timestamp) -> chat_core::Result<()>;
+    async fn renamed(
+        &self,
+        user: &User,
+        friends: &HashSet<UserId>,
+        at: Timestamp,
+    ) -> chat_core::Result<()>;
 
     /// A user's account is deleted, and with it these logins have ended, and these friendships.
     fn deleted(&self, user: UserId, logins: &[Uuid], friends: &HashSet<UserId>, at: Timestamp);
@@ -112,6 +117,8 @@ pub struct People {
     told: Arc<dyn Told>,
     refresh_ttl: Duration,
     attempts: Attempts,
+    /// Users who have other nicknames, which not everybody has been told yet.
+    untold: Mutex<HashSet<UserId>>,
     somebody_left: Notify,
 }
 
@@ -126,8 +133,18 @@ impl People {
         told: Arc<dyn Told>,
         refresh_ttl: Duration,
     ) -> Self {
-        let (attempts, somebody_left) = Default::default();
-        Self { store, passwords, clock, friends, told, refresh_ttl, attempts, somebody_left }
+        let (attempts, untold, somebody_left) = Default::default();
+        Self {
+            store,
+            passwords,
+            clock,
+            friends,
+            told,
+            refresh_ttl,
+            attempts,
+            untold,
+            somebody_left,
+        }
     }
 
     /// Makes an account and signs in.
@@ -182,25 +199,36 @@ impl People {
             Some(username) => self.store.credentials(&username).await?,
             None => None,
         };
-        let (user, kept) = found.map(|found| (found.user, found.password)).unzip();
+        let kept = found.as_ref().map(|found| found.password.clone());
         let verdict = self.passwords.verify(password, kept).await?;
-        let Some(user) = user.filter(|_| verdict != Verdict::Wrong) else {
+        let Some(found) = found.filter(|_| verdict != Verdict::Wrong) else {
+            attempt.was_wrong();
             return Err(PeopleError::BadCredentials);
         };
-        self.attempts.was_right(attempt, self.clock.elapsed());
-        if let Verdict::RightButOld(hash) = verdict {
-            self.store.set_password(user.id, &hash, None, None).await?;
-        }
         let (login, refresh) = self.new_login()?;
-        self.store.begin_login(user.id, &login).await?;
+        let keep = match &verdict {
+            Verdict::RightButOld(hash) => Some(hash),
+            _ => None,
+        };
+        let Credentials { user, password } = found;
+        // It may have been changed, or the account deleted, while it was being looked at.
+        if !self.store.begin_login(user.id, &login, &password, keep).await? {
+            return Err(PeopleError::BadCredentials);
+        }
+        attempt.was_right(self.clock.elapsed());
         Ok(SignedIn { user, login: login.id, refresh, expires: login.expires })
     }
 
     /// Prolongs a login. A token that has been exchanged before ends its login.
     ///
     /// # Errors
-    /// `refreshed_already` for [`REUSE_LEEWAY`], `bad_refresh_token`, `unavailable`.
+    /// `refreshed_already` for [`REUSE_LEEWAY`], `bad_refresh_token`, `rate_limited` if one login is
+    /// prolonged again and again, `unavailable`.
     pub async fn refresh(&self, token: &RefreshToken) -> Result<SignedIn> {
+        // Looked for first: what is none costs no transaction that writes.
+        let login = self.store.login_of(&token.hash()).await?;
+        let login = login.ok_or(PeopleError::BadRefreshToken)?;
+        self.attempts.refresh(login, self.clock.elapsed())?;
         let (now, next) = (self.clock.now(), RefreshToken::random()?);
         let expires = now + self.refresh_ttl;
         match self.store.refresh(&token.hash(), &next.hash(), now, expires).await? {
@@ -251,10 +279,11 @@ impl People {
         (old, new): (Option<Password>, Password),
         from: Option<IpAddr>,
     ) -> Result<()> {
-        self.confirm(user, old, "old", from).await?;
+        let old = self.confirm(user, old, "old", from).await?;
         let new = self.passwords.hash(new).await?;
         let now = self.clock.now();
-        let ended = self.store.set_password(user, &new, Some(now), Some(login)).await?;
+        let ended = self.store.set_password(user, (&old, &new), now, login).await?;
+        let ended = ended.ok_or(PeopleError::WrongPassword { what: "old" })?;
         self.ended(user, ended, now);
         Ok(())
     }
@@ -266,16 +295,20 @@ impl People {
     pub async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Account> {
         let own = async || self.store.account(user, user).await?.ok_or(PeopleError::NoAccount);
         let (before, now) = (own().await?, self.clock.now());
-        // Told again even if it is kept already: the last time, it may have gone no further.
-        let renames = change.nickname.is_some();
-        if change.nickname.as_ref().is_some_and(|name| *name != before.user.name) {
+        let other = change.nickname.as_ref().is_some_and(|name| *name != before.user.name);
+        // What is kept already is told again if it has gone no further the last time.
+        let renames = other || (change.nickname.is_some() && lock(&self.untold).contains(&user));
+        if other {
             self.attempts.rename(user, self.clock.elapsed())?;
+            lock(&self.untold).insert(user);
         }
         self.store.change_profile(user, change, now).await?;
         let account = own().await?;
         if renames {
             self.friends.forget(user).await;
-            self.told.renamed(&account.user, now).await?;
+            let friends = self.friends_of(user).await;
+            self.told.renamed(&account.user, &friends, now).await?;
+            lock(&self.untold).remove(&user);
         }
         Ok(account)
     }
@@ -293,33 +326,54 @@ impl People {
         erase: bool,
         from: Option<IpAddr>,
     ) -> Result<()> {
-        self.confirm(user, password, "password", from).await?;
-        let (now, circle) = (self.clock.now(), self.friends.circle(user).await.ok().flatten());
-        let logins = self.store.delete_account(&deleted(user)?, erase, now).await?;
-        self.friends.forget(user).await;
-        let friends = circle.map(|circle| circle.friends.clone()).unwrap_or_default();
-        self.told.deleted(user, &logins, &friends, now);
+        let shown = self.confirm(user, password, "password", from).await?;
+        let (now, friends) = (self.clock.now(), self.friends_of(user).await);
+        let deleted = self.store.delete_account(&nobody(user)?, &shown, erase, now).await;
+        // Also if nobody knows whether it was committed: then what it leads to is found there.
         self.somebody_left.notify_one();
+        let logins = deleted?.ok_or(PeopleError::WrongPassword { what: "password" })?;
+        self.friends.forget(user).await;
+        self.told.deleted(user, &logins, &friends, now);
         Ok(())
+    }
+
+    /// Whoever sees a user come and go, as far as that can be known.
+    async fn friends_of(&self, user: UserId) -> HashSet<UserId> {
+        let circle = self.friends.circle(user).await.ok().flatten();
+        circle.map(|circle| circle.friends.clone()).unwrap_or_default()
     }
 
     /// Sees to it that everybody is forgotten who is deleted. Answers whether all are.
     pub async fn forget_departed(&self) -> bool {
-        let forgotten = async {
-            for Departure { user, erase } in self.store.departures().await? {
-                self.told.forget(&deleted(user)?, erase).await?;
-                self.store.departed(user).await?;
-                tracing::info!(%user, erase, "a user is forgotten");
-            }
-            Ok::<_, PeopleError>(())
-        };
-        match forgotten.await {
-            Ok(()) => true,
+        let departures = match self.store.departures().await {
+            Ok(departures) => departures,
             Err(error) => {
-                tracing::error!(%error, "could not forget a user everywhere; trying again later");
-                false
+                tracing::error!(%error, "could not read who is to be forgotten; trying again later");
+                return false;
+            }
+        };
+        let mut all = true;
+        for departure in departures {
+            // One who cannot be forgotten keeps nobody else from it.
+            if let Err(error) = self.forget(departure).await {
+                let Departure { user, .. } = departure;
+                tracing::error!(%error, %user, "could not forget a user everywhere; trying again later");
+                all = false;
             }
         }
+        all
+    }
+
+    async fn forget(&self, Departure { user, erase }: Departure) -> Result<()> {
+        // What has been told already is told again if nobody knew whether it was to be.
+        let now = self.clock.now();
+        self.friends.forget(user).await;
+        let logins = self.store.logins_of(user).await?;
+        self.told.deleted(user, &logins, &HashSet::new(), now);
+        self.told.forget(&nobody(user)?, erase).await?;
+        self.store.departed(user).await?;
+        tracing::info!(%user, erase, "a user is forgotten");
+        Ok(())
     }
 
     /// Returns once somebody has been deleted since this last returned.
@@ -327,24 +381,29 @@ impl People {
         self.somebody_left.notified().await;
     }
 
-    /// Makes sure that whoever is signed in knows the password; what cannot be one is wrong.
+    /// Makes sure that whoever is signed in knows the password; what cannot be one is wrong. Answers what is
+    /// kept of it.
     async fn confirm(
         &self,
         user: UserId,
         password: Option<Password>,
         what: &'static str,
         from: Option<IpAddr>,
-    ) -> Result<()> {
+    ) -> Result<PasswordHash> {
         // By the id, which is no username: signing in goes on while somebody guesses here.
         let account = user.to_string();
         let attempt = self.attempts.try_password(&account, from, self.clock.elapsed())?;
         let found = self.store.credentials_of(user).await?.ok_or(PeopleError::NoAccount)?;
-        let password = password.ok_or(PeopleError::WrongPassword { what })?;
-        if self.passwords.verify(password, Some(found.password)).await? == Verdict::Wrong {
+        let verdict = match password {
+            Some(password) => self.passwords.verify(password, Some(found.password.clone())).await?,
+            None => Verdict::Wrong,
+        };
+        if verdict == Verdict::Wrong {
+            attempt.was_wrong();
             return Err(PeopleError::WrongPassword { what });
         }
-        self.attempts.was_right(attempt, self.clock.elapsed());
-        Ok(())
+        attempt.was_right(self.clock.elapsed());
+        Ok(found.password)
     }
 
     /// An account, as `asker` sees it: not at all if its owner has blocked `asker`.
@@ -387,8 +446,13 @@ impl People {
 }
 
 /// A user as everybody knows it whose account is deleted.
-fn deleted(user: UserId) -> Result<User> {
+fn nobody(user: UserId) -> Result<User> {
     Ok(User::new(user, Name::new(DELETED_NAME)?))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under the lock leaves it half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn leeway() -> chrono::TimeDelta {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chat_core::{Engine, Presence, User, UserId};
 
-use super::{Circle, Friends, PeopleError};
+use super::{Circle, Friend, FriendChange, Friends, PeopleError, Reach, Result};
 
 /// What a user's own sessions are told, wherever it is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,9 @@ impl FriendsPresence {
     }
 
     fn tell_one(&self, to: UserId, user: &User, presence: Presence) {
-        self.notify(to, Notice::Friend { user: user.clone(), presence });
+        let notice =
+            chat_core::Notice::about(user.id, Notice::Friend { user: user.clone(), presence });
+        self.engine.notify(to, notice);
     }
 
     /// Tells all sessions of a user something.
@@ -68,16 +70,33 @@ impl FriendsPresence {
         self.engine.notify(user, chat_core::Notice::new(notice));
     }
 
-    /// Does something that may make two users friends, or end that, and tells them if it has.
+    /// Adds a friend, or changes what is said of one.
     ///
     /// # Errors
-    /// As what is done.
-    pub async fn change<T>(
+    /// As [`Friends::add`].
+    pub async fn add(&self, user: UserId, friend: UserId, change: FriendChange) -> Result<Friend> {
+        let added = self.change(user, friend, self.friends.add(user, friend, change)).await?;
+        self.notify(user, Notice::Friends);
+        Ok(added)
+    }
+
+    /// Removes a friend.
+    ///
+    /// # Errors
+    /// As [`Friends::remove`].
+    pub async fn remove(&self, user: UserId, friend: UserId) -> Result<()> {
+        self.change(user, friend, self.friends.remove(user, friend)).await?;
+        self.notify(user, Notice::Friends);
+        Ok(())
+    }
+
+    /// Does something that may make two users friends, or end that, and tells them if it has.
+    async fn change<T>(
         &self,
         user: UserId,
         other: UserId,
-        change: impl Future<Output = Result<T, PeopleError>>,
-    ) -> Result<T, PeopleError> {
+        change: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let before = self.are_friends(user, other).await;
         let done = change.await?;
         let after = self.are_friends(user, other).await;
@@ -96,7 +115,7 @@ impl FriendsPresence {
     ///
     /// # Errors
     /// As [`Friends::block`] and [`Friends::unblock`]; ask again.
-    pub async fn block(&self, user: &User, other: UserId, block: bool) -> Result<(), PeopleError> {
+    pub async fn block(&self, user: &User, other: UserId, block: bool) -> Result<()> {
         let change = async {
             if block {
                 self.friends.block(user.id, other).await
@@ -105,7 +124,13 @@ impl FriendsPresence {
             }
         };
         self.change(user.id, other, change).await?;
-        self.engine.show_presence(user, other, !block).await?;
+        // As it is by now: somebody may have done the opposite on another device.
+        let blocks =
+            match &*self.friends.reach(user.id).await.map_err(|_| PeopleError::Unavailable)? {
+                Reach::AllBut(blocked) => blocked.contains(&other),
+                Reach::Nobody => true,
+            };
+        self.engine.show_presence(user, other, !blocks).await?;
         self.notify(user.id, Notice::Blocks);
         Ok(())
     }

@@ -31,17 +31,28 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// The two members of a direct room; `None` of any other room, and of none.
     async fn pair(&self, room: RoomId) -> Result<Option<[UserId; 2]>, StoreError>;
 
-    /// Keeps another password; with `ended`, ends all logins but `keep` at this time, and answers which.
+    /// Keeps another password in the place of this one, ends all logins but `keep`, and answers which;
+    /// `None` if another one is kept by now, and then does nothing.
     async fn set_password(
         &self,
         user: UserId,
-        password: &PasswordHash,
-        ended: Option<Timestamp>,
-        keep: Option<Uuid>,
-    ) -> Result<Vec<Uuid>, StoreError>;
+        (old, new): (&PasswordHash, &PasswordHash),
+        now: Timestamp,
+        keep: Uuid,
+    ) -> Result<Option<Vec<Uuid>>, StoreError>;
 
-    /// Keeps a login of this user.
-    async fn begin_login(&self, user: UserId, login: &NewLogin) -> Result<(), StoreError>;
+    /// Keeps a login of a user who has shown this password, which is kept in another way from then on if
+    /// one is given. Answers whether it is still the one that is kept; otherwise does nothing.
+    async fn begin_login(
+        &self,
+        user: UserId,
+        login: &NewLogin,
+        shown: &PasswordHash,
+        keep: Option<&PasswordHash>,
+    ) -> Result<bool, StoreError>;
+
+    /// The login of a refresh token, used or not.
+    async fn login_of(&self, token: &RefreshHash) -> Result<Option<Uuid>, StoreError>;
 
     /// Exchanges a refresh token for another one, which lasts until `expires`. Of any number who try at
     /// once, one succeeds.
@@ -72,16 +83,20 @@ pub trait PeopleStore: Send + Sync + 'static {
 
     /// Deletes the account of a user, who is called so from then on: nobody can sign in with it or take
     /// its username, its friends, groups and blocks are gone, its logins end, and which they were is
-    /// answered. What rooms have of the user is left to the [departures](Self::departures).
+    /// answered; `None` if another password is kept by now, and then does nothing. What rooms have of the user is left to the [departures](Self::departures).
     async fn delete_account(
         &self,
         user: &User,
+        shown: &PasswordHash,
         erase: bool,
         now: Timestamp,
-    ) -> Result<Vec<Uuid>, StoreError>;
+    ) -> Result<Option<Vec<Uuid>>, StoreError>;
 
     /// Those who have been deleted and not [departed](Self::departed) yet, oldest first.
     async fn departures(&self) -> Result<Vec<Departure>, StoreError>;
+
+    /// All logins of a user that have not been forgotten, ended or not.
+    async fn logins_of(&self, user: UserId) -> Result<Vec<Uuid>, StoreError>;
 
     /// A user has been forgotten everywhere.
     async fn departed(&self, user: UserId) -> Result<(), StoreError>;

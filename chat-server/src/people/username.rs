@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::restriction_level::RestrictionLevel;
 use unicode_security::{RestrictionLevelDetection, skeleton};
@@ -12,6 +13,9 @@ use super::PeopleError;
 
 /// How many characters a username has.
 pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+
+/// How many bytes a key has at most; of a longer one stands the hash.
+const MOST_KEY: usize = 512;
 
 /// Characters beside letters and digits.
 const SYMBOLS: [char; 3] = ['_', '.', '-'];
@@ -54,11 +58,29 @@ impl Username {
         Ok(Self(name))
     }
 
-    /// What is alike of all usernames that look alike.
+    /// What is alike of all usernames that look alike: at most 512 bytes.
     #[must_use]
     pub fn key(&self) -> String {
-        skeleton(&self.0).flat_map(char::to_lowercase).nfc().collect()
+        let mut key = String::new();
+        for c in self.0.chars() {
+            if is_hangul_syllable(c) {
+                // Taken apart, the end of one would be taken for the beginning of the next.
+                key.push(c);
+            } else {
+                key.extend(skeleton(c.encode_utf8(&mut [0; 4])));
+            }
+        }
+        let key: String = key.chars().flat_map(char::to_lowercase).nfc().collect();
+        if key.len() <= MOST_KEY {
+            return key;
+        }
+        Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Whether a character is a whole syllable of Korean, which looks like no other.
+fn is_hangul_syllable(c: char) -> bool {
+    ('\u{ac00}'..='\u{d7a3}').contains(&c)
 }
 
 /// Whether a character belongs to the letter before it.
@@ -147,8 +169,24 @@ mod tests {
         ] {
             assert_eq!(key(one), key(other), "{one} and {other}");
         }
-        for (one, other) in [("alice", "alicia"), ("mail", "mall"), ("a.b", "a-b")] {
+        for (one, other) in [
+            ("alice", "alicia"),
+            ("mail", "mall"),
+            ("a.b", "a-b"),
+            ("학교종", "하꾜종"),
+            ("각가나", "가까나"),
+        ] {
             assert_ne!(key(one), key(other), "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn no_key_is_longer_than_it_is_kept() {
+        for c in ['찂', '쯿', '\u{fdfa}', 'ﷺ', '㋿', 'a', '漢', 'ſ'] {
+            if let Ok(name) = Username::new(&c.to_string().repeat(32)) {
+                assert!(name.key().len() <= MOST_KEY, "{c}: {}", name.key().len());
+            }
+        }
+        assert_ne!(key(&"찂".repeat(32)), key(&"찂".repeat(31)));
     }
 }

@@ -56,12 +56,17 @@ sql!(SET_FAVOURITE, "UPDATE friends SET favourite = ? WHERE user = ? AND friend 
 sql!(SET_HIDDEN, "UPDATE friends SET hidden = ? WHERE user = ? AND friend = ?");
 sql!(REMOVE_FRIEND, "DELETE FROM friends WHERE user = ? AND friend = ?");
 sql!(ACCOUNT_THERE, "SELECT user FROM accounts WHERE user = ? AND deleted_ms IS NULL");
+// Guests have names, and no accounts.
+sql!(
+    USER_THERE,
+    "SELECT u.id FROM users u LEFT JOIN accounts a ON a.user = u.id \
+     WHERE u.id = ? AND a.deleted_ms IS NULL"
+);
 sql!(
     BLOCKS,
     "SELECT b.blocked AS user, u.name, a.username, b.created_ms \
-     FROM blocks b JOIN users u ON u.id = b.blocked \
-     JOIN accounts a ON a.user = b.blocked AND a.deleted_ms IS NULL \
-     WHERE b.user = ? ORDER BY b.created_ms DESC, a.username"
+     FROM blocks b JOIN users u ON u.id = b.blocked LEFT JOIN accounts a ON a.user = b.blocked \
+     WHERE b.user = ? AND a.deleted_ms IS NULL ORDER BY b.created_ms DESC, b.blocked"
 );
 sql!(BLOCKED_BY, "SELECT blocked FROM blocks WHERE user = ?");
 sql!(DELETED, "SELECT user FROM accounts WHERE user = ? AND deleted_ms IS NOT NULL");
@@ -127,7 +132,7 @@ impl FriendRow {
 struct BlockedRow {
     user: Vec<u8>,
     name: String,
-    username: Vec<u8>,
+    username: Option<Vec<u8>>,
     created_ms: i64,
 }
 
@@ -135,7 +140,7 @@ impl BlockedRow {
     fn read(self) -> Result<Blocked, Unreadable> {
         Ok(Blocked {
             user: rows::user(&self.user, self.name)?,
-            username: username(self.username)?,
+            username: self.username.map(username).transpose()?,
             since: rows::time(self.created_ms)?,
         })
     }
@@ -243,11 +248,13 @@ impl Work for Of<SetFriend> {
         }
         if !there(sql, FRIEND_THERE, &[user, friend]).await? {
             let Some(now) = add else { return Ok(Changed::NotAFriend) };
-            if !there(sql, ACCOUNT_THERE, &[friend]).await? {
-                return Ok(Changed::NoSuchUser);
-            }
             if there(sql, BLOCKED, &[user, friend]).await? {
                 return Ok(Changed::Blocked);
+            }
+            // Whoever has blocked the one who asks is not there for it.
+            let seen = !there(sql, BLOCKED, &[friend, user]).await?;
+            if !seen || !there(sql, ACCOUNT_THERE, &[friend]).await? {
+                return Ok(Changed::NoSuchUser);
             }
             if is_full(sql, FRIEND_COUNT, *owner, MOST_FRIENDS).await? {
                 return Ok(Changed::TooMany);
@@ -304,7 +311,7 @@ impl Work for Of<Block> {
         if there(sql, BLOCKED, &[user, blocked]).await? {
             return Ok(Changed::Done);
         }
-        if !there(sql, ACCOUNT_THERE, &[blocked]).await? {
+        if !there(sql, USER_THERE, &[blocked]).await? {
             return Ok(Changed::NoSuchUser);
         }
         if is_full(sql, BLOCK_COUNT, *owner, MOST_BLOCKS).await? {

@@ -7,11 +7,17 @@ use uuid::Uuid;
 use super::rows::{self, Unreadable};
 use super::sql::{Ids, Sql, Value, id, ms, sql, uuid};
 use super::work::Work;
-use crate::people::{NewLogin, RefreshHash, Refreshed};
+use crate::people::{NewLogin, PasswordHash, RefreshHash, Refreshed};
 
 /// How many tokens are forgotten in one transaction.
 const FORGET_AT_ONCE: i64 = 200;
 
+// The new one, whose, the old one, and the new one: of an earlier attempt that has been committed after all.
+sql!(
+    REPLACE_PASSWORD,
+    "UPDATE accounts SET password = ? \
+     WHERE user = ? AND password IN (?, ?) AND deleted_ms IS NULL"
+);
 sql!(LOGIN_THERE, "SELECT user FROM logins WHERE id = ?");
 sql!(ADD_LOGIN, "INSERT INTO logins (id, user, created_ms) VALUES (?, ?, ?)");
 sql!(ADD_TOKEN, "INSERT INTO refresh_tokens (hash, login, expires_ms) VALUES (?, ?, ?)");
@@ -26,6 +32,7 @@ sql!(
      FROM refresh_tokens t JOIN logins l ON l.id = t.login JOIN users u ON u.id = l.user \
      WHERE t.hash = ?"
 );
+sql!(LOGINS_OF, "SELECT id FROM logins WHERE user = ?");
 sql!(END_LOGIN, "UPDATE logins SET ended_ms = ? WHERE id = ? AND ended_ms IS NULL");
 sql!(END_LOGINS, "UPDATE logins SET ended_ms = ? WHERE user = ? AND ended_ms IS NULL AND id <> ?");
 sql!(ENDED_OF, "SELECT id, ended_ms FROM logins WHERE user = ? AND ended_ms = ?");
@@ -91,13 +98,56 @@ async fn add_token(
     sql.execute(ADD_TOKEN, &values).await.map(drop)
 }
 
-pub(super) struct BeginLogin(pub(super) UserId, pub(super) NewLogin);
+/// Keeps a password in the place of another one, or of itself. Answers whether that is the one that is kept.
+pub(super) async fn replace_password(
+    sql: &mut impl Sql,
+    user: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, sqlx::Error> {
+    let (old, new) = (Value::Text(old.expose()), Value::Text(new.expose()));
+    Ok(sql.execute(REPLACE_PASSWORD, &[new, id(user), old, new]).await?.rows > 0)
+}
+
+pub(super) struct BeginLogin {
+    pub(super) user: UserId,
+    pub(super) login: NewLogin,
+    pub(super) shown: PasswordHash,
+    pub(super) keep: PasswordHash,
+}
 
 impl Work for BeginLogin {
-    type Answer = ();
+    type Answer = bool;
 
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<(), sqlx::Error> {
-        add_login(sql, self.0, &self.1).await
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<bool, sqlx::Error> {
+        // The row is this transaction's from here on: nobody deletes the account meanwhile.
+        let holds = replace_password(sql, self.user, &self.shown, &self.keep).await?;
+        if holds {
+            add_login(sql, self.user, &self.login).await?;
+        }
+        Ok(holds)
+    }
+}
+
+pub(super) struct LoginOf(pub(super) RefreshHash);
+
+impl Work for LoginOf {
+    type Answer = Option<Uuid>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let found = sql.select::<Ids>(TOKEN_THERE, &[Value::Bytes(&self.0.0)]).await?;
+        Ok(found.first().map(|(login,)| rows::uuid(login)).transpose()?)
+    }
+}
+
+pub(super) struct LoginsOf(pub(super) UserId);
+
+impl Work for LoginsOf {
+    type Answer = Vec<Uuid>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let logins = sql.select::<Ids>(LOGINS_OF, &[id(self.0)]).await?;
+        rows::read_all(logins, |(login,)| rows::uuid(&login))
     }
 }
 

@@ -5,7 +5,9 @@ use chat_core::{RoomId, StoreError, Timestamp, User, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
-use super::logins::{self, BeginLogin, EndLogin, EndLogins, EndedRow, ForgetLogins, Refresh};
+use super::logins::{
+    self, BeginLogin, EndLogin, EndLogins, EndedRow, ForgetLogins, LoginOf, LoginsOf, Refresh,
+};
 use super::profiles::{self, ChangeProfile, DeleteAccount, Departed, Departures};
 use super::rows::{self, Unreadable};
 use super::sql::{Ids, Sql, Value, id, ms, sql};
@@ -62,7 +64,6 @@ sql!(
         (user, username, username_key, nickname_folded, password, was_guest, created_ms) \
      VALUES (?, ?, ?, ?, ?, ?, ?)"
 );
-sql!(SET_PASSWORD, "UPDATE accounts SET password = ? WHERE user = ? AND deleted_ms IS NULL");
 sql!(ENDED_SINCE, "SELECT id, ended_ms FROM logins WHERE ended_ms >= ?");
 sql!(
     RENAMED_SINCE,
@@ -208,21 +209,20 @@ impl Work for FindPair {
 
 struct SetPassword {
     user: UserId,
-    password: PasswordHash,
-    ended: Option<Timestamp>,
-    keep: Option<Uuid>,
+    old: PasswordHash,
+    new: PasswordHash,
+    now: Timestamp,
+    keep: Uuid,
 }
 
 impl Work for SetPassword {
-    type Answer = Vec<Uuid>;
+    type Answer = Option<Vec<Uuid>>;
 
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
-        let values = [Value::Text(self.password.expose()), id(self.user)];
-        sql.execute(SET_PASSWORD, &values).await?;
-        match self.ended {
-            Some(now) => logins::end_all_but(sql, self.user, now, self.keep).await,
-            None => Ok(Vec::new()),
+        if !logins::replace_password(sql, self.user, &self.old, &self.new).await? {
+            return Ok(None);
         }
+        logins::end_all_but(sql, self.user, self.now, Some(self.keep)).await.map(Some)
     }
 }
 
@@ -280,15 +280,28 @@ impl<S: Worker> PeopleStore for S {
     async fn set_password(
         &self,
         user: UserId,
-        password: &PasswordHash,
-        ended: Option<Timestamp>,
-        keep: Option<Uuid>,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        self.write(SetPassword { user, password: password.clone(), ended, keep }).await
+        (old, new): (&PasswordHash, &PasswordHash),
+        now: Timestamp,
+        keep: Uuid,
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(SetPassword { user, old, new, now, keep }).await
     }
 
-    async fn begin_login(&self, user: UserId, login: &NewLogin) -> Result<(), StoreError> {
-        self.write(BeginLogin(user, login.clone())).await
+    async fn begin_login(
+        &self,
+        user: UserId,
+        login: &NewLogin,
+        shown: &PasswordHash,
+        keep: Option<&PasswordHash>,
+    ) -> Result<bool, StoreError> {
+        let (login, shown) = (login.clone(), shown.clone());
+        let keep = keep.cloned().unwrap_or_else(|| shown.clone());
+        self.write(BeginLogin { user, login, shown, keep }).await
+    }
+
+    async fn login_of(&self, token: &RefreshHash) -> Result<Option<Uuid>, StoreError> {
+        self.read(LoginOf(*token)).await
     }
 
     async fn refresh(
@@ -325,14 +338,19 @@ impl<S: Worker> PeopleStore for S {
     async fn delete_account(
         &self,
         user: &User,
+        shown: &PasswordHash,
         erase: bool,
         now: Timestamp,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        self.write(DeleteAccount { user: user.clone(), erase, now }).await
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+        self.write(DeleteAccount { user: user.clone(), shown: shown.clone(), erase, now }).await
     }
 
     async fn departures(&self) -> Result<Vec<Departure>, StoreError> {
         self.read(Departures).await
+    }
+
+    async fn logins_of(&self, user: UserId) -> Result<Vec<Uuid>, StoreError> {
+        self.read(LoginsOf(user)).await
     }
 
     async fn departed(&self, user: UserId) -> Result<(), StoreError> {

@@ -5,11 +5,11 @@ use sha2::{Digest, Sha256};
 use sqlx::SqlStr;
 use uuid::Uuid;
 
-use super::logins::end_all_but;
+use super::logins::{end_all_but, replace_password};
 use super::rows;
 use super::sql::{Ids, Sql, Value, id, ms, sql};
 use super::work::{Work, Worker};
-use crate::people::{Departure, ProfileChange};
+use crate::people::{Departure, PasswordHash, ProfileChange};
 
 sql!(SET_NAME, "UPDATE users SET name = ?, fixed = 1 WHERE id = ?");
 sql!(ADD_NAME, "INSERT INTO users (id, name, fixed) VALUES (?, ?, 1)");
@@ -18,7 +18,8 @@ sql!(
     "UPDATE accounts SET nickname_folded = ?, renamed_ms = ? WHERE user = ? AND deleted_ms IS NULL"
 );
 sql!(SET_STATUS, "UPDATE accounts SET status = ? WHERE user = ? AND deleted_ms IS NULL");
-sql!(KEY_OF, "SELECT username_key FROM accounts WHERE user = ? AND deleted_ms IS NULL");
+sql!(KEY_OF, "SELECT username_key FROM accounts WHERE user = ?");
+sql!(IS_DELETED, "SELECT user FROM accounts WHERE user = ? AND deleted_ms IS NOT NULL");
 sql!(
     DELETE,
     "UPDATE accounts SET username = ?, username_key = ?, nickname_folded = ?, status = '', \
@@ -49,8 +50,8 @@ pub(super) async fn set_name(sql: &mut impl Sql, user: &User) -> Result<(), sqlx
     Ok(())
 }
 
-/// What stands for the key of a username whose account is deleted: nobody can take it, and nobody can read
-/// from it who had it.
+/// What stands for the key of a username whose account is deleted, so that nobody can take it. It does not
+/// say who had it; whoever guesses the name can tell that it was somebody's.
 pub(super) fn hashed(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
@@ -115,32 +116,37 @@ impl Work for ChangeProfile {
     }
 }
 
-/// How whoever goes is called from then on, whether what it has written is erased, and when it goes.
+/// How whoever goes is called from then on, which password it has shown, whether what it has written is
+/// erased, and when it goes.
 pub(super) struct DeleteAccount {
     pub(super) user: User,
+    pub(super) shown: PasswordHash,
     pub(super) erase: bool,
     pub(super) now: Timestamp,
 }
 
 impl Work for DeleteAccount {
-    type Answer = Vec<Uuid>;
+    type Answer = Option<Vec<Uuid>>;
 
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
         let user = id(self.user.id);
-        // Of one that is deleted already, there is nothing more to delete.
-        let key = sql.select::<Ids>(KEY_OF, &[user]).await?.into_iter().next();
-        if let Some((key,)) = key {
-            let (hashed, none) = (hashed(&key), Value::Bytes(&[]));
-            let values = [none, Value::Bytes(&hashed), none, ms(self.now), user];
-            sql.execute(DELETE, &values).await?;
+        if replace_password(sql, self.user.id, &self.shown, &self.shown).await? {
+            // The row is this transaction's from here on.
+            for (key,) in sql.select::<Ids>(KEY_OF, &[user]).await? {
+                let (hashed, none) = (hashed(&key), Value::Bytes(&[]));
+                let values = [none, Value::Bytes(&hashed), none, ms(self.now), user];
+                sql.execute(DELETE, &values).await?;
+            }
             set_name(sql, &self.user).await?;
             for text in OF_PEOPLE {
                 sql.execute(text, &[user, user]).await?;
             }
             let erase = i64::from(self.erase).into();
             sql.execute(ADD_DEPARTURE, &[user, erase, ms(self.now)]).await?;
+        } else if sql.select::<Ids>(IS_DELETED, &[user]).await?.is_empty() {
+            return Ok(None);
         }
-        end_all_but(sql, self.user.id, self.now, None).await
+        end_all_but(sql, self.user.id, self.now, None).await.map(Some)
     }
 }
 

@@ -6,7 +6,8 @@ import { pauseAfter } from './pause.js';
 import { recall, remember } from './storage.js';
 
 const EARLY = 60_000; // Exchanged so long before their end.
-const FOR_GOOD = ['bad_refresh_token', 'refreshed_already', 'bad_request'];
+// A token that has just been exchanged, and not by us, is tried again: then its login ends, for whoever has copied it too.
+const FOR_GOOD = ['bad_refresh_token', 'bad_request'];
 
 /** Emits `renewed` with each newer access token. */
 export class Login extends Emitter {

@@ -252,6 +252,6 @@ impl Admit for Gate {
         let name = pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal digits"));
         let name = String::from_utf8(name.collect()).expect("UTF-8");
         let user = User::new(id.parse().expect("an id"), Name::new(name).expect("a name"));
-        Ok(Identity { user, expires: None, login: None })
+        Ok(Identity { user, expires: None, login: None, guest: false })
     }
 }
