@@ -49,7 +49,7 @@ const RENAMES: Growth =
 
 /// For exchanging the tokens of one login, which is to be done every few minutes.
 const REFRESHES: Growth =
-    Growth { free: 30, first: Duration::from_secs(1), most: Duration::from_secs(60) };
+    Growth { free: 100, first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
 /// Where somebody comes from: one address, or the network that one IPv6 subscriber has.
 type Origin = IpAddr;
@@ -435,8 +435,8 @@ mod tests {
     #[test]
     fn a_login_is_prolonged_now_and_then_and_not_all_the_time() {
         let (attempts, login) = (Attempts::default(), Uuid::now_v7());
-        let all = (0..100).filter(|_| attempts.refresh(login, at(0)).is_ok());
-        assert_eq!(all.count(), 30);
+        let all = (0..200).filter(|_| attempts.refresh(login, at(0)).is_ok());
+        assert_eq!(all.count(), 100);
         assert!(attempts.refresh(Uuid::now_v7(), at(0)).is_ok());
         assert!((1..50).all(|nth| attempts.refresh(login, at(nth * 300)).is_ok()));
     }
