@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use figures::{Document, Figures, MUSTS, Plot, bars, must, number};
 use serde_json::Value;
+use shared::figures::{self, Document, Figures, MUSTS, Plot, bars, must, number};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 

@@ -174,6 +174,6 @@ fn main() {
     // A smaller round is for trying out.
     if asked.is_none() {
         let figures = figures.map(|(what, figure)| (what.to_owned(), figure));
-        figures::write("rooms", &figures.into()).expect("the figures are written");
+        shared::figures::write("rooms", &figures.into()).expect("the figures are written");
     }
 }

@@ -78,11 +78,11 @@ async fn measure(joined: bool) -> usize {
 #[allow(clippy::print_stdout, reason = "the figures are what it is for")]
 fn main() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
-    let mut figures = figures::Figures::new();
+    let mut figures = shared::figures::Figures::new();
     for (what, joined) in [("connected", false), ("connected, in one room in common", true)] {
         let bytes = runtime.block_on(measure(joined));
         println!("{SESSIONS} sessions {what}: {bytes} bytes of heap each");
         figures.insert(what.to_owned(), bytes as f64);
     }
-    figures::write("session_memory", &figures).expect("the figures are written");
+    shared::figures::write("session_memory", &figures).expect("the figures are written");
 }

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use shared::Outcome;
+use shared::programs::Loaded;
 
-use crate::Outcome;
-use crate::load::{self, Flags, Report};
+use crate::load::{self, Flags};
 use crate::results::Results;
 use crate::servers::{Place, Running, Server};
 use crate::shapes::Shape;
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     /// A run and what came of it, or nothing if it failed, which is told at the end too.
-    pub(crate) fn run(&mut self, what: &str, server: &Server, flags: &Flags) -> Option<Report> {
+    pub(crate) fn run(&mut self, what: &str, server: &Server, flags: &Flags) -> Option<Loaded> {
         self.watch(what, server, flags, &mut |_| Ok(()))
     }
 
@@ -59,7 +60,7 @@ impl Bench {
         server: &Server,
         flags: &Flags,
         look: &mut dyn FnMut(&Running) -> Outcome<()>,
-    ) -> Option<Report> {
+    ) -> Option<Loaded> {
         self.line.set_message(format!("{what}: {}", server.name));
         let outcome = load::run(server, flags, &self.place, look);
         self.line.inc(1);

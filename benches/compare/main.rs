@@ -4,32 +4,29 @@
 
 mod bench;
 mod load;
-mod program;
 mod results;
 mod scenarios;
 mod servers;
 mod shapes;
 mod tables;
 
-use std::error::Error;
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use figures::Document;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
+use shared::Outcome;
+use shared::figures::Document;
+use shared::programs;
 
 use bench::Bench;
 use results::Results;
 use scenarios::Scenario;
 use servers::{Place, Server};
 use shapes::Shape;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Fewer rounds say too little to be written down.
 const ENOUGH_ROUNDS: usize = 5;
@@ -134,12 +131,10 @@ fn place(flags: &Flags) -> Outcome<Place> {
         }
     }
     let program = std::env::current_exe()?;
-    let scratch = figures::target()?.join("compare");
-    fs::create_dir_all(&scratch)?;
     Ok(Place {
         programs: program.parent().ok_or("this program is in no folder")?.to_owned(),
         peers: Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"),
-        scratch,
+        scratch: programs::scratch("compare")?,
         server_core,
         load_core,
     })

@@ -1,10 +1,10 @@
 //! The figures of the comparison: for each case (a shape or a scenario) and server the medians over its
 //! rounds, and ratios of what ran side by side in one round.
 
-use figures::{Cases, median};
+use shared::Outcome;
+use shared::figures::{Cases, median};
+use shared::programs::{Loaded, Process};
 
-use crate::Outcome;
-use crate::load::{Process, Report};
 use crate::servers::{LIMIT, OURS, Server};
 
 /// What is measured, as it is called in the figures.
@@ -55,12 +55,12 @@ impl Results {
 
     /// Takes up what servers did in the rounds of one shape. A round in which one failed says nothing
     /// of it, and nothing of its ratios.
-    pub(crate) fn put_rounds(&mut self, shape: &str, servers: &[(&str, Vec<Option<Report>>)]) {
+    pub(crate) fn put_rounds(&mut self, shape: &str, servers: &[(&str, Vec<Option<Loaded>>)]) {
         let rounds = |server: &Server| {
             servers.iter().find(|rounds| rounds.0 == server.name).map(|rounds| &rounds.1)
         };
         for (name, reports) in servers {
-            let all = |pick: fn(&Report) -> Option<f64>| {
+            let all = |pick: fn(&Loaded) -> Option<f64>| {
                 median(reports.iter().flatten().filter_map(pick))
             };
             let against =
@@ -94,7 +94,7 @@ impl Results {
     }
 }
 
-fn cpu(report: &Report) -> Option<f64> {
+fn cpu(report: &Loaded) -> Option<f64> {
     report.server.as_ref()?.cpu_us_per_delivery
 }
 
@@ -104,14 +104,14 @@ mod tests {
 
     use super::*;
 
-    fn report(cpu: f64) -> Option<Report> {
+    fn report(cpu: f64) -> Option<Loaded> {
         let latency = json!({ "p50": 1.0, "p99": 2.0, "p999": 3.0, "max": 4.0 });
         let process = json!({
-            "cpu_us_per_delivery": cpu, "rss_joined_bytes": 3.0,
+            "cpu_s": 1.0, "cpu_us_per_delivery": cpu, "rss_joined_bytes": 3.0,
             "rss_per_connection_bytes": 5.0,
         });
         let report = json!({
-            "deliveries_per_s": 10.0, "latency_us": latency, "beside": null, "connect_s": 0.5,
+            "messages": 1.0, "seconds": 1.0, "deliveries_per_s": 10.0, "latency_us": latency, "beside": null, "connect_s": 0.5,
             "server": process, "churn_rss_bytes": [],
         });
         Some(serde_json::from_value(report).expect("a report"))

@@ -4,11 +4,12 @@
 use std::fs;
 use std::time::Instant;
 
-use figures::median;
+use shared::Outcome;
+use shared::figures::median;
+use shared::programs::Loaded;
 
-use crate::Outcome;
 use crate::bench::Bench;
-use crate::load::{Flags, Report};
+use crate::load::Flags;
 use crate::results::{Results, measure};
 use crate::servers::{OURS, Running, STORED, Server};
 
@@ -60,7 +61,7 @@ fn of_both(
     case: &str,
     flags: &Flags,
     measure: &str,
-    pick: fn(&Report) -> Option<f64>,
+    pick: fn(&Loaded) -> Option<f64>,
 ) {
     let mut values = [const { Vec::new() }; 2];
     for round in 0..bench.rounds {
@@ -130,7 +131,7 @@ fn stalled(bench: &mut Bench, results: &mut Results) {
     );
 }
 
-fn p99(report: &Report) -> Option<f64> {
+fn p99(report: &Loaded) -> Option<f64> {
     report.latency_us.as_ref().map(|latency| latency.p99)
 }
 
@@ -163,7 +164,7 @@ impl Watch {
     }
 
     /// What was added at most to the memory that it had when all were there.
-    fn grown(&self, report: &Report) -> Option<f64> {
+    fn grown(&self, report: &Loaded) -> Option<f64> {
         Some(self.peak? - report.server.as_ref()?.rss_joined_bytes)
     }
 }

@@ -3,20 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use shared::Outcome;
+use shared::programs::{self, LISTENING, Program, TO_START, chat_server};
 use tempfile::TempDir;
-
-use crate::Outcome;
-use crate::program::Program;
-
-/// What this server's tokens are signed with, here and by the load tool.
-pub(crate) const SECRET: &str = "a secret of the comparison alone, 32 bytes and more";
 
 /// How this server is set up beyond its defaults: one core, and nothing in the way of a load.
 const SETTINGS: &[&str] = &["server.workers=1", "socket.commands_per_s=0", "socket.bytes_per_s=0"];
-
-const TO_START: Duration = Duration::from_secs(20);
 
 /// One of those that are compared.
 pub(crate) struct Server {
@@ -127,15 +120,11 @@ impl Server {
     /// Starts it with a fresh folder; it listens when this is done.
     pub(crate) fn start(&self, place: &Place) -> Outcome<Running> {
         let data = TempDir::new_in(&place.scratch)?;
-        let (mut command, words) = match self.kind {
+        let (command, words) = match self.kind {
             Kind::Chat { memory } => {
-                let mut command = Command::new(place.programs.join("chat-server"));
-                command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.path());
                 let store = memory.then_some("store.url=memory:");
-                for setting in SETTINGS.iter().copied().chain(store) {
-                    command.args(["--set", setting]);
-                }
-                (command, "listening; open http://")
+                let settings = SETTINGS.iter().copied().chain(store);
+                (chat_server(&place.programs, data.path(), settings), LISTENING)
             }
             Kind::Beside(program) => (Command::new(place.programs.join(program)), "listening on "),
             Kind::Node(script) => {
@@ -144,8 +133,6 @@ impl Server {
                 (command, "listening on ")
             }
         };
-        // Its settings do not depend on where the comparison is started.
-        command.current_dir(data.path()).env("CHAT__AUTH__SECRET", SECRET);
         let program = Program::start(self.name, command, Some(place.server_core))?;
         let address = program.says(words, TO_START)?;
         Ok(Running { program, address, _data: data })
@@ -155,12 +142,7 @@ impl Server {
 /// Fails, and says what to do, unless all is there that these servers need.
 pub(crate) fn ready(servers: &[&Server], place: &Place) -> Outcome<()> {
     let needed = servers.iter().filter_map(|server| server.program()).chain(["load"]);
-    let missing: Vec<_> = needed.filter(|name| !place.programs.join(name).is_file()).collect();
-    if !missing.is_empty() {
-        let release = if place.programs.ends_with("release") { "--release " } else { "" };
-        let build = format!("cargo build {release}-p chat-server -p benches --bins");
-        return Err(format!("not built yet: {}; do `{build}`", missing.join(", ")).into());
-    }
+    programs::built(&needed.collect::<Vec<_>>())?;
     if servers.iter().any(|server| matches!(server.kind, Kind::Node(_))) {
         install(&place.peers)?;
     }

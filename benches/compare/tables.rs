@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use figures::{Musts, bars, number};
+use shared::figures::{Musts, bars, number};
 
 use crate::results::{Results, measure};
 use crate::scenarios::{self, BOTH, STALLED_PEERS};

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::Figures;
+use super::Figures;
 
 /// Figures by case, contender and measure.
 pub struct Cases {
@@ -15,7 +15,7 @@ impl Cases {
     /// Those that this program has left so far, if it has.
     #[must_use]
     pub fn read(bench: &'static str) -> Self {
-        Self { bench, figures: crate::read(bench).unwrap_or_default() }
+        Self { bench, figures: super::read(bench).unwrap_or_default() }
     }
 
     /// None yet.
@@ -29,7 +29,7 @@ impl Cases {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self) -> io::Result<()> {
-        crate::write(self.bench, &self.figures)
+        super::write(self.bench, &self.figures)
     }
 
     /// One of them, if it was measured.

@@ -4,6 +4,7 @@
 mod cases;
 mod document;
 mod plot;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::{env, fs, io};
 pub use cases::{Cases, median};
 pub use document::{Document, MUSTS, Musts, must};
 pub use plot::{Plot, bars, number};
+pub use rounds::{ROUNDS, Report, Rounds};
 
 /// Figures by name.
 pub type Figures = BTreeMap<String, f64>;

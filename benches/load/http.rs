@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use figures::number;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use shared::figures::number;
 
 use crate::Unable;
 use crate::api::{self, Api};

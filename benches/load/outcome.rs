@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use figures::number;
 use serde_json::{Value, json};
+use shared::figures::number;
 
 use crate::Unable;
 use crate::args::{Dialect, Mode, Ws};

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use figures::{Plot, number};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use shared::figures::{Plot, number};
 
 use crate::Unable;
 use crate::args::Output;

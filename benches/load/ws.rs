@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use figures::number;
 use serde_json::json;
+use shared::figures::number;
 use uuid::Uuid;
 
 use crate::Unable;

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore};
+use shared::Outcome;
+use shared::figures::Report;
 use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::closed_loop::{self, Refused, Sender, Window};
 use crate::home_made::now_ms;
-use crate::results::Report;
 use crate::shape::Shape;
 
 /// What is written to the disk at once.

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
+use shared::Outcome;
 use sqlx::{Connection, MySqlConnection, Row};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::closed_loop::{Acked, Key};
 
 /// What a database has, as far as it has been looked through.

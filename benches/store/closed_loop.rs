@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use shared::Outcome;
+use shared::figures::Report;
 use uuid::{Builder, Uuid};
 
-use crate::Outcome;
 use crate::home_made::now_ms;
-use crate::results::{Report, measure};
+use crate::results::measure;
 use crate::shape::Shape;
 
 /// How many bytes the text of a message has.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
+use shared::Outcome;
+use shared::figures::Report;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::bench::Bench;
 use crate::closed_loop::{self, Refused, Sender, Window};
 use crate::home_made::{HomeMade, Way};
-use crate::results::{Report, name};
+use crate::results::name;
 use crate::shape::Shape;
-use crate::{Outcome, bare, engine, two};
+use crate::{bare, engine, two};
 
 /// One who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

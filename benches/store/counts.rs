@@ -2,11 +2,12 @@
 //! counted what it was asked.
 
 use chat_server::store::{QueryCounts, SqlStore};
+use shared::Outcome;
+use shared::figures::Report;
+use shared::programs::MariaDb;
 
-use crate::Outcome;
 use crate::closed_loop::Window;
-use crate::mariadb::MariaDb;
-use crate::results::{Report, measure};
+use crate::results::measure;
 
 /// What was counted in a window.
 pub(crate) struct Counts {
@@ -71,7 +72,7 @@ impl Counts {
     async fn now(store: Option<&dyn SqlStore>, server: Option<&MariaDb>) -> Outcome<Self> {
         let store = store.map(|store| store.stats().queries.into());
         let server = match server {
-            Some(server) => Some(server.counted().await?),
+            Some(server) => Some(server.counted().await?.into()),
             None => None,
         };
         Ok(Self { store, server })

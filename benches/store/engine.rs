@@ -15,14 +15,15 @@ use chat_core::{
 };
 use chat_server::store::SqlStore;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use shared::Outcome;
+use shared::figures::Report;
+use shared::programs::MariaDb;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::closed_loop::{self, Refused, Sender, Sent, Window, Work, gather, works};
 use crate::counts::Counts;
-use crate::mariadb::MariaDb;
-use crate::results::{Report, measure};
+use crate::results::measure;
 use crate::shape::Shape;
 
 /// How many rooms are opened at once, and how many members join.

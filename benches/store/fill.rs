@@ -10,8 +10,8 @@ use chat_core::{
 };
 use chat_server::store::SqlStore;
 use chrono::Utc;
+use shared::Outcome;
 
-use crate::Outcome;
 use crate::bench::Bench;
 use crate::closed_loop::{Key, TEXT_BYTES};
 use crate::history::PAGE;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
-use figures::number;
+use shared::Outcome;
+use shared::figures::Report;
+use shared::figures::number;
 use tempfile::TempDir;
 
-use crate::Outcome;
 use crate::bench::Bench;
 use crate::closed_loop;
 use crate::fill::{self, End, Filled};
-use crate::results::{Report, Results, measure, name};
+use crate::results::{Results, measure, name};
 
 /// As it is called on the command line.
 pub(crate) const CASE: &str = "history";

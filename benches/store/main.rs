@@ -12,10 +12,7 @@ mod engine;
 mod fill;
 mod history;
 mod home_made;
-mod mariadb;
 mod musts;
-#[path = "../compare/program.rs"]
-mod program;
 mod results;
 mod shape;
 mod tables;
@@ -23,29 +20,27 @@ mod two;
 mod whole;
 mod writer;
 
-use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use figures::Document;
+use shared::Outcome;
+use shared::figures::Document;
+use shared::programs::{self, MariaDb};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
 use contenders::Contender;
 use history::Extent;
-use mariadb::MariaDb;
 use results::Results;
 use shape::{ROOMS, Shape};
 
 /// The server's, for all who are compared.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Fewer rounds say too little to be written down.
 const ENOUGH_ROUNDS: usize = 3;
@@ -150,9 +145,9 @@ async fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
     if server {
         whole::programs()?;
     }
-    let scratch = bench::scratch()?;
+    let scratch = programs::scratch("store")?;
     let mariadb = MariaDb::start(&scratch).await?;
-    let mut bench = Bench::new(mariadb, scratch, rounds, measured);
+    let bench = Bench::new(mariadb, scratch, rounds, measured);
     // Kept after each part, so that a long run can be cut short.
     let keep = |results: &Results| if flags.quick { Ok(()) } else { results.write() };
     for shape in shapes {
@@ -163,7 +158,7 @@ async fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
         keep(results)?;
     }
     if server {
-        whole::measure(&mut bench, results).await?;
+        whole::measure(&bench, results).await?;
         keep(results)?;
     }
     if let Some(extent) = history {

@@ -1,6 +1,6 @@
 //! The table of what must hold.
 
-use figures::Musts;
+use shared::figures::Musts;
 
 use crate::contenders::OF_TWO;
 use crate::history;
@@ -113,7 +113,7 @@ fn of_the_rest(results: &Results, musts: &mut Musts) {
             let case = history::case(size);
             let rows = results.get(&case, database, measure::ROWS);
             let room = match rows {
-                Some(rows) => format!("a room of {}", figures::number(rows)),
+                Some(rows) => format!("a room of {}", shared::figures::number(rows)),
                 None => format!("the {size} room"),
             };
             musts.add(

@@ -1,11 +1,8 @@
 //! The figures: for each case and contender the medians over the rounds, and ratios of what ran side by
 //! side in one round.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use figures::{Cases, median};
-
-use crate::Outcome;
+use shared::Outcome;
+use shared::figures::{Cases, Report, Rounds};
 
 /// What is measured, as it is called in the figures.
 pub(crate) mod measure {
@@ -24,7 +21,7 @@ pub(crate) mod measure {
     pub(crate) const AGAIN: &str = "tried again";
     pub(crate) const CPU: &str = "server cpu us per message";
     pub(crate) const ROWS: &str = "rows";
-    pub(crate) const ROUNDS: &str = "rounds";
+    pub(crate) use shared::figures::ROUNDS;
 }
 
 /// Contenders that others are compared with, as they are called in the figures.
@@ -40,12 +37,6 @@ pub(crate) mod name {
     pub(crate) const DATABASE: &str = "mariadb";
     pub(crate) const FILE: &str = "sqlite";
 }
-
-/// What one run of one contender came to, by measure.
-pub(crate) type Report = BTreeMap<&'static str, f64>;
-
-/// A contender's reports; nothing of a round in which it failed.
-pub(crate) type Rounds = (&'static str, Vec<Option<Report>>);
 
 const NAME: &str = "store";
 
@@ -76,49 +67,25 @@ impl Results {
     }
 
     /// Takes up what contenders did in the rounds of one case.
-    pub(crate) fn put_rounds(&mut self, case: &str, contenders: &[Rounds]) {
-        for (contender, reports) in contenders {
-            let mut all = Report::new();
-            let measures = reports.iter().flatten().flat_map(BTreeMap::keys);
-            for measure in measures.collect::<BTreeSet<_>>() {
-                let values = reports.iter().flatten().filter_map(|report| report.get(measure));
-                all.extend(median(values.copied()).map(|median| (*measure, median)));
+    pub(crate) fn put_rounds(&mut self, case: &str, rounds: &Rounds) {
+        for contender in rounds.contenders() {
+            let mut all = rounds.medians(contender);
+            for (name, other, measure) in RATIOS {
+                all.extend(rounds.ratio(contender, other, measure).map(|ratio| (name, ratio)));
             }
-            all.insert(measure::ROUNDS, reports.iter().flatten().count() as f64);
-            all.extend(ratios(contenders, reports));
             self.put(case, contender, &all);
         }
     }
 }
 
-/// How a contender does against others: the medians of its rounds' ratios.
-fn ratios(contenders: &[Rounds], reports: &[Option<Report>]) -> Vec<(&'static str, f64)> {
-    let of = |name: &str, round: usize| {
-        let found = contenders.iter().find(|(contender, _)| *contender == name)?;
-        found.1.get(round)?.as_ref()
-    };
-    // The way that gives what the engine gives.
-    let home_made = |round| of(name::COUNTER, round);
-    let bare = |round| of(name::BARE, round);
-    let mariadb = |round| of(name::ENGINE, round);
-    let all = [
-        (measure::AGAINST, ratio(reports, measure::RATE, home_made)),
-        (measure::P99_AGAINST, ratio(reports, measure::P99, home_made)),
-        (measure::P50_AGAINST_BARE, ratio(reports, measure::P50, bare)),
-        (measure::AGAINST_MARIADB, ratio(reports, measure::RATE, mariadb)),
-    ];
-    all.into_iter().filter_map(|(name, ratio)| Some((name, ratio?))).collect()
-}
-
-fn ratio<'a>(
-    reports: &[Option<Report>],
-    measure: &str,
-    other: impl Fn(usize) -> Option<&'a Report>,
-) -> Option<f64> {
-    median(reports.iter().enumerate().filter_map(|(round, report)| {
-        Some(report.as_ref()?.get(measure)? / other(round)?.get(measure)?)
-    }))
-}
+/// How a contender does against another one: what it is called, the other one, and what is compared.
+/// The home-made counter is the way that gives what the engine gives.
+const RATIOS: [(&str, &str, &str); 4] = [
+    (measure::AGAINST, name::COUNTER, measure::RATE),
+    (measure::P99_AGAINST, name::COUNTER, measure::P99),
+    (measure::P50_AGAINST_BARE, name::BARE, measure::P50),
+    (measure::AGAINST_MARIADB, name::ENGINE, measure::RATE),
+];
 
 #[cfg(test)]
 mod tests {
@@ -130,11 +97,15 @@ mod tests {
 
     #[test]
     fn ratios_are_against_the_home_made_counter_of_the_same_round() {
-        let rounds = [
+        let all = [
             (name::ENGINE, vec![report(100.0, 1.0), report(80.0, 2.0), report(90.0, 3.0)]),
             (name::AUTO, vec![report(10.0, 10.0), report(2.0, 4.0), report(3.0, 12.0)]),
             (name::COUNTER, vec![report(5.0, 4.0), report(4.0, 4.0), None]),
         ];
+        let mut rounds = Rounds::default();
+        for (name, reports) in all {
+            reports.into_iter().for_each(|report| rounds.add(name, report));
+        }
         let mut results = Results::empty();
         results.put_rounds("case", &rounds);
         let get = |measure| results.get("case", name::ENGINE, measure);

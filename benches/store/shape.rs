@@ -37,7 +37,7 @@ impl Shape {
     pub(crate) fn label(&self) -> String {
         let plural = |count| if count == 1 { "" } else { "s" };
         let (senders, rooms) = (self.senders, self.rooms);
-        let shown = figures::number(rooms as f64);
+        let shown = shared::figures::number(rooms as f64);
         format!("{senders} sender{}, {shown} room{}", plural(senders), plural(rooms))
     }
 

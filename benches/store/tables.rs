@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use figures::{Plot, bars, number};
+use shared::figures::{Plot, bars, number};
 
 use crate::contenders::{self, Contender};
 use crate::results::{Results, measure, name};

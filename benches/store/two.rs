@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore};
+use shared::Outcome;
+use shared::figures::Report;
+use shared::programs::MariaDb;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::check;
 use crate::closed_loop::{self, Acked, Window};
 use crate::counts::Counts;
 use crate::engine::{self, Cast};
-use crate::mariadb::MariaDb;
-use crate::results::{Report, measure};
+use crate::results::measure;
 use crate::shape::Shape;
 use crate::writer::{self, GO, Job, READY};
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use chat_core::RoomId;
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore};
 use serde::{Deserialize, Serialize};
+use shared::Outcome;
 use uuid::Uuid;
 
-use crate::Outcome;
 use crate::closed_loop::{Acked, Key, Window};
 use crate::engine::{self, Cast};
 use crate::shape;

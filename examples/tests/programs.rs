@@ -36,17 +36,40 @@ async fn the_bot_answers_once() {
 }
 
 #[tokio::test]
-async fn the_companys_rules_hold() {
+async fn the_companys_rules_hold_beside_the_roles() {
     let lines = run(env!("CARGO_BIN_EXE_own_users"), &[]).await;
     let expected = [
+        "# Rules of the company",
         "Ivy opens a room: forbidden (only managers open rooms)",
         "A stranger opens a room: forbidden (you do not work here)",
-        "Ivy talks to Carl: done",
         "Carl joins Sales: forbidden (this room is another department's)",
-        "Ivy joins Sales: done",
         "Ivy writes: forbidden (interns only read here)",
         "Ivy writes, now that interns may: done",
-        "Ivy writes, suspended: forbidden (you are suspended; talk to your manager)",
+        "# Roles in a room",
+        "Sue kicks Ivy: forbidden (only the owner and moderators of the room may do this)",
+        "Mia makes Sue a moderator: done",
+        "Sue mutes Ivy: done",
+        "Ivy writes, muted: muted (you may read this room but not write in it)",
+        "Sue kicks Ivy: done",
+        "Ivy writes, kicked: not_a_member (you are not a member of this room; join it first)",
+        "Sue bans Ivy: done",
+        "Ivy joins, banned: banned (you are banned from this room)",
+        "Sue bans Max: forbidden (nobody shows a manager the door)",
+        "Mia makes Sue a member again: done",
+        "Sue lifts the ban: forbidden (only the owner and moderators of the room may do this)",
+        "Mia lifts the ban: done",
+        "# People by their ids",
+        "Mia invites Carl: done",
+        "Mia invites somebody who does not work here: no_such_user (nobody here knows this user)",
+        "Carl joins: done",
+        "# Who wants nothing to do with whom",
+        "Carl writes to Sue: done",
+        "Carl writes to Sue, blocked: no_such_user (nobody here knows this user)",
+        "Carl opens another room with her: no_such_user (nobody here knows this user)",
+        "Carl invites Sue: no_such_user (nobody here knows this user)",
+        "Sue writes to Carl: forbidden (you have blocked them; end that first)",
+        "# The end of it",
+        "Sue writes, suspended: forbidden (you are suspended; talk to your manager)",
         "Mia writes: done",
     ];
     assert_eq!(lines, expected);

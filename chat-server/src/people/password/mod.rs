@@ -9,6 +9,10 @@ use std::thread;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use secrecy::{ExposeSecret, SecretString};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::PeopleError;
@@ -146,11 +150,20 @@ impl Passwords {
     }
 }
 
-fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
-    // The least that there is: chat goes before.
-    if let Err(error) = rustix::process::nice(19) {
-        tracing::warn!(%error, "signing in is not done behind everything else");
+/// This thread runs when no other one of the server wants its core, and gives it back at once. To be
+/// nice (19) is not enough: then whoever wakes up waits until the kernel's next look at the clock, 4 ms
+/// or more, and if that is the thread that commits, so does everybody's message.
+fn stand_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Whether a niceness was taken with it, which counts for nothing then, says nothing.
+    _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    if thread_schedule_policy() != Ok(idle) {
+        tracing::warn!("signing in is not done behind everything else: the system does not let it");
     }
+}
+
+fn work(waiting: &Mutex<mpsc::Receiver<Job>>) {
+    stand_back();
     let hasher = Hasher::new();
     loop {
         let job = waiting.blocking_lock().blocking_recv();

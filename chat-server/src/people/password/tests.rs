@@ -68,6 +68,25 @@ fn nothing_shows_a_password() {
 }
 
 #[tokio::test]
+async fn threads_stand_behind_everything_else() {
+    let passwords = Passwords::start(1);
+    // They do before they take the first one.
+    passwords.hash(password("pass word")).await.unwrap();
+    let mut found = 0;
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let folder = thread.unwrap().path();
+        // A thread of another test may end meanwhile.
+        let Ok(stat) = std::fs::read_to_string(folder.join("stat")) else { continue };
+        let Some(rest) = stat.split_once("(chat-passwords) ").map(|(_, rest)| rest) else {
+            continue;
+        };
+        // proc(5): field 41, of which two stand before; SCHED_IDLE is 5.
+        found += usize::from(rest.split(' ').nth(41 - 3) == Some("5"));
+    }
+    assert!(found > 0);
+}
+
+#[tokio::test]
 async fn threads_answer_and_too_many_are_told_so() {
     let passwords = Passwords::start(1);
     let kept = passwords.hash(password("pass word")).await.unwrap();

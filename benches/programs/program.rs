@@ -15,7 +15,7 @@ use crate::Outcome;
 const KEPT_LINES: usize = 20;
 
 /// A running program.
-pub(crate) struct Program {
+pub struct Program {
     name: String,
     child: Child,
     said: Arc<Said>,
@@ -35,7 +35,10 @@ struct Lines {
 
 impl Program {
     /// Starts it. If a core is named, it runs there only, and so do all of its threads.
-    pub(crate) fn start(name: &str, mut command: Command, core: Option<usize>) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(name: &str, mut command: Command, core: Option<usize>) -> Outcome<Self> {
         let (reader, writer) = pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         // A child inherits where its parent may run at this moment.
@@ -55,12 +58,17 @@ impl Program {
         Ok(Self { name: name.to_owned(), child, said })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// What stands behind these words, up to a space, once it has said them.
-    pub(crate) fn says(&self, words: &str, patience: Duration) -> Outcome<String> {
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn says(&self, words: &str, patience: Duration) -> Outcome<String> {
         let find = |line: &String| {
             let (_, rest) = line.split_once(words)?;
             Some(rest.split(' ').next().unwrap_or(rest).to_owned())
@@ -71,13 +79,19 @@ impl Program {
     }
 
     /// How it ended, if it has within this time.
-    pub(crate) fn ended(&mut self, patience: Duration) -> Outcome<Option<ExitStatus>> {
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn ended(&mut self, patience: Duration) -> Outcome<Option<ExitStatus>> {
         let ended = self.wait(patience, |_| false).ended;
         Ok(if ended { Some(self.child.wait()?) } else { None })
     }
 
     /// Fails unless it still runs.
-    pub(crate) fn still_runs(&mut self) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// How it ended, and the last that it said.
+    pub fn still_runs(&mut self) -> Outcome<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => Err(self.fault(&format!("ended ({status})")).into()),
@@ -85,7 +99,8 @@ impl Program {
     }
 
     /// What happened to it, and the last that it said.
-    pub(crate) fn fault(&self, what: &str) -> String {
+    #[must_use]
+    pub fn fault(&self, what: &str) -> String {
         self.failed(&self.said.lines(), what)
     }
 

@@ -8,20 +8,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chat_server::store::QueryCounts;
 use reqwest::Url;
 use rustix::process::geteuid;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;
 
 use crate::Outcome;
-use crate::counts::Kinds;
 
+/// The variable that names the folder of the template.
+const TEMPLATE: &str = "CHAT_MYSQL_TEMPLATE";
 const TO_START: Duration = Duration::from_secs(60);
 /// Where it is tried again that a port was taken.
 const PORTS: usize = 5;
 
 /// It ends with this, and what it has stored goes with it.
-pub(crate) struct MariaDb {
+pub struct MariaDb {
     process: Child,
     /// With an account, without a database.
     url: Url,
@@ -29,9 +31,18 @@ pub(crate) struct MariaDb {
 }
 
 impl MariaDb {
+    /// Whether there is a template to make one from.
+    #[must_use]
+    pub fn is_there() -> bool {
+        variable(TEMPLATE).is_ok()
+    }
+
     /// Starts it in a folder of this one; it can be used when this is done.
-    pub(crate) async fn start(scratch: &Path) -> Outcome<Self> {
-        let (template, url) = (variable("CHAT_MYSQL_TEMPLATE")?, variable("CHAT_MYSQL_PRIMARY")?);
+    ///
+    /// # Errors
+    /// If there is no template, or it does not start from it.
+    pub async fn start(scratch: &Path) -> Outcome<Self> {
+        let (template, url) = (variable(TEMPLATE)?, variable("CHAT_MYSQL_PRIMARY")?);
         let template = PathBuf::from(template);
         let folder = TempDir::with_prefix_in("mariadb.", scratch)?;
         fs::create_dir(folder.path().join("tmp"))?;
@@ -58,19 +69,24 @@ impl MariaDb {
     }
 
     /// Where it stores.
-    pub(crate) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The address of a database.
-    pub(crate) fn url(&self, database: &str) -> String {
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
         let mut url = self.url.clone();
         url.set_path(database);
         url.into()
     }
 
     /// Makes a database anew, empty; answers its address.
-    pub(crate) async fn make(&self, database: &str) -> Outcome<String> {
+    ///
+    /// # Errors
+    /// If MariaDB has one.
+    pub async fn make(&self, database: &str) -> Outcome<String> {
         self.drop(database).await?;
         let make =
             format!("CREATE DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
@@ -79,18 +95,27 @@ impl MariaDb {
     }
 
     /// Removes a database if it is there.
-    pub(crate) async fn drop(&self, database: &str) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// If MariaDB has one.
+    pub async fn drop(&self, database: &str) -> Outcome<()> {
         self.ask(format!("DROP DATABASE IF EXISTS `{database}`")).await?;
         self.forget_log().await
     }
 
     /// Removes the files of the binary log that it writes to no more: nobody follows it.
-    pub(crate) async fn forget_log(&self) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// If MariaDB has one.
+    pub async fn forget_log(&self) -> Outcome<()> {
         self.ask("PURGE BINARY LOGS BEFORE NOW()".into()).await
     }
 
     /// How many statements it has carried out since it was started.
-    pub(crate) async fn counted(&self) -> Outcome<Kinds> {
+    ///
+    /// # Errors
+    /// If MariaDB has one.
+    pub async fn counted(&self) -> Outcome<QueryCounts> {
         let status = "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Com\\_%' \
             OR Variable_name = 'Binlog_commits'";
         let rows = self.connect().await?.fetch_all(status).await?;
@@ -100,7 +125,7 @@ impl MariaDb {
                 row.ok_or_else(|| format!("MariaDB does not count {kind}"))?.try_get(1)?;
             Ok(count.parse()?)
         };
-        Ok(Kinds {
+        Ok(QueryCounts {
             commits: count("Binlog_commits")?,
             selects: count("Com_select")?,
             inserts: count("Com_insert")?,

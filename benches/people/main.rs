@@ -1,0 +1,154 @@
+//! `scripts/services run cargo run --release -p benches --bin people` — what signing in costs others:
+//! chat while a hundred people sign in at a time, and what somebody who guesses can learn from how long
+//! an answer takes; writes tables and a plot into `docs/benchmarks.md`.
+
+mod beside;
+mod client;
+mod guessing;
+mod musts;
+mod results;
+mod server;
+mod storm;
+mod tables;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use shared::figures::Document;
+use shared::{Outcome, Runs};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use results::Results;
+use server::Place;
+
+/// Fewer rounds say too little to be written down.
+const ENOUGH_ROUNDS: usize = 5;
+
+/// Measures what signing in costs others, and whether its duration tells who has an account.
+///
+/// Ratios are of what ran in turns against one server. Without `scripts/services run`, over SQLite alone.
+#[derive(Parser)]
+#[command(name = "people", after_help = AFTER)]
+struct Flags {
+    /// How often chat is measured with logins beside it, and how often without: 7 times, in a quick run
+    /// once.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// How long each of those measures, in seconds: 10, in a quick run 0.5.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// To see that it works: little is measured, and what came of it is shown and not written down.
+    #[arg(long)]
+    quick: bool,
+    /// Measures nothing: writes the figures of the last run into the document once more.
+    #[arg(long, conflicts_with = "quick")]
+    write_only: bool,
+}
+
+const AFTER: &str = "\
+Everything is on the disk of Cargo's target folder. Figures are kept there too.";
+
+/// How much is measured.
+struct Extent {
+    rounds: usize,
+    measured: Duration,
+    /// How many wrong passwords are tried of each.
+    guesses: usize,
+}
+
+impl Extent {
+    fn by(flags: &Flags) -> Self {
+        let (rounds, seconds) = if flags.quick { (1, 0.5) } else { (7, 10.0) };
+        Self {
+            rounds: flags.rounds.unwrap_or(rounds),
+            measured: Duration::from_secs_f64(flags.seconds.unwrap_or(seconds)),
+            // Of more, the later ones would have to wait.
+            guesses: if flags.quick { 1 } else { 5 },
+        }
+    }
+}
+
+/// What failed is told in the end.
+async fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
+    let extent = Extent::by(flags);
+    if extent.rounds < ENOUGH_ROUNDS && !flags.quick {
+        return Err(format!("fewer than {ENOUGH_ROUNDS} rounds need --quick").into());
+    }
+    let place = Place::find().await?;
+    let runs = Runs::new(extent.rounds);
+    for database in server::ALL {
+        if !place.has(database) {
+            runs.say("MariaDB is left out: `scripts/services run` brings it");
+            continue;
+        }
+        beside::measure(&runs, &place, database, extent.measured, results).await;
+        guessing::measure(&runs, &place, database, extent.guesses, results).await?;
+        if !flags.quick {
+            results.write()?;
+        }
+    }
+    Ok(runs.finish())
+}
+
+fn show(results: &Results) -> Outcome<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{}\n{}", tables::beside(results), tables::guessing(results))?;
+    Ok(writeln!(out, "{}", musts::table(results, true))?)
+}
+
+fn write(results: &Results) -> Outcome<()> {
+    let mut document = Document::read()?;
+    document.fill("people musts", &musts::table(results, false))?;
+    document.fill("people beside", &tables::beside(results))?;
+    document.fill("people guessing", &tables::guessing(results))?;
+    document.draw("people-beside", &tables::plot(results))?;
+    Ok(document.save()?)
+}
+
+async fn run(flags: &Flags) -> Outcome<()> {
+    let mut results = if flags.quick { Results::empty() } else { Results::read() };
+    let mut failures = Vec::new();
+    if !flags.write_only {
+        failures = measure(flags, &mut results).await?;
+    }
+    show(&results)?;
+    // What did not fail is worth keeping even if something else did.
+    if !flags.quick {
+        write(&results)?;
+    }
+    match failures.len() {
+        0 => Ok(()),
+        n => Err(format!("runs that failed: {n}\n{}", failures.join("\n")).into()),
+    }
+}
+
+/// Ends what was started, also if it is interrupted.
+async fn run_or_stop(flags: &Flags) -> Outcome<()> {
+    let (mut interrupted, mut ended) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        outcome = run(flags) => outcome,
+        _ = interrupted.recv() => Err("interrupted".into()),
+        _ = ended.recv() => Err("ended".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let outcome = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let outcome = runtime.block_on(run_or_stop(&flags));
+        // What still runs in the background ends with its program.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            writeln!(std::io::stderr(), "people: {error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
