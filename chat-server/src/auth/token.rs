@@ -273,12 +273,14 @@ pub(super) fn header(token: &str) -> Result<Header, TokenError> {
     if token.len() > LONGEST_TOKEN {
         return Err(TokenError::TooLong);
     }
-    jsonwebtoken::decode_header(token).map_err(|e| match e.kind() {
+    let header = jsonwebtoken::decode_header(token).map_err(|e| match e.kind() {
         // JSON that is no header of ours: the library knows no algorithm named `none`, nor any that is
         // made up.
         ErrorKind::Json(e) if e.is_data() => TokenError::Algorithm,
         _ => TokenError::Malformed,
-    })
+    })?;
+    // Nothing that a token says must be understood is understood here (RFC 7515, section 4.1.11).
+    if header.crit.is_some() { Err(TokenError::Algorithm) } else { Ok(header) }
 }
 
 /// Puts the library's error about a token whose header is in order into ours.

@@ -196,6 +196,13 @@ fn another_type_of_token_is_refused() {
 }
 
 #[test]
+fn what_must_be_understood_is_not() {
+    let header = Header { crit: Some(vec!["exp".to_owned()]), ..tokens().header };
+    let token = signed(&header, &claims());
+    assert_eq!(tokens().verify(&token, noon()), Err(TokenError::Algorithm));
+}
+
+#[test]
 fn a_changed_claim_is_refused() {
     let (mine, other) = (issue(&tokens()), {
         let t = tokens();
