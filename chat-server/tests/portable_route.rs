@@ -5,6 +5,8 @@
     reason = "each file is also a program of its own, with its support"
 )]
 
+#[path = "at_once.rs"]
+mod at_once;
 #[path = "bad_commands.rs"]
 mod bad_commands;
 #[path = "bad_frames.rs"]
