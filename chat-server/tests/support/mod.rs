@@ -3,7 +3,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod contract;
+pub mod doors;
 pub mod http;
+pub mod keys;
 pub mod process;
 pub mod raw;
 pub mod scene;
