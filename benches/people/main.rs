@@ -16,13 +16,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use shared::figures::Document;
 use shared::{Outcome, Runs};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use results::Results;
-use server::Place;
+use server::{Database, Place};
 
 /// Fewer rounds say too little to be written down.
 const ENOUGH_ROUNDS: usize = 5;
@@ -40,6 +41,9 @@ struct Flags {
     /// How long each of those measures, in seconds: 10, in a quick run 0.5.
     #[arg(long)]
     seconds: Option<f64>,
+    /// Only this database; may be given several times.
+    #[arg(long, value_name = "DATABASE", value_parser = PossibleValuesParser::new(server::ALL.map(Database::case)))]
+    only: Vec<String>,
     /// To see that it works: little is measured, and what came of it is shown and not written down.
     #[arg(long)]
     quick: bool,
@@ -49,7 +53,8 @@ struct Flags {
 }
 
 const AFTER: &str = "\
-Everything is on the disk of Cargo's target folder. Figures are kept there too.";
+Everything is on the disk of Cargo's target folder. Figures are kept there too, so that one database can be
+measured again with --only.";
 
 /// How much is measured.
 struct Extent {
@@ -79,7 +84,8 @@ async fn measure(flags: &Flags, results: &mut Results) -> Outcome<Vec<String>> {
     }
     let place = Place::find().await?;
     let runs = Runs::new(extent.rounds);
-    for database in server::ALL {
+    let chosen = |name: &str| flags.only.is_empty() || flags.only.iter().any(|it| it == name);
+    for database in server::ALL.into_iter().filter(|it| chosen(it.case())) {
         if !place.has(database) {
             runs.say("MariaDB is left out: `scripts/services run` brings it");
             continue;
