@@ -38,7 +38,7 @@ struct Flags {
     /// once.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How long each of those measures, in seconds: 10, in a quick run 0.5.
+    /// How long each of those measures, in seconds: 5, in a quick run 0.5.
     #[arg(long)]
     seconds: Option<f64>,
     /// Only this database; may be given several times.
@@ -66,7 +66,7 @@ struct Extent {
 
 impl Extent {
     fn by(flags: &Flags) -> Self {
-        let (rounds, seconds) = if flags.quick { (1, 0.5) } else { (7, 10.0) };
+        let (rounds, seconds) = if flags.quick { (1, 0.5) } else { (7, 5.0) };
         Self {
             rounds: flags.rounds.unwrap_or(rounds),
             measured: Duration::from_secs_f64(flags.seconds.unwrap_or(seconds)),
