@@ -18,9 +18,9 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
-use shared::Outcome;
 use shared::figures::Document;
 use shared::programs;
+use shared::{Outcome, exit_code, none_failed};
 
 use bench::Bench;
 use results::Results;
@@ -200,18 +200,9 @@ fn run(flags: &Flags) -> Outcome<()> {
     if !flags.trial {
         write(&results)?;
     }
-    match failures.len() {
-        0 => Ok(()),
-        n => Err(format!("runs that failed: {n}\n{}", failures.join("\n")).into()),
-    }
+    none_failed(&failures)
 }
 
 fn main() -> ExitCode {
-    match run(&Flags::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(std::io::stderr(), "compare: {error}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("compare", run(&Flags::parse()))
 }

@@ -18,9 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use shared::figures::Document;
-use shared::{Outcome, Runs};
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use shared::{Outcome, Runs, exit_code, none_failed, run_or_stop};
 
 use results::Results;
 use server::{Database, Place};
@@ -125,36 +123,9 @@ async fn run(flags: &Flags) -> Outcome<()> {
     if !flags.quick {
         write(&results)?;
     }
-    match failures.len() {
-        0 => Ok(()),
-        n => Err(format!("runs that failed: {n}\n{}", failures.join("\n")).into()),
-    }
-}
-
-/// Ends what was started, also if it is interrupted.
-async fn run_or_stop(flags: &Flags) -> Outcome<()> {
-    let (mut interrupted, mut ended) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        outcome = run(flags) => outcome,
-        _ = interrupted.recv() => Err("interrupted".into()),
-        _ = ended.recv() => Err("ended".into()),
-    }
+    none_failed(&failures)
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let outcome = Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let outcome = runtime.block_on(run_or_stop(&flags));
-        // What still runs in the background ends with its program.
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(std::io::stderr(), "people: {error}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("people", run_or_stop(run(&Flags::parse())))
 }

@@ -26,11 +26,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use shared::Outcome;
 use shared::figures::Document;
 use shared::programs::{self, MariaDb};
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use shared::{Outcome, exit_code, none_failed, run_or_stop};
 
 use bench::Bench;
 use contenders::Contender;
@@ -208,36 +206,9 @@ async fn run(flags: &Flags) -> Outcome<()> {
     if !flags.quick {
         write(&results)?;
     }
-    match failures.len() {
-        0 => Ok(()),
-        n => Err(format!("runs that failed: {n}\n{}", failures.join("\n")).into()),
-    }
-}
-
-/// Ends what was started, and removes what was written, also if it is interrupted.
-async fn run_or_stop(flags: &Flags) -> Outcome<()> {
-    let (mut interrupted, mut ended) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        outcome = run(flags) => outcome,
-        _ = interrupted.recv() => Err("interrupted".into()),
-        _ = ended.recv() => Err("ended".into()),
-    }
+    none_failed(&failures)
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let outcome = Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let outcome = runtime.block_on(run_or_stop(&flags));
-        // What still runs in the background ends with its program.
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(std::io::stderr(), "store: {error}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("store", run_or_stop(run(&Flags::parse())))
 }

@@ -183,7 +183,7 @@ async fn sign_in(
 /// Refresh tokens
 ///
 /// Exchanges a refresh token for two new tokens of the same login. Shown once more within ten seconds, it
-/// is `refreshed_already`; later it must be a copy, and the login ends, with all its tokens and
+/// is `refreshed_already`; later it is taken for a copy, and the login ends, with all its tokens and
 /// connections.
 #[utoipa::path(
     post,

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chat_core::UserId;
 use uuid::Uuid;
 
-use super::PeopleError;
+use super::{PeopleError, lock};
 
 /// How long a wrong password counts.
 const COUNTS_FOR: Duration = Duration::from_secs(3_600);
@@ -266,11 +266,6 @@ impl Tries {
     fn counts(&self, now: Duration) -> bool {
         now.saturating_sub(self.last.max(self.until)) < COUNTS_FOR
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that runs under the lock leaves it half-changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
