@@ -57,6 +57,34 @@ test('stays in place while an older page arrives above', async () => {
   await alice.depart();
 });
 
+test('keeps the place of a reader who scrolls up just as something happens in the room', async () => {
+  const host = await Guest.arrive(stage.server.address, 'Host');
+  const { id: room } = await host.open('Busy');
+  for (let line = 1; line <= 120; line += 1) await host.say(room, `Line ${line}`);
+  const alice = await stage.arrive(DESK, 'Alice');
+  await alice.page.evaluate(() => {
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (frame) {
+      window.socket = this;
+      send.call(this, frame);
+    };
+  });
+  await alice.follow(room);
+  await alice.holds(71, 120);
+  // The event comes before the browser has told the page that it was scrolled, which it does once a frame.
+  await alice.page.evaluate(([room, user]) => {
+    document.querySelector('[data-testid=log]').scrollTop = 200;
+    const data = JSON.stringify({ event: 'typing', room, user: { id: user.id, name: user.name }, on: true });
+    window.socket.dispatchEvent(new MessageEvent('message', { data }));
+  }, [room, host.user]);
+  await alice.see('typing').filter({ hasText: 'Host' }).waitFor();
+  await alice.holds(21, 120);
+  await alice.see('newer').waitFor();
+  await alice.see('newer').click();
+  await alice.see('newer').waitFor({ state: 'hidden' });
+  await alice.depart();
+});
+
 test('comes back to the same name, room and messages after a reload, and to a name when the token has ended', async () => {
   const alice = await stage.arrive(DESK, 'Alice');
   await alice.makeRoom('Sticky');

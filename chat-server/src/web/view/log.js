@@ -14,6 +14,7 @@ export class LogView {
   #log = this.#parts.log;
   #room = null;
   #following = true;
+  #followedTo = 0; // Where it stood when it last was at the newest.
   #missed = 0;
   #hushed = 0;
   #stopListening = () => {};
@@ -42,6 +43,7 @@ export class LogView {
 
   draw() {
     const { timeline, history, info, state } = this.#room;
+    if (this.#following && this.#leftUnheard()) this.#follow(false);
     const anchor = this.#following ? null : this.#anchor();
     if (history.loading) this.#hush();
     this.#parts.older.hidden = !history.loading;
@@ -64,10 +66,18 @@ export class LogView {
 
   #scrolled() {
     if (!this.#room || !this.#log.clientHeight) return;
-    const below = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight;
-    this.#follow(below < NEAR);
+    this.#follow(this.#below() < NEAR);
     this.#drawNewer();
     this.#loadIfNearTop();
+  }
+
+  #below() {
+    return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight;
+  }
+
+  /** The reader has scrolled up, but the browser says so only with its next frame, and something is drawn before that. */
+  #leftUnheard() {
+    return this.#log.scrollTop < this.#followedTo && this.#below() >= NEAR;
   }
 
   #loadIfNearTop() {
@@ -77,11 +87,14 @@ export class LogView {
   #follow(following) {
     this.#following = following;
     this.#room.readingBack = !following;
-    if (following) this.#missed = 0;
+    if (!following) return;
+    this.#missed = 0;
+    this.#followedTo = this.#log.scrollTop;
   }
 
   #jump() {
     this.#log.scrollTop = this.#log.scrollHeight;
+    this.#followedTo = this.#log.scrollTop;
   }
 
   /** What was said long ago is not read out as if it were said now. */
