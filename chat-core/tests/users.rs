@@ -326,6 +326,7 @@ async fn who_comes_and_goes_is_seen() {
     let laptop = bench.connect_as(phone.session.user().clone());
     assert_eq!(seen(&mut watch).await, (id, Presence::Online));
     drop(phone);
+    until("the phone is gone", async || bench.engine.stats().sessions == 2).await;
     drop(unseen);
     let zoe = seen(&mut watch).await;
     assert_eq!(zoe.1, Presence::Offline);

@@ -7,7 +7,7 @@ import { ChatError, connectionLost } from './errors.js';
 import { pauseAfter } from './pause.js';
 
 const SILENCE = 25_000; // Nothing heard for this long: ask whether anybody is there.
-const ANSWER = 10_000; // No answer, or no connection, within this: it is lost.
+const ANSWER = 10_000; // Asked, and nothing heard for this long, or no connection within it: it is lost.
 const STABLE = 5_000; // A connection that lasted this long starts the pauses from the shortest again.
 const UNAUTHORIZED = 4401;
 const DELETED = 4403;
@@ -26,6 +26,7 @@ export class Connection extends Emitter {
   #commands = new Map();
   #lastId = 0;
   #timer = 0;
+  #lastPing = 0;
   #attempt = 0;
   #openedAt = 0;
   #invitedBackIn = null;
@@ -103,20 +104,18 @@ export class Connection extends Emitter {
   }
 
   #hear(frame) {
+    const command = this.#commands.get(frame.id);
+    this.#commands.delete(frame.id);
     this.#listenOn();
     if (frame.event === 'closing') this.#invitedBackIn = frame.retry_after_ms ?? null;
     else if (frame.event) this.emit('event', frame);
-    else this.#answer(frame);
+    else if (frame.error) (command?.reject ?? console.error)(new ChatError(frame.error));
+    else command?.fulfil(frame.ok);
   }
 
-  #answer({ id, ok, error }) {
-    const command = this.#commands.get(id);
-    this.#commands.delete(id);
-    if (error) (command?.reject ?? console.error)(new ChatError(error));
-    else command?.fulfil(ok);
-  }
-
+  // What comes while a ping has no answer may have been under way since before the line went dead.
   #listenOn() {
+    if (this.#commands.has(this.#lastPing)) return this.#giveUpAfter(ANSWER);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#probe(), SILENCE);
   }
@@ -128,6 +127,7 @@ export class Connection extends Emitter {
 
   #ping() {
     this.command('ping').then(({ at }) => (this.#ahead = Date.parse(at) - Date.now()), () => {});
+    this.#lastPing = this.#lastId;
   }
 
   #giveUpAfter(milliseconds) {

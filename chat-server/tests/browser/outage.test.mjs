@@ -7,7 +7,6 @@ import { Guest } from './guest.mjs';
 import { DESK, OUTAGE, PHONE } from './person.mjs';
 import { stage } from './stage.mjs';
 import { until } from './until.mjs';
-import { Wire } from './wire.mjs';
 
 test('the server is killed and started again: both continue with no message lost or doubled', async () => {
   const alice = await stage.arrive(DESK, 'Alice Park');
@@ -83,7 +82,7 @@ test('the server is told to stop and started again: both come back', async () =>
 });
 
 test('an answer is lost on the way: the message is sent again and stays one', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   const room = await alice.makeRoom('Bad line');
   const witness = await Guest.arrive(stage.server.address, 'Witness');
@@ -103,11 +102,10 @@ test('an answer is lost on the way: the message is sent again and stays one', as
   await alice.holds(1, 3);
   assert.deepEqual((await witness.latest(room)).map(({ text }) => text), ['before', 'did you get this?', 'after']);
   await alice.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('a line that has gone dead is noticed, and left for a new one', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   await alice.makeRoom('Dead line');
   wire.deafen();
@@ -119,11 +117,27 @@ test('a line that has gone dead is noticed, and left for a new one', async () =>
   await alice.say('here I am');
   await alice.reads('here I am');
   await alice.depart(OUTAGE);
-  await wire.dispose();
+});
+
+test('what was still under way when a line went dead does not hide it', async () => {
+  const wire = await stage.wire();
+  const alice = await stage.arrive(DESK, 'Alice', wire.address);
+  const room = await alice.makeRoom('Last words');
+  const host = await Guest.arrive(stage.server.address, 'Host');
+  await host.join(room);
+  wire.deafen((bytes) => bytes.includes('"at"') && bytes.includes('"ok"'));
+  await alice.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await host.say(room, 'came after the question');
+  await alice.reads('came after the question');
+  wire.deafen();
+  await alice.phase('waiting');
+  wire.mend();
+  await alice.connected();
+  await alice.depart(OUTAGE);
 });
 
 test('somebody was taken out of the room meanwhile: they are told, and may come back with what they wrote', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   const room = await alice.makeRoom('Revolving door');
   const token = await alice.page.evaluate(() => JSON.parse(sessionStorage.getItem('chat.identity')).token);
@@ -137,11 +151,10 @@ test('somebody was taken out of the room meanwhile: they are told, and may come 
   await alice.reads('am I still in?');
   await alice.holds(1, 1);
   await alice.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('the token ended before a message was acknowledged: its writer decides', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   await alice.makeRoom('Deadline');
   wire.cut();
@@ -163,11 +176,10 @@ test('the token ended before a message was acknowledged: its writer decides', as
   await alice.reads('second');
   await alice.holds(1, 1);
   await alice.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('a reload in the middle of an outage keeps what was not acknowledged', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   const room = await alice.makeRoom('Reloaded');
   const witness = await Guest.arrive(stage.server.address, 'Witness');
@@ -183,11 +195,10 @@ test('a reload in the middle of an outage keeps what was not acknowledged', asyn
   await alice.holds(1, 2);
   assert.deepEqual((await witness.latest(room)).map(({ text }) => text), ['the server has this one', 'and not this one']);
   await alice.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('somebody missed more than the server tells at once: the whole gap is filled', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const alice = await stage.arrive(DESK, 'Alice', wire.address);
   const room = await alice.makeRoom('Chatterbox');
   const host = await Guest.arrive(stage.server.address, 'Host');
@@ -202,5 +213,4 @@ test('somebody missed more than the server tells at once: the whole gap is fille
   await alice.holds(1, 460);
   assert.deepEqual((await alice.messages()).map(({ seq, text }) => text === `Message ${seq}`).filter((right) => !right), []);
   await alice.depart(OUTAGE);
-  await wire.dispose();
 });

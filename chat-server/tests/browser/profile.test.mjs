@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { DESK, OUTAGE, PHONE } from './person.mjs';
 import { stage } from './stage.mjs';
 import { until } from './until.mjs';
-import { Wire } from './wire.mjs';
 
 const PASSWORD = 'correct horse';
 const REFUSED = /status of (401|404|422)/;
@@ -65,7 +64,7 @@ async function together(title, tom, other) {
 }
 
 test('a new name is seen at once by everybody, wherever the old one stood, and after a reload', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const tom = await stage.arrive(DESK, 'Tom');
   const eve = await stage.arrive(DESK, 'Eve', wire.address);
   const dora = await signedUp(DESK, 'dora', 'Dora');
@@ -122,7 +121,6 @@ test('a new name is seen at once by everybody, wherever the old one stood, and a
   assert.equal(await dora.see('you-status').inputValue(), 'on a boat ⛵');
   for (const person of [tom, dora, phone]) await person.depart(REFUSED);
   await eve.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('what is typed stays when the profile changes on another device', async () => {
@@ -172,7 +170,7 @@ test('another password signs the other devices out, and signing out everywhere a
 });
 
 test('an account is deleted with its messages: others see it go, and all its pages say so', async () => {
-  const wire = await Wire.to(stage.server.port);
+  const wire = await stage.wire();
   const tom = await stage.arrive(DESK, 'Tom');
   const minji = await stage.arrive(PHONE, '민지');
   const eve = await stage.arrive(DESK, 'Eve', wire.address);
@@ -234,7 +232,6 @@ test('an account is deleted with its messages: others see it go, and all its pag
   await says(finn, 'signin-error', 'The username or the password is wrong.');
   for (const person of [tom, minji, finn, phone]) await person.depart(REFUSED);
   await eve.depart(OUTAGE);
-  await wire.dispose();
 });
 
 test('an account is deleted and its messages stay, on a phone, in Korean', async () => {

@@ -7,7 +7,7 @@ export class Wire {
   #server;
   #pairs = new Set();
   #cut = false;
-  #deaf = false;
+  #deaf = () => false;
 
   static async to(port) {
     const wire = new Wire();
@@ -23,13 +23,14 @@ export class Wire {
     for (const pair of this.#pairs) for (const end of pair) end.destroy();
   }
 
-  /** From now on the server hears everything, and nothing that it says arrives. */
-  deafen() {
-    this.#deaf = true;
+  /** From now on the server hears everything, and nothing that it says arrives; or nothing that `loses` picks out. */
+  deafen(loses = () => true) {
+    this.#deaf = loses;
   }
 
   mend() {
-    this.#cut = this.#deaf = false;
+    this.#cut = false;
+    this.#deaf = () => false;
   }
 
   async dispose() {
@@ -43,7 +44,7 @@ export class Wire {
     const pair = [near, far];
     this.#pairs.add(pair);
     near.on('data', (bytes) => far.write(bytes));
-    far.on('data', (bytes) => this.#deaf || near.write(bytes));
+    far.on('data', (bytes) => this.#deaf(bytes) || near.write(bytes));
     for (const [one, other] of [pair, [far, near]]) {
       one.on('error', () => {});
       one.on('close', () => {
