@@ -12,7 +12,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chat_core::{
     After, Batch, BatchOutcome, Change, Draft, Engine, Listed, LoadedRoom, Membership, MemoryStore,
-    Message, Name, NewRoom, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, User, UserId,
+    Message, Name, NewRoom, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError,
+    User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -176,6 +177,10 @@ impl Store for LogStore {
 
     async fn messages(&self, room: RoomKey, after: u64, until: u64) -> Kept<Vec<Message>> {
         self.contents().await?.messages(room, after, until).await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Kept<Vec<Revision>> {
+        self.contents().await?.revisions(room, seq).await
     }
 
     async fn changes(&self, room: RoomKey, after: u64, limit: usize) -> Kept<Vec<Change>> {

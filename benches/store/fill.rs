@@ -82,7 +82,7 @@ fn write(users: &[User], nth: u64) -> Outcome<Write> {
     let draft = Draft::text(text)?.key(Key::new(sender, nth).0.to_string())?;
     let fingerprint = draft.fingerprint();
     let key = draft.key.map(|key| (key, fingerprint));
-    Ok(Write::Message { from: users[sender].clone(), text: draft.text, at: Utc::now(), key })
+    Ok(Write::Message { from: users[sender].clone(), body: draft.body, at: Utc::now(), key })
 }
 
 /// Whether the disk has space for more, once the database's log is cut.

@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Cursor, Draft, MemberView, Membership, Message, Moderation, Mute, NewRoom,
-    Presence, Restriction, RoomView, Settings, User,
+    Change, Counts, Cursor, Draft, Edit, MemberView, Membership, Message, Moderation, Mute,
+    NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text, User,
 };
 
 /// Something that a session may ask.
@@ -59,6 +59,24 @@ pub enum RoomCommand {
     Bans(BanQuery),
     /// Write a message. Answered by [`Reply::Sent`] once the store has committed it.
     Send(Draft),
+    /// Let a message say something else. Whom it mentions is found out on the way. Answered by
+    /// [`Reply::Done`] once the store has committed it.
+    Edit {
+        /// Which message.
+        seq: u64,
+        /// What it says from then on.
+        edit: Edit,
+    },
+    /// Delete a message. Answered by [`Reply::Done`], also if it has been deleted already.
+    Delete {
+        /// Which message.
+        seq: u64,
+    },
+    /// Read what a message said before it was edited. Answered by [`Reply::Revisions`].
+    Revisions {
+        /// Which message.
+        seq: u64,
+    },
     /// Read messages. Answered by [`Reply::History`].
     History(HistoryQuery),
     /// Read who is a member. Answered by [`Reply::Members`].
@@ -75,6 +93,12 @@ impl RoomCommand {
     #[must_use]
     pub fn join(after: After) -> Self {
         Self::Join { after, limit: limits::DEFAULT_PAGE }
+    }
+
+    /// [`Edit`](Self::Edit) to this text.
+    #[must_use]
+    pub fn edit(seq: u64, text: Text) -> Self {
+        Self::Edit { seq, edit: Edit { text, mentions: Vec::new() } }
     }
 }
 
@@ -151,6 +175,8 @@ pub enum Reply {
     Members(MemberPage),
     /// To `Bans`.
     Bans(BanPage),
+    /// To `Revisions`: oldest first.
+    Revisions(Vec<Revision>),
     /// To what has nothing to tell.
     Done,
     /// To `Ping`: the engine's time.
@@ -189,6 +215,13 @@ impl Reply {
     pub(crate) fn members(self) -> Result<MemberPage> {
         match self {
             Self::Members(members) => Ok(members),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn revisions(self) -> Result<Vec<Revision>> {
+        match self {
+            Self::Revisions(revisions) => Ok(revisions),
             other => Err(other.unexpected()),
         }
     }

@@ -1,12 +1,14 @@
-//! Who users are, as the embedding program knows it: the names that belong to ids.
+//! Who users are, as the embedding program knows it: the names that belong to ids, and who is meant by
+//! what stands in a text.
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::ids::UserId;
-use crate::model::User;
+use crate::model::{Text, User};
 
-/// Knows users by their ids, so that one may invite another by its id alone. Asked outside the room,
+/// Knows users by their ids, so that one may invite another by its id alone, and by whatever a text calls
+/// them. Asked outside the room,
 /// so it may take its time: only whoever asks waits for it.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
@@ -16,6 +18,16 @@ pub trait Directory: Send + Sync + 'static {
     /// Why it cannot be said now; the caller is shown it. Usually
     /// [`Code::Unavailable`](crate::Code::Unavailable).
     async fn user(&self, id: UserId) -> Result<Option<User>>;
+
+    /// Whom a text mentions that a user writes: the room keeps those who are its members. Asked of
+    /// every text. Nobody, unless this says otherwise.
+    ///
+    /// # Errors
+    /// As of [`user`](Self::user); the text is not written then.
+    async fn mentioned(&self, by: UserId, text: &Text) -> Result<Vec<UserId>> {
+        let _ = (by, text);
+        Ok(Vec::new())
+    }
 }
 
 /// Knows nobody: rooms know their own.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use chrono::SecondsFormat;
 
@@ -31,6 +32,10 @@ pub enum Code {
     NoSuchRoom,
     /// The room has no message with this `seq`.
     NoSuchMessage,
+    /// The message has been deleted.
+    MessageDeleted,
+    /// The message is older than what its author may still edit or delete.
+    TooLate,
     /// The user is not a member of the room.
     NotAMember,
     /// The user may not be a member of this room, for now or for good.
@@ -74,6 +79,8 @@ impl Code {
         Self::Forbidden,
         Self::NoSuchRoom,
         Self::NoSuchMessage,
+        Self::MessageDeleted,
+        Self::TooLate,
         Self::NotAMember,
         Self::Banned,
         Self::Muted,
@@ -102,6 +109,8 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::NoSuchRoom => "no_such_room",
             Self::NoSuchMessage => "no_such_message",
+            Self::MessageDeleted => "message_deleted",
+            Self::TooLate => "too_late",
             Self::NotAMember => "not_a_member",
             Self::Banned => "banned",
             Self::Muted => "muted",
@@ -214,6 +223,21 @@ impl Error {
 
     pub(crate) fn no_such_room() -> Self {
         Self::new(Code::NoSuchRoom, "there is no such room; it may have ended")
+    }
+
+    pub(crate) fn no_such_message() -> Self {
+        Self::new(Code::NoSuchMessage, "the room has no message with this seq").field("seq")
+    }
+
+    pub(crate) fn message_deleted() -> Self {
+        Self::new(Code::MessageDeleted, "the message has been deleted").field("seq")
+    }
+
+    /// So long after a message its author may edit or delete it.
+    pub(crate) fn too_late(edit_age: Duration) -> Self {
+        let seconds = edit_age.as_secs();
+        let message = format!("your own messages can be edited and deleted for {seconds} s");
+        Self::new(Code::TooLate, message).field("seq")
     }
 
     pub(crate) fn not_a_member() -> Self {

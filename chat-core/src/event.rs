@@ -73,6 +73,13 @@ pub enum Event {
         /// Whether it is.
         on: bool,
     },
+    /// This session's user is mentioned in a message, of a room that the session need not hear.
+    Mentioned {
+        /// Where.
+        room: RoomId,
+        /// In what.
+        message: Arc<Message>,
+    },
     /// This session's user has been invited to a room, and may join it.
     Invited {
         /// Which.

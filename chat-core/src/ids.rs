@@ -64,6 +64,10 @@ public_id! {
     UserId
 }
 public_id! {
+    /// Names a file that goes with messages. Who keeps it is the embedding program's affair.
+    FileId
+}
+public_id! {
     /// Names what entitles sessions and may be withdrawn, for whoever admits them: one sign-in, say, with all
     /// the tokens that it leads to.
     GrantId

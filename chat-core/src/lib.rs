@@ -32,7 +32,7 @@ mod event;
 pub use event::{CloseReason, Event, Notice, Topic};
 
 mod ids;
-pub use ids::{ConnectionId, GrantId, RoomId, UserId};
+pub use ids::{ConnectionId, FileId, GrantId, RoomId, UserId};
 
 mod inbox;
 pub use inbox::{InProcess, Wire};
@@ -47,9 +47,10 @@ pub use limits::Limits;
 
 mod model;
 pub use model::{
-    BadCursor, Change, ChangeKind, ClientKey, Counts, Cursor, Draft, Fingerprint, Kind, MemberView,
-    Membership, Message, Moderation, Mute, Name, NewRoom, Presence, Restriction, Role, RoomInfo,
-    RoomView, Settings, SettingsChange, Text, Title, User, WhoInvites,
+    BadCursor, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Draft, Edit,
+    Fingerprint, Kind, MemberView, Membership, Message, Moderation, Mute, Name, NewRoom, Presence,
+    Restriction, Revision, Role, RoomInfo, RoomView, Settings, SettingsChange, Text, Title, User,
+    WhoInvites,
 };
 
 mod outbox;

@@ -12,6 +12,10 @@ pub const TITLE_CHARS: usize = 100;
 pub const NAME_CHARS: usize = 32;
 /// The longest client key, in characters.
 pub const KEY_CHARS: usize = 64;
+/// The most members whom one message mentions; of more, the first.
+pub const MENTIONS: usize = 50;
+/// The most files that go with one message.
+pub const FILES: usize = 10;
 /// The most messages, changes or members that one answer carries.
 pub const PAGE: usize = 200;
 /// What a page holds if nothing is said.
@@ -26,6 +30,9 @@ pub const RESUME_ROOMS: usize = 100;
 pub struct Limits {
     /// How long a member of an ephemeral room may be away before its membership ends. 30 s.
     pub grace: Duration,
+    /// How long after a message its author may edit or delete it. Two days. The owner and moderators
+    /// delete messages of any age.
+    pub edit_age: Duration,
     /// How long before what entitles a session ends its inbox is told so. 60 s; a session that is
     /// entitled for a shorter time is told at once.
     pub expiry_notice: Duration,
@@ -86,6 +93,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(30),
+            edit_age: Duration::from_secs(2 * 24 * 60 * 60),
             expiry_notice: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             typing: Duration::from_secs(6),

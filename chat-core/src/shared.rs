@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
-use crate::model::{NewRoom, User, With};
+use crate::model::{NewRoom, Text, User, With};
 use crate::policy::Policy;
 use crate::queue::Budget;
 use crate::store::{Metered, Store, StoreError};
@@ -134,7 +134,9 @@ impl Shared {
     pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
         self.may(user, &command).await?;
         Ok(match command {
-            Command::Room(room, command) => Command::Room(room, self.complete(command).await?),
+            Command::Room(room, command) => {
+                Command::Room(room, self.complete(user.id, command).await?)
+            }
             Command::Open(room) => Command::Open(self.complete_new(room).await?),
             command => command,
         })
@@ -142,10 +144,20 @@ impl Shared {
 
     /// A command as its room gets it. Whoever is named by an id alone is looked up; whom the directory
     /// does not know, the room may.
-    pub(crate) async fn complete(&self, command: RoomCommand) -> Result<RoomCommand> {
+    pub(crate) async fn complete(&self, by: UserId, command: RoomCommand) -> Result<RoomCommand> {
         match command {
             RoomCommand::InviteUser(guest) => {
                 Ok(self.look_up(guest).await?.map_or(command, RoomCommand::Invite))
+            }
+            RoomCommand::Send(mut draft) => {
+                if let Some(text) = &draft.body.text {
+                    draft.body.mentions = self.mentioned(by, text).await?;
+                }
+                Ok(RoomCommand::Send(draft))
+            }
+            RoomCommand::Edit { seq, mut edit } => {
+                edit.mentions = self.mentioned(by, &edit.text).await?;
+                Ok(RoomCommand::Edit { seq, edit })
             }
             command => Ok(command),
         }
@@ -162,12 +174,19 @@ impl Shared {
         }
     }
 
-    /// Asks the directory. One that panics knows nothing.
     async fn look_up(&self, id: UserId) -> Result<Option<User>> {
-        let asked = async { self.directory.user(id).await };
+        self.ask_directory(async { self.directory.user(id).await }).await
+    }
+
+    async fn mentioned(&self, by: UserId, text: &Text) -> Result<Vec<UserId>> {
+        self.ask_directory(async { self.directory.mentioned(by, text).await }).await
+    }
+
+    /// Asks the directory. One that panics knows nothing.
+    async fn ask_directory<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
         AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
             let message = "the user could not be looked up; the log of the program has the cause";
-            tracing::error!(user = %id, "the directory panicked");
+            tracing::error!("the directory panicked");
             Err(Error::new(Code::Internal, message))
         })
     }

@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::command::{HistoryAt, HistoryQuery};
 use crate::ids::UserId;
-use crate::model::{Change, Cursor, Message, User};
+use crate::model::{Change, ChangeKind, Cursor, Edit, Message, User};
 
 /// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
 #[derive(Debug)]
@@ -122,12 +123,56 @@ impl Timeline {
         }
     }
 
+    /// The message with this number, if it is here.
+    pub(crate) fn find(&self, seq: u64) -> Option<Arc<Message>> {
+        self.place(seq).map(|place| Arc::clone(&self.messages[place]))
+    }
+
+    fn place(&self, seq: u64) -> Option<usize> {
+        let first = self.messages.front()?.seq;
+        let place = usize::try_from(seq.checked_sub(first)?).ok()?;
+        (place < self.messages.len()).then_some(place)
+    }
+
+    /// A message says something else from now on.
+    pub(crate) fn edit(&mut self, seq: u64, edit: &Edit, at: Timestamp) {
+        self.change_message(seq, |message| message.edit(edit, at));
+        self.trim();
+    }
+
+    /// A message has been deleted.
+    pub(crate) fn delete(&mut self, seq: u64) {
+        self.change_message(seq, Message::delete);
+        self.forget_edits(|_, edited| edited == seq);
+    }
+
+    fn change_message(&mut self, seq: u64, change: impl FnOnce(&mut Message)) {
+        let Some(place) = self.place(seq) else { return };
+        let message = &mut self.messages[place];
+        self.bytes -= size(message);
+        change(Arc::make_mut(message));
+        self.bytes += size(message);
+    }
+
     /// What a user has written is deleted.
     pub(crate) fn erase(&mut self, user: UserId) {
-        for message in &mut self.messages {
-            if message.from.id == user && message.text.is_some() {
+        for message in self.messages.iter_mut().filter(|message| message.from.id == user) {
+            if !message.deleted {
                 self.bytes -= size(message);
-                Arc::make_mut(message).text = None;
+                Arc::make_mut(message).delete();
+            }
+        }
+        self.forget_edits(|author, _| author == user);
+    }
+
+    /// Changes say no more what messages said that have been deleted since.
+    fn forget_edits(&mut self, of: impl Fn(UserId, u64) -> bool) {
+        for change in &mut self.changes {
+            if let ChangeKind::Edited(author, seq, Some(_)) = &change.kind
+                && of(author.user.id, *seq)
+            {
+                let (author, seq) = (author.clone(), *seq);
+                Arc::make_mut(change).kind = ChangeKind::Edited(author, seq, None);
             }
         }
     }
@@ -196,17 +241,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::model::{ChangeKind, Membership, Name, Role, Text};
+    use crate::model::{Body, Membership, Name, Role, Text};
 
     fn message(seq: u64) -> Message {
         let from = User::new(UserId::from(uuid::Uuid::nil()), Name::new("Ann").unwrap());
-        Message {
-            seq,
-            from,
-            text: Some(Text::new(format!("text {seq}")).unwrap()),
-            at: Timestamp::UNIX_EPOCH,
-        }
+        let body = Body::text(Text::new(format!("text {seq}")).unwrap());
+        Message::new(seq, from, body, Timestamp::UNIX_EPOCH)
     }
 
     fn seqs(messages: &[Arc<Message>]) -> Vec<u64> {

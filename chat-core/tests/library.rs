@@ -15,8 +15,8 @@ use chat_core::{
     AdmitAs, After, Batch, BatchOutcome, Change, CloseReason, Code, Command, ConnectionId, Deliver,
     Engine, EngineBuilder, Error, Event, Fanout, HistoryAt, HistoryQuery, InProcess, Inbox,
     Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore, Message, NewRoom, Parcel, Policy,
-    Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError, User,
-    UserId,
+    Revision, Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError,
+    User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -397,6 +397,10 @@ impl Store for Fragile {
         self.call(self.store.messages(room, after, until)).await
     }
 
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.call(self.store.revisions(room, seq)).await
+    }
+
     async fn changes(
         &self,
         room: RoomKey,
@@ -609,6 +613,10 @@ impl Store for Driver {
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
         self.store.messages(room, after, until).await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.store.revisions(room, seq).await
     }
 
     async fn changes(

@@ -4,9 +4,9 @@
 use std::fmt::Debug;
 
 use chat_core::{
-    Batch, Change, ChangeKind, ClientKey, Cursor, Draft, Fingerprint, Kind, Membership, Message,
-    Name, Restriction, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title,
-    User, UserId, WhoInvites, Write,
+    Batch, Body, Change, ChangeKind, ClientKey, Cursor, Draft, Edit, FileId, Fingerprint, Kind,
+    Membership, Message, Name, Restriction, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text,
+    Timestamp, Title, User, UserId, WhoInvites, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,9 +89,18 @@ fn records_come_back() {
 
         let text = Text::new(format!("{name}\0\n")).unwrap();
         let (from, at) = (member.user.clone(), moment());
-        for text in [Some(text.clone()), None] {
-            through(&Message { seq: 1, from: from.clone(), text, at });
+        let body = Body {
+            text: Some(text.clone()),
+            reply_to: Some(7),
+            mentions: vec![from.id],
+            files: vec![FileId::new()],
+        };
+        for body in [Body::text(text.clone()), body.clone(), Body::default()] {
+            through(&Message::new(1, from.clone(), body, at));
         }
+        let edited = Message { edited: Some(at), ..Message::new(1, from.clone(), body, at) };
+        through(&edited);
+        through(&Message { deleted: true, ..edited });
 
         let plain: [fn(Membership) -> ChangeKind; 9] = [
             ChangeKind::Joined,
@@ -125,6 +134,15 @@ fn records_come_back() {
             is(&kind, &json!({ "settings": [json, set] }));
             kinds.push(kind);
         }
+        let edit = Edit { text: text.clone(), mentions: vec![from.id] };
+        for edit in [None, Some(edit)] {
+            let kind = ChangeKind::Edited(member.clone(), 7, edit.clone());
+            is(&kind, &json!({ "edited": [json, 7, edit] }));
+            kinds.push(kind);
+        }
+        let deleted = ChangeKind::Deleted(member.clone(), 7);
+        is(&deleted, &json!({ "deleted": [json, 7] }));
+        kinds.push(deleted);
         for kind in kinds.clone() {
             for by in [None, Some(from.clone())] {
                 through(&Change { cursor: Cursor::new(0, 1), kind: kind.clone(), by, at });
@@ -138,7 +156,8 @@ fn records_come_back() {
 
         let draft = Draft::text("it").unwrap().key(format!("{name}\0")).unwrap();
         let print = draft.fingerprint();
-        let message = |key| Write::Message { from: from.clone(), text: text.clone(), at, key };
+        let message =
+            |key| Write::Message { from: from.clone(), body: Body::text(text.clone()), at, key };
         let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
         writes.extend(kinds.into_iter().map(|kind| Write::Change { kind, by: None, at }));
         through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });

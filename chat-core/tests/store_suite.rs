@@ -90,5 +90,14 @@ planted! {
     forgets_left_rooms: ForgetsLeftRooms by "the_rooms_of_a_user_are_known",
     keeps_erased_texts: KeepsErasedTexts by "what_is_erased_is_gone_and_its_places_stay",
     erases_everybody: ErasesEverybody by "only_what_is_asked_for_is_erased",
+    keeps_texts_alone: KeepsTextsAlone by "everything_that_a_message_says_comes_back",
+    forgets_revisions: ForgetsRevisions by "an_edit_changes_what_is_said_and_keeps_what_was",
+    edits_the_whole_room: EditsTheWholeRoom by "an_edit_is_of_one_message_of_one_room",
+    keeps_deleted_texts: KeepsDeletedTexts by "a_deleted_message_leaves_its_place",
+    keeps_revisions_of_deleted: KeepsRevisionsOfDeleted by "a_deleted_message_leaves_its_place",
+    revives_deleted_messages: RevivesDeletedMessages by "a_deleted_message_is_not_edited",
+    forgets_keys_of_deleted: ForgetsKeysOfDeleted by "a_deleted_message_keeps_its_key",
+    keeps_erased_revisions: KeepsErasedRevisions
+        by "what_is_erased_takes_along_what_it_said_before",
     panics_at_nul: PanicsAtNul by "texts_come_back_byte_for_byte",
 }

@@ -17,6 +17,8 @@ async fn a_bad_command_gets_its_error_and_the_connection_stays() {
     let long = format!(r#""do":"send","room":"$room","text":"{}""#, "x".repeat(4_001));
     let long_key = format!(r#""do":"send","room":"$room","text":"a","key":"{}""#, "k".repeat(65));
     let long_title = format!(r#""do":"open","title":"{}""#, "t".repeat(101));
+    let ids = [r#""$nowhere""#; 11].join(",");
+    let many_files = format!(r#""do":"send","room":"$room","text":"a","files":[{ids}]"#);
     let entry = r#"{"room":"$room","after":"0.0"}"#;
     let many = format!(r#""do":"resume","rooms":[{}]"#, [entry; 101].join(","));
     let cases = [
@@ -42,6 +44,27 @@ async fn a_bad_command_gets_its_error_and_the_connection_stays() {
         (r#""do":"send","room":"$room","text":" \n\t\u3000""#, "empty", "text"),
         (r#""do":"send","room":"$room","text":"a","key":"""#, "empty", "key"),
         (&long, "too_long", "text"),
+        (r#""do":"send","room":"$room","text":"a","reply_to":1"#, "no_such_message", "reply_to"),
+        (r#""do":"send","room":"$room","text":"a","reply_to":-1"#, "bad_request", "reply_to"),
+        (r#""do":"send","room":"$room","text":"a","files":"x""#, "bad_request", "files"),
+        (r#""do":"send","room":"$room","text":"a","files":["x"]"#, "bad_request", "files"),
+        (r#""do":"send","room":"$room","files":[]"#, "empty", "text"),
+        (&many_files, "bad_request", "files"),
+        (r#""do":"edit","room":"$room","text":"a""#, "bad_request", "seq"),
+        (r#""do":"edit","room":"$room","seq":1"#, "bad_request", "text"),
+        (r#""do":"edit","room":"$room","seq":1,"text":" ""#, "empty", "text"),
+        (r#""do":"edit","room":"$room","seq":1,"text":"a""#, "no_such_message", "seq"),
+        (
+            r#""do":"edit","room":"$room","seq":9007199254740991,"text":"a""#,
+            "no_such_message",
+            "seq",
+        ),
+        (r#""do":"edit","room":"$foreign","seq":1,"text":"a""#, "not_a_member", ""),
+        (r#""do":"edit","room":"$nowhere","seq":1,"text":"a""#, "no_such_room", ""),
+        (r#""do":"delete","room":"$room","seq":0"#, "no_such_message", "seq"),
+        (r#""do":"delete","room":"$room","seq":"1""#, "bad_request", "seq"),
+        (r#""do":"revisions","room":"$room","seq":2"#, "no_such_message", "seq"),
+        (r#""do":"revisions","room":"$foreign","seq":2"#, "not_a_member", ""),
         (&long_key, "too_long", "key"),
         (&long_title, "too_long", "title"),
         (r#""do":"open""#, "bad_request", "title"),

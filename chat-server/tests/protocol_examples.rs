@@ -354,6 +354,14 @@ fn shown(expected: &Value) -> ByteString {
     let event = match expected["event"].as_str() {
         Some("expiring") => Event::Expiring { at: chat_core::Timestamp::UNIX_EPOCH },
         Some("behind") => Event::Behind { room, after: Cursor::new(57, 9) },
+        Some("mentioned") => {
+            let text = chat_core::Text::new("ask @bob").expect("a good text");
+            let mentions = vec![UserId::new()];
+            let body = chat_core::Body { mentions, ..chat_core::Body::text(text) };
+            let at = chat_core::Timestamp::UNIX_EPOCH;
+            let message = Arc::new(chat_core::Message::new(7, named("Alice"), body, at));
+            Event::Mentioned { room, message }
+        }
         Some("invited") => {
             let title = Some(chat_core::Title::new("Plans").expect("a good title"));
             let (kind, created) = (chat_core::Kind::Private, chat_core::Timestamp::UNIX_EPOCH);
@@ -410,7 +418,7 @@ fn every_code_is_listed() {
     let words = source.iter().flat_map(|file| file.split('"')).filter(|word| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     });
-    let fields = ["do", "key", "username", "old", "refresh_token", "group", "user"];
+    let fields = ["do", "key", "username", "old", "refresh_token", "group", "user", "seq"];
     let known: BTreeSet<String> =
         words.filter(|word| !fields.contains(word)).map(str::to_owned).collect();
     assert_eq!(errors, known);

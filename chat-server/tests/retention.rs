@@ -9,9 +9,9 @@ mod store_support;
 use std::time::Duration;
 
 use chat_core::{
-    After, Batch, BatchOutcome, ClientKey, Cursor, Draft, Engine, HistoryAt, HistoryQuery, Kind,
-    LoadedRoom, Membership, Name, NewRoom, Outcome, Role, RoomId, RoomInfo, Sent, Text, Timestamp,
-    Title, User, UserId, Write,
+    After, Batch, BatchOutcome, Body, ClientKey, Cursor, Draft, Engine, HistoryAt, HistoryQuery,
+    Kind, LoadedRoom, Membership, Name, NewRoom, Outcome, Role, RoomId, RoomInfo, Sent, Text,
+    Timestamp, Title, User, UserId, Write,
 };
 use chat_server::store::{MySqlOptions, MySqlStore, Retention, SqlStore};
 use database::Database;
@@ -45,7 +45,7 @@ fn keyed(from: &User, n: u64, at: Timestamp) -> Write {
     let text = format!("message {n}");
     let fingerprint = Draft::text(text.as_str()).unwrap().fingerprint();
     let key = Some((ClientKey::new(format!("key {n}")).unwrap(), fingerprint));
-    Write::Message { from: from.clone(), text: Text::new(text).unwrap(), at, key }
+    Write::Message { from: from.clone(), body: Body::text(Text::new(text).unwrap()), at, key }
 }
 
 /// Appends messages, so many a day.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chat_core::{
-    After, Batch, Draft, Engine, HistoryAt, HistoryQuery, LoadedRoom, Name, NewRoom, RoomCommand,
-    RoomId, Store, Text, Timestamp, User, UserId, Write,
+    After, Batch, Body, Draft, Engine, HistoryAt, HistoryQuery, LoadedRoom, Name, NewRoom,
+    RoomCommand, RoomId, Store, Text, Timestamp, User, UserId, Write,
 };
 use chat_server::store::{MySqlOptions, MySqlStore, QueryCounts, SqlStore};
 use database::Database;
@@ -171,7 +171,12 @@ async fn a_page_costs_the_same_at_any_depth() {
     let (room, other) = (load(&store, room.id()).await, load(&store, other.id()).await);
     let batches = [room, other].map(|LoadedRoom { key: room, end: after, .. }| {
         let text = Text::new("hello").unwrap();
-        let write = Write::Message { from: ann.clone(), text, at: Timestamp::default(), key: None };
+        let write = Write::Message {
+            from: ann.clone(),
+            body: Body::text(text),
+            at: Timestamp::default(),
+            key: None,
+        };
         Batch { room, after, may_follow: true, writes: vec![write] }
     });
     let before = counters(&mut connection, "Handler\\_read%").await;

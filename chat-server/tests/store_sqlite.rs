@@ -7,8 +7,8 @@ mod store_support;
 use std::path::Path;
 
 use chat_core::{
-    Batch, BatchOutcome, ChangeKind, ClientKey, Cursor, Draft, Kind, LoadedRoom, Membership, Name,
-    Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Store, Text, Timestamp, Title, User,
+    Batch, BatchOutcome, Body, ChangeKind, ClientKey, Cursor, Draft, Kind, LoadedRoom, Membership,
+    Name, Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Store, Text, Timestamp, Title, User,
     UserId, Write,
 };
 use chat_server::store::{SqlStore, SqliteOpenError as OpenError, SqliteStore};
@@ -42,13 +42,13 @@ fn info(title: &str) -> RoomInfo {
 }
 
 fn message(from: &User, said: &str) -> Write {
-    Write::Message { from: from.clone(), text: text(said), at: at(1), key: None }
+    Write::Message { from: from.clone(), body: Body::text(text(said)), at: at(1), key: None }
 }
 
 fn keyed(from: &User, said: &str, key: &str) -> Write {
     let fingerprint = Draft::text(said).unwrap().fingerprint();
     let key = Some((ClientKey::new(key).unwrap(), fingerprint));
-    Write::Message { from: from.clone(), text: text(said), at: at(2), key }
+    Write::Message { from: from.clone(), body: Body::text(text(said)), at: at(2), key }
 }
 
 fn join(user: &User) -> Write {

@@ -1,7 +1,7 @@
 //! What happens in a room besides new messages, and must not be missed either.
 
 use crate::clock::Timestamp;
-use crate::model::{Cursor, Membership, Settings, User};
+use crate::model::{Cursor, Edit, Membership, Settings, User};
 
 /// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
 /// `cursor.seq` is the last message before it.
@@ -65,6 +65,24 @@ pub enum ChangeKind {
     Settings(Membership, Settings),
     /// Everything that this user has written here up to now has been deleted, by itself.
     Erased(Membership),
+    /// The message with this `seq`, which is this author's, says something else. `None` once it has
+    /// been deleted.
+    Edited(Membership, u64, Option<Edit>),
+    /// The message with this `seq`, which is this author's, has been deleted.
+    Deleted(Membership, u64),
+}
+
+/// What kinds of change have besides a membership, each some of it.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// When what has an end will end.
+    pub until: Option<Timestamp>,
+    /// The new settings.
+    pub settings: Option<Settings>,
+    /// The message that it is about.
+    pub seq: Option<u64>,
+    /// What that says from then on.
+    pub edit: Option<Edit>,
 }
 
 /// The membership that a kind is about, borrowed as the kind is.
@@ -82,7 +100,9 @@ macro_rules! whose {
             | ChangeKind::Muted(membership, _)
             | ChangeKind::Unmuted(membership)
             | ChangeKind::Settings(membership, _)
-            | ChangeKind::Erased(membership) => membership,
+            | ChangeKind::Erased(membership)
+            | ChangeKind::Edited(membership, ..)
+            | ChangeKind::Deleted(membership, _) => membership,
         }
     };
 }
@@ -104,18 +124,16 @@ impl ChangeKind {
             Self::Unmuted(_) => "unmuted",
             Self::Settings(..) => "settings",
             Self::Erased(_) => "erased",
+            Self::Edited(..) => "edited",
+            Self::Deleted(..) => "deleted",
         }
     }
 
-    /// The kind with this text form, about this membership; `until` and `settings` are for the kinds
-    /// that have them.
+    /// The kind with this text form, about this membership; of the details, those count that the kind
+    /// has.
     #[must_use]
-    pub fn parse(
-        text: &str,
-        membership: Membership,
-        until: Option<Timestamp>,
-        settings: Option<Settings>,
-    ) -> Option<Self> {
+    pub fn parse(text: &str, membership: Membership, details: Details) -> Option<Self> {
+        let Details { until, settings, seq, edit } = details;
         Some(match text {
             "joined" => Self::Joined(membership),
             "left" => Self::Left(membership),
@@ -129,11 +147,13 @@ impl ChangeKind {
             "unmuted" => Self::Unmuted(membership),
             "settings" => Self::Settings(membership, settings?),
             "erased" => Self::Erased(membership),
+            "edited" => Self::Edited(membership, seq?, edit),
+            "deleted" => Self::Deleted(membership, seq?),
             _ => return None,
         })
     }
 
-    /// Whose membership it is about.
+    /// Whose membership, or message, it is about.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         whose!(self)
@@ -157,6 +177,15 @@ impl ChangeKind {
     pub fn settings(&self) -> Option<Settings> {
         match self {
             Self::Settings(_, settings) => Some(*settings),
+            _ => None,
+        }
+    }
+
+    /// The message that it is about, if it is about one.
+    #[must_use]
+    pub fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Edited(_, seq, _) | Self::Deleted(_, seq) => Some(*seq),
             _ => None,
         }
     }

@@ -9,10 +9,10 @@ mod room;
 mod text;
 mod user;
 
-pub use change::{Change, ChangeKind};
+pub use change::{Change, ChangeKind, Details};
 pub use cursor::{BadCursor, Cursor};
 pub use member::{MemberView, Membership, Mute, Presence, Role};
-pub use message::{Draft, Fingerprint, Message};
+pub use message::{Body, Draft, Edit, Fingerprint, Message, Revision};
 pub use moderation::{Moderation, Restriction, Settings, SettingsChange, WhoInvites};
 pub(crate) use room::With;
 pub use room::{Counts, Kind, NewRoom, RoomInfo, RoomView};

@@ -11,7 +11,7 @@ use crate::command::{
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::RoomId;
-use crate::model::{Draft, Moderation, RoomView, User};
+use crate::model::{Draft, Moderation, Revision, RoomView, Text, User};
 use crate::room::{Asker, Rooms};
 
 /// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP
@@ -51,7 +51,7 @@ impl Room {
             let reply = ReplyTo::Caller(caller, None);
             let prepare = async {
                 rooms.shared.may(&asker.user, &whole).await?;
-                rooms.shared.complete(command).await
+                rooms.shared.complete(asker.user.id, command).await
             };
             match prepare.await {
                 Ok(command) => _ = rooms.get(id).ask(&rooms.shared, asker, command, reply),
@@ -116,6 +116,30 @@ impl Room {
     /// As [`Session::send`](crate::Session::send).
     pub async fn send(&self, user: &User, draft: Draft) -> Result<Sent> {
         self.ask(user, RoomCommand::Send(draft)).await?.sent()
+    }
+
+    /// Lets a message of a user's say something else.
+    ///
+    /// # Errors
+    /// As [`Session::edit`](crate::Session::edit).
+    pub async fn edit(&self, user: &User, seq: u64, text: Text) -> Result<()> {
+        self.ask(user, RoomCommand::edit(seq, text)).await.map(drop)
+    }
+
+    /// Deletes a message.
+    ///
+    /// # Errors
+    /// As [`Session::delete`](crate::Session::delete).
+    pub async fn delete(&self, user: &User, seq: u64) -> Result<()> {
+        self.ask(user, RoomCommand::Delete { seq }).await.map(drop)
+    }
+
+    /// Reads what a message said before it was edited.
+    ///
+    /// # Errors
+    /// As [`Session::revisions`](crate::Session::revisions).
+    pub async fn revisions(&self, user: &User, seq: u64) -> Result<Vec<Revision>> {
+        self.ask(user, RoomCommand::Revisions { seq }).await?.revisions()
     }
 
     /// Reads a page of messages.

@@ -3,6 +3,7 @@
 //! waits, waits outside and comes back as a message.
 
 mod authority;
+mod editing;
 mod entering;
 mod forgetting;
 mod handle;
@@ -333,7 +334,10 @@ impl Hosted {
             },
             RoomCommand::Moderate(act) => self.moderate(&asker.user, act, reply),
             RoomCommand::Bans(query) => self.bans(&asker.user, &query, reply),
-            RoomCommand::Send(draft) => self.send(&asker.user, draft, reply),
+            RoomCommand::Send(draft) => self.send(&asker.user, draft, reply, ctx),
+            RoomCommand::Edit { seq, edit } => self.edit(&asker.user, seq, edit, reply, ctx),
+            RoomCommand::Delete { seq } => self.delete(&asker.user, seq, reply, ctx),
+            RoomCommand::Revisions { seq } => self.revisions(&asker.user, seq, reply, ctx),
             RoomCommand::History(query) => self.history(&asker.user, query, reply, ctx),
             RoomCommand::Members(query) => self.members(&asker.user, &query, reply),
             RoomCommand::Typing(on) => self.type_(&asker.user, on, reply),
@@ -362,6 +366,7 @@ impl Hosted {
             self.unseat(&seat);
         }
         self.refuse_waiting(&Error::no_such_room());
+        self.refuse_all_parked(&Error::no_such_room());
         self.audience.flush(self.now());
     }
 

@@ -221,7 +221,7 @@ impl Hosted {
     fn refuse_queued(&mut self, user: UserId, error: &Error) {
         let (refused, queue) = std::mem::take(&mut self.writes.queue)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|pending| pending.what.is_message_of(user));
+            .partition::<VecDeque<_>, _>(|pending| pending.what.is_said_by(user));
         self.writes.queue = queue;
         for pending in refused {
             self.fail(pending.what, error);

@@ -32,8 +32,8 @@ pub(super) struct Writes {
     pub(super) fenced: usize,
     /// Messages with a key that wait, and who else asked for the same.
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Vec<ReplyTo>)>,
-    /// Users whose membership, invitation, role, ban or mute is being written, and what they have
-    /// asked since, or others about them.
+    /// Users whose membership, invitation, role, ban or mute is being written, or for whom a message is
+    /// being read, and what they have asked since, or others about them.
     moving: HashMap<UserId, Vec<Ask>>,
 }
 
@@ -86,6 +86,13 @@ pub(super) enum What {
         kind: ChangeKind,
         reply: ReplyTo,
     },
+    /// A message is edited or deleted; `before` are those whom it mentioned.
+    Amend {
+        by: User,
+        before: Vec<UserId>,
+        kind: ChangeKind,
+        reply: ReplyTo,
+    },
     /// In the store, its messages up to and including `until` are deleted already.
     Erase {
         author: Membership,
@@ -101,7 +108,7 @@ impl What {
             Self::Send { from, .. } => from.id,
             Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
             Self::Invite { guest, .. } => guest.user.id,
-            Self::Moderate { kind, .. } => kind.membership().user.id,
+            Self::Moderate { kind, .. } | Self::Amend { kind, .. } => kind.membership().user.id,
             Self::Erase { author, .. } => author.user.id,
         }
     }
@@ -114,7 +121,9 @@ impl What {
             | Self::Leave { membership, .. }
             | Self::Erase { author: membership, .. } => (&mut membership.user, None),
             Self::Invite { by, guest, .. } => (by, Some(&mut guest.user)),
-            Self::Moderate { by, kind, .. } => (by, Some(&mut kind.membership_mut().user)),
+            Self::Moderate { by, kind, .. } | Self::Amend { by, kind, .. } => {
+                (by, Some(&mut kind.membership_mut().user))
+            }
         };
         for named in std::iter::once(one).chain(other) {
             if named.id == user.id {
@@ -126,22 +135,26 @@ impl What {
     /// Who does it, if it is somebody else than the user whom it is done to.
     pub(super) fn by(&self) -> Option<&User> {
         match self {
-            Self::Invite { by, .. } | Self::Moderate { by, .. } => {
+            Self::Invite { by, .. } | Self::Moderate { by, .. } | Self::Amend { by, .. } => {
                 Some(by).filter(|by| by.id != self.user())
             }
             Self::Send { .. } | Self::Join { .. } | Self::Leave { .. } | Self::Erase { .. } => None,
         }
     }
 
-    /// Whether it is a message of this user.
-    pub(super) fn is_message_of(&self, user: UserId) -> bool {
-        matches!(self, Self::Send { from, .. } if from.id == user)
+    /// Whether this user says something by it.
+    pub(super) fn is_said_by(&self, user: UserId) -> bool {
+        match self {
+            Self::Send { from, .. } => from.id == user,
+            Self::Amend { by, kind: ChangeKind::Edited(..), .. } => by.id == user,
+            _ => false,
+        }
     }
 
     /// Whose membership, invitation, role, ban or mute it changes.
     pub(super) fn moves(&self) -> Vec<UserId> {
         match self {
-            Self::Send { .. } => Vec::new(),
+            Self::Send { .. } | Self::Amend { .. } => Vec::new(),
             // The owner is one no longer.
             Self::Moderate { by, act: Moderation::Transfer { user }, .. } => vec![by.id, *user],
             _ => vec![self.user()],
@@ -211,6 +224,25 @@ impl Writes {
             }
             None => Some(ask),
         }
+    }
+
+    /// Whether the deletion of this message waits or is under way.
+    pub(super) fn is_deleting(&self, seq: u64) -> bool {
+        let mut all = self.in_flight.iter().chain(&self.queue);
+        all.any(|pending| match &pending.what {
+            What::Amend { kind: ChangeKind::Deleted(_, deleted), .. } => *deleted == seq,
+            _ => false,
+        })
+    }
+
+    /// Keeps back what a user asks from now on, until it has [`moved`](Self::moved).
+    pub(super) fn hold(&mut self, user: UserId) {
+        self.moving.entry(user).or_default();
+    }
+
+    /// All that is kept back.
+    pub(super) fn take_parked(&mut self) -> impl Iterator<Item = Ask> {
+        std::mem::take(&mut self.moving).into_values().flatten()
     }
 
     /// Whether a user's membership is being written.

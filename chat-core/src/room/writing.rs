@@ -31,10 +31,16 @@ const GIVE_WAY: usize = 8;
 
 impl Hosted {
     /// Takes a message for writing, or answers a repeated one.
-    pub(super) fn send(&mut self, user: &User, draft: Draft, reply: ReplyTo) {
-        let Some(membership) = self.roster.membership(user.id) else {
+    pub(super) fn send(
+        &mut self,
+        user: &User,
+        draft: Draft,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        if self.roster.membership(user.id).is_none() {
             return self.answer(reply, Err(self.not_a_member(user.id)));
-        };
+        }
         let fingerprint = draft.key.as_ref().map(|_| draft.fingerprint());
         let reply = match (&draft.key, fingerprint) {
             (Some(key), Some(fingerprint)) => {
@@ -49,8 +55,31 @@ impl Hosted {
             }
             _ => reply,
         };
+        let Some(seq) = draft.body.reply_to else {
+            return self.take(user, draft, fingerprint, reply);
+        };
+        let named = (seq, "reply_to");
+        self.with_message(user.clone(), named, reply, ctx, move |hosted, user, answered, reply| {
+            if answered.deleted {
+                return hosted.answer(reply, Err(Error::message_deleted().field("reply_to")));
+            }
+            hosted.take(user, draft, fingerprint, reply);
+        });
+    }
+
+    /// Takes a message for writing that is none that was sent before.
+    fn take(
+        &mut self,
+        user: &User,
+        mut draft: Draft,
+        fingerprint: Option<Fingerprint>,
+        reply: ReplyTo,
+    ) {
         // The name that others see is the one that was kept, not what a sender says of itself.
-        let membership = membership.clone();
+        let Some(membership) = self.roster.membership(user.id).cloned() else {
+            return self.answer(reply, Err(self.not_a_member(user.id)));
+        };
+        draft.body.mentions = self.mentioned(user.id, draft.body.mentions);
         if let Err(error) = self.may_write(&membership) {
             return self.answer(reply, Err(error));
         }
@@ -231,10 +260,8 @@ impl Hosted {
             (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
                 let sent = Sent { seq: cursor.seq, at };
                 let user = from.id;
-                let message =
-                    Message { seq: sent.seq, from, text: Some(draft.text.clone()), at: sent.at };
                 self.sent(user, &draft, fingerprint, reply, sent);
-                self.show(Arc::new(message));
+                self.show(Arc::new(Message::new(sent.seq, from, draft.body, sent.at)));
             }
             (What::Send { from, draft, fingerprint, reply }, Outcome::Seen(sent)) => {
                 self.slow.did_not_write(from.id);
@@ -272,6 +299,14 @@ impl Hosted {
                 let change = self.change(cursor, kind, by, at);
                 self.tell_change(&change);
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
+            }
+            (what @ What::Amend { .. }, Outcome::Stored(cursor)) => {
+                let by = what.by().cloned();
+                let What::Amend { before, kind, reply, .. } = what else { return };
+                self.answer(reply, Ok(Reply::Done));
+                let change = self.change(cursor, kind, by, at);
+                self.tell_change(&change);
+                self.tell_newly_mentioned(&before, &change);
             }
             (What::Erase { author, until, reply }, Outcome::Stored(cursor)) => {
                 let user = author.user.id;
@@ -326,7 +361,7 @@ impl Hosted {
                 // It is still away, and is tried again after another grace period.
                 None => self.roster.still_gone(membership.user.id, self.now()),
             },
-            What::Invite { reply, .. } | What::Erase { reply, .. } => {
+            What::Invite { reply, .. } | What::Amend { reply, .. } | What::Erase { reply, .. } => {
                 self.answer(reply, Err(error.clone()));
             }
             What::Moderate { kind, reply, .. } => {
@@ -371,8 +406,15 @@ impl Hosted {
         }
     }
 
+    /// Nothing that was kept back will be carried out.
+    pub(super) fn refuse_all_parked(&mut self, error: &Error) {
+        for ask in self.writes.take_parked().collect::<Vec<_>>() {
+            self.answer(ask.reply, Err(error.clone()));
+        }
+    }
+
     /// What a user has asked while its membership was being written.
-    fn go_on(&mut self, user: UserId, ctx: &mut Context<RoomActor>) {
+    pub(super) fn go_on(&mut self, user: UserId, ctx: &mut Context<RoomActor>) {
         for ask in self.writes.moved(user) {
             self.ask(ask, ctx);
         }
@@ -384,7 +426,26 @@ impl Hosted {
         self.timeline.push_message(Arc::clone(&message));
         self.typing.stop(message.from.id);
         self.slow.wrote(message.from.id, message.at);
+        self.tell_mentioned(&message, &message.body.mentions);
         self.audience.tell(Event::Message { room: self.id, cursor, message });
+    }
+
+    /// Tells these users, wherever they are connected, that a message mentions them.
+    fn tell_mentioned(&self, message: &Arc<Message>, users: &[UserId]) {
+        for user in users.iter().filter(|user| self.roster.membership(**user).is_some()) {
+            let event = Event::Mentioned { room: self.id, message: Arc::clone(message) };
+            self.shared.connections.tell(*user, &event, self.now());
+        }
+    }
+
+    /// Tells those whom a message mentions since an edit.
+    fn tell_newly_mentioned(&self, before: &[UserId], change: &Change) {
+        let ChangeKind::Edited(_, seq, Some(edit)) = &change.kind else { return };
+        let mut users = edit.mentions.clone();
+        users.retain(|user| !before.contains(user));
+        if let Some(message) = self.timeline.find(*seq) {
+            self.tell_mentioned(&message, &users);
+        }
     }
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
@@ -438,6 +499,10 @@ impl Hosted {
                 self.settings = *settings;
             }
             ChangeKind::Erased(_) => self.timeline.erase(user.id),
+            ChangeKind::Edited(_, seq, Some(edit)) => self.timeline.edit(*seq, edit, change.at),
+            ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
+                self.timeline.delete(*seq);
+            }
         }
     }
 
@@ -547,9 +612,13 @@ impl Hosted {
                 full = true;
                 break;
             }
+            let message = change.kind.seq().and_then(|seq| self.timeline.find(seq));
             let change = Arc::new(change);
             self.apply_change(&change);
             self.tell_change(&change);
+            if let Some(message) = message {
+                self.tell_newly_mentioned(&message.body.mentions, &change);
+            }
         }
         messages.for_each(|message| self.show_stored(message));
         full
@@ -625,7 +694,11 @@ impl Hosted {
                         moved.into_iter().for_each(|user| self.go_on(user, ctx));
                     }
                 },
-                _ => self.writes.queue.push_back(pending),
+                What::Amend { ref by, ref kind, .. } => match self.may_still_amend(by.id, kind) {
+                    Ok(()) => self.writes.queue.push_back(pending),
+                    Err(error) => self.fail(pending.what, &error),
+                },
+                What::Join { .. } | What::Erase { .. } => self.writes.queue.push_back(pending),
             }
         }
     }
@@ -636,14 +709,14 @@ fn to_write(what: &What, at: Timestamp) -> Write {
     match what {
         What::Send { from, draft, fingerprint, .. } => Write::Message {
             from: from.clone(),
-            text: draft.text.clone(),
+            body: draft.body.clone(),
             at,
             key: draft.key.clone().zip(*fingerprint),
         },
         What::Join { membership, .. } => change(ChangeKind::Joined(membership.clone())),
         What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),
         What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
-        What::Moderate { kind, .. } => change(kind.clone()),
+        What::Moderate { kind, .. } | What::Amend { kind, .. } => change(kind.clone()),
         What::Erase { author, .. } => change(ChangeKind::Erased(author.clone())),
     }
 }

@@ -15,7 +15,7 @@ use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::{GrantId, RoomId};
-use crate::model::{Draft, Moderation, NewRoom, Presence, RoomView, User};
+use crate::model::{Draft, Moderation, NewRoom, Presence, Revision, RoomView, Text, User};
 use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
 
@@ -184,6 +184,36 @@ impl Session {
     /// `unavailable`, `busy`.
     pub async fn send(&self, room: RoomId, draft: Draft) -> Result<Sent> {
         self.ask_room(room, RoomCommand::Send(draft)).await?.sent()
+    }
+
+    /// Lets a message of the user's say something else from now on. What it said before stays with it,
+    /// for its author and for the owner and moderators ([`revisions`](Self::revisions)).
+    ///
+    /// # Errors
+    /// `no_such_message`, `message_deleted`, `forbidden` if it is somebody else's, `too_late` after
+    /// [`Limits::edit_age`](crate::Limits::edit_age); `no_such_room`, `not_a_member`, `muted`,
+    /// `read_only`, `unavailable`, `busy`.
+    pub async fn edit(&self, room: RoomId, seq: u64, text: Text) -> Result<()> {
+        self.ask_room(room, RoomCommand::edit(seq, text)).await.map(drop)
+    }
+
+    /// Deletes a message of the user's, or of somebody whose role is below its own. Its number and its
+    /// author stay. Does nothing if it has been deleted.
+    ///
+    /// # Errors
+    /// `no_such_message`, `forbidden`, `too_late` for one's own after
+    /// [`Limits::edit_age`](crate::Limits::edit_age); `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn delete(&self, room: RoomId, seq: u64) -> Result<()> {
+        self.ask_room(room, RoomCommand::Delete { seq }).await.map(drop)
+    }
+
+    /// Reads what a message said before it was edited, oldest first.
+    ///
+    /// # Errors
+    /// `forbidden` for all but its author, the owner and moderators; `no_such_message`, `no_such_room`,
+    /// `not_a_member`, `unavailable`, `busy`.
+    pub async fn revisions(&self, room: RoomId, seq: u64) -> Result<Vec<Revision>> {
+        self.ask_room(room, RoomCommand::Revisions { seq }).await?.revisions()
     }
 
     /// Reads a page of a room's messages.

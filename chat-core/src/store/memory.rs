@@ -12,7 +12,7 @@ use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
     Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Name,
-    Restriction, Role, RoomInfo, Settings, Title, User,
+    Restriction, Revision, Role, RoomInfo, Settings, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
@@ -50,6 +50,7 @@ struct Room {
     mutes: HashMap<UserId, Restriction>,
     settings: Settings,
     messages: Vec<Message>,
+    revisions: HashMap<u64, Vec<Revision>>,
     changes: Vec<Change>,
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Sent)>,
 }
@@ -98,7 +99,20 @@ impl Room {
             ChangeKind::Muted(_, until) => _ = self.mutes.insert(user.id, restriction(until)),
             ChangeKind::Unmuted(_) => _ = self.mutes.remove(&user.id),
             ChangeKind::Settings(_, settings) => self.settings = *settings,
-            ChangeKind::Erased(_) => {}
+            ChangeKind::Edited(_, seq, Some(edit)) => {
+                if let Some(message) = of_seq(&mut self.messages, *seq).filter(|one| !one.deleted) {
+                    let at_then = message.edited.unwrap_or(message.at);
+                    let before = Revision { text: message.body.text.clone(), at: at_then };
+                    message.edit(edit, at);
+                    self.revisions.entry(*seq).or_default().push(before);
+                }
+            }
+            ChangeKind::Deleted(_, seq) => {
+                of_seq(&mut self.messages, *seq).into_iter().for_each(Message::delete);
+                self.revisions.remove(seq);
+                self.forget_edits();
+            }
+            ChangeKind::Erased(_) | ChangeKind::Edited(_, _, None) => {}
         }
         shrink_map(&mut self.members);
         shrink_map(&mut self.invited);
@@ -106,10 +120,22 @@ impl Room {
         Outcome::Stored(cursor)
     }
 
+    /// Changes say no more what messages said that have been deleted since.
+    fn forget_edits(&mut self) {
+        let Self { messages, changes, .. } = self;
+        for change in changes {
+            if let ChangeKind::Edited(_, seq, edit) = &mut change.kind
+                && of_seq(messages, *seq).is_none_or(|message| message.deleted)
+            {
+                *edit = None;
+            }
+        }
+    }
+
     fn write(&mut self, write: Write) -> Outcome {
         match write {
             Write::Change { kind, by, at } => self.change(kind, by, at),
-            Write::Message { from, text, at, key } => {
+            Write::Message { from, body, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
                     && let Some((first, sent)) = self.keys.get(key)
@@ -121,7 +147,7 @@ impl Room {
                 if let Some((key, fingerprint)) = key {
                     self.keys.insert(key, (fingerprint, Sent { seq: cursor.seq, at }));
                 }
-                self.messages.push(Message { seq: cursor.seq, from, text: Some(text), at });
+                self.messages.push(Message::new(cursor.seq, from, body, at));
                 Outcome::Stored(cursor)
             }
         }
@@ -153,6 +179,11 @@ impl MemoryStore {
         // A panic while the lock is held can only come from running out of memory.
         self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The message with this number.
+fn of_seq(messages: &mut [Message], seq: u64) -> Option<&mut Message> {
+    messages.get_mut(usize::try_from(seq.checked_sub(1)?).ok()?)
 }
 
 /// The last `count` of a list.
@@ -188,6 +219,7 @@ impl Store for MemoryStore {
             mutes: HashMap::new(),
             settings: Settings::default(),
             messages: Vec::new(),
+            revisions: HashMap::new(),
             changes: Vec::new(),
             keys: HashMap::new(),
         };
@@ -251,6 +283,12 @@ impl Store for MemoryStore {
         let Some(room) = tables.rooms.get(&room) else { return Ok(Vec::new()) };
         let until = index(room.messages.len(), until);
         Ok(room.messages[index(until, after)..until].to_vec())
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        let tables = self.tables();
+        let room = tables.rooms.get(&room);
+        Ok(room.and_then(|room| room.revisions.get(&seq)).cloned().unwrap_or_default())
     }
 
     async fn changes(
@@ -319,7 +357,11 @@ impl Store for MemoryStore {
         let until = index(room.messages.len(), until);
         let after = index(until, after);
         let written = room.messages[after..until].iter_mut();
-        written.filter(|message| message.from.id == user).for_each(|message| message.text = None);
+        for message in written.filter(|message| message.from.id == user) {
+            message.delete();
+            room.revisions.remove(&message.seq);
+        }
+        room.forget_edits();
         Ok(())
     }
 

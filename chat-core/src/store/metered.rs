@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Membership, Message, RoomInfo, User};
+use crate::model::{Change, Membership, Message, Revision, RoomInfo, User};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -98,6 +98,10 @@ impl Store for Metered {
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
         self.read(|store| store.messages(room, after, until)).await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.read(|store| store.revisions(room, seq)).await
     }
 
     async fn changes(

@@ -16,8 +16,8 @@ use crate::clock::Timestamp;
 use crate::command::Sent;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, Restriction, RoomInfo,
-    Settings, Text, User,
+    Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, Restriction,
+    Revision, RoomInfo, Settings, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
@@ -63,6 +63,10 @@ pub trait Store: Send + Sync + 'static {
         until: u64,
     ) -> Result<Vec<Message>, StoreError>;
 
+    /// What a message said before it was edited, oldest first; nothing of one that was never edited, has
+    /// been deleted, or is not there.
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError>;
+
     /// The room's changes above number `after`, at most `limit`; oldest first.
     async fn changes(
         &self,
@@ -85,8 +89,8 @@ pub trait Store: Send + Sync + 'static {
     /// from; in any order.
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError>;
 
-    /// Deletes what a user has written above `after`, up to and including `until`: of its messages the
-    /// texts go, and their keys may; the numbers stay. May be asked again, and then goes on.
+    /// Deletes what a user has written above `after`, up to and including `until`: of its messages
+    /// [`Message::delete`] says what is left; their revisions go, and their keys may. May be asked again, and then goes on.
     async fn erase(
         &self,
         room: RoomKey,
@@ -176,7 +180,7 @@ pub enum Write {
         /// Who wrote it.
         from: User,
         /// What.
-        text: Text,
+        body: Body,
         /// When.
         at: Timestamp,
         /// The client's key, and what stands for the message's contents.
@@ -184,7 +188,9 @@ pub enum Write {
     },
     /// Something else happened, and the names of whom it is about and of who did it are kept: takes
     /// the next change number. [`ChangeKind`] says what it does to memberships, invitations, bans,
-    /// mutes and settings. An ownership is transferred by a member, who becomes a moderator by it.
+    /// mutes, settings and messages: an edit keeps what the message said before ([`Store::revisions`]),
+    /// and does nothing to a message that is deleted, as [`Message::edit`] says; a deletion lets go of
+    /// everything but what [`Message::delete`] leaves, revisions too, and keeps the message's key. An ownership is transferred by a member, who becomes a moderator by it.
     Change {
         /// What.
         kind: ChangeKind,

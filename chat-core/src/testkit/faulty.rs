@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Membership, Message, RoomInfo, User};
+use crate::model::{Change, Membership, Message, Revision, RoomInfo, User};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
 };
@@ -161,6 +161,11 @@ impl Store for FaultyStore {
     ) -> Result<Vec<Message>, StoreError> {
         self.faults.reads.pass().await;
         self.reach()?.messages(room, after, until).await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.revisions(room, seq).await
     }
 
     async fn changes(

@@ -212,8 +212,19 @@ impl View {
 
     fn keep(&mut self, message: &Arc<Message>) -> Result<(), Broken> {
         match self.messages.insert(message.seq, Arc::clone(message)) {
-            Some(known) => same("a message that was known already", &known, message),
+            // What it says may have changed since.
+            Some(known) => {
+                let (known, now) = ((known.from.id, known.at), (message.from.id, message.at));
+                same("a message that was known already", now, known)
+            }
             None => Ok(()),
+        }
+    }
+
+    /// A message that is known is otherwise from now on.
+    fn change_message(&mut self, seq: u64, change: impl FnOnce(&mut Message)) {
+        if let Some(message) = self.messages.get_mut(&seq) {
+            change(Arc::make_mut(message));
         }
     }
 
@@ -237,6 +248,17 @@ impl View {
                 if let (ChangeKind::Transferred(_), Some(before)) = (&change.kind, before) {
                     before.role = Role::Moderator;
                 }
+            }
+            ChangeKind::Edited(_, seq, Some(edit)) => {
+                self.change_message(*seq, |message| message.edit(edit, change.at));
+            }
+            ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
+                self.change_message(*seq, Message::delete);
+            }
+            ChangeKind::Erased(author) => {
+                let id = author.user.id;
+                let theirs = self.messages.values_mut().filter(|message| message.from.id == id);
+                theirs.for_each(|message| Arc::make_mut(message).delete());
             }
             _ => {}
         }

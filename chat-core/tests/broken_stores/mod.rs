@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
-    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Kind, Listed, LoadedRoom,
-    Membership, MemoryStore, Message, Outcome, Role, RoomId, RoomInfo, RoomKey, RoomQuery,
-    Settings, Store, StoreError, Text, Timestamp, Title, User, UserId, Write,
+    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Kind, Listed,
+    LoadedRoom, Membership, MemoryStore, Message, Outcome, Revision, Role, RoomId, RoomInfo,
+    RoomKey, RoomQuery, Settings, Store, StoreError, Text, Timestamp, Title, User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -112,6 +112,22 @@ pub(crate) enum Flaw {
     KeepsErasedTexts,
     /// What others have written goes too.
     ErasesEverybody,
+    /// Of a message its text is kept, and nothing else that it says.
+    KeepsTextsAlone,
+    /// What a message said before an edit is lost.
+    ForgetsRevisions,
+    /// An edit of one message of a room is one of all its messages.
+    EditsTheWholeRoom,
+    /// What is deleted stays.
+    KeepsDeletedTexts,
+    /// What a deleted message said before it was edited stays.
+    KeepsRevisionsOfDeleted,
+    /// An edit brings a deleted message back.
+    RevivesDeletedMessages,
+    /// A deleted message's key may be used again.
+    ForgetsKeysOfDeleted,
+    /// What an erased message said before it was edited stays.
+    KeepsErasedRevisions,
     /// A NUL in a text is a panic.
     PanicsAtNul,
 }
@@ -142,6 +158,13 @@ struct State {
     invited: HashMap<RoomKey, Vec<User>>,
     /// Who was the first to use a key.
     key_users: HashMap<(RoomKey, ClientKey), User>,
+    /// Edits that messages have seen since they were last deleted.
+    edits: Vec<(RoomKey, u64, Edit)>,
+    /// What messages said before they were edited, and should say no more.
+    revisions: HashMap<(RoomKey, u64), Vec<Revision>>,
+    /// Which message took a key.
+    key_seqs: HashMap<(RoomKey, UserId, ClientKey), u64>,
+    deleted_seqs: HashSet<(RoomKey, u64)>,
     /// Keys of batches that were not written.
     taken: HashSet<(RoomKey, UserId, ClientKey)>,
 }
@@ -299,8 +322,11 @@ impl Broken {
         batch.room = self.inner(batch.room);
         for write in &mut batch.writes {
             match write {
-                Write::Message { text, at, key, .. } => {
-                    *text = self.text(text);
+                Write::Message { body, at, key, .. } => {
+                    body.text = body.text.as_ref().map(|text| self.text(text));
+                    if self.flaw == Flaw::KeepsTextsAlone {
+                        *body = Body { text: body.text.clone(), ..Body::default() };
+                    }
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
                 }
@@ -308,6 +334,16 @@ impl Broken {
                     *at = self.time(*at);
                     self.spoil_change(kind, by);
                 }
+            }
+        }
+        if self.flaw == Flaw::ForgetsKeysOfDeleted {
+            let state = self.state();
+            for write in &mut batch.writes {
+                let Write::Message { from, key, .. } = write else { continue };
+                key.take_if(|(key, _)| {
+                    let seq = state.key_seqs.get(&(batch.room, from.id, key.clone()));
+                    seq.is_some_and(|seq| state.deleted_seqs.contains(&(batch.room, *seq)))
+                });
             }
         }
         if self.flaw == Flaw::SharesKeys {
@@ -340,6 +376,9 @@ impl Broken {
             }
             (Flaw::LosesEnds, ChangeKind::Muted(membership, _)) => {
                 *kind = ChangeKind::Muted(membership.clone(), None);
+            }
+            (Flaw::KeepsDeletedTexts, ChangeKind::Deleted(membership, _)) => {
+                *kind = ChangeKind::Unbanned(membership.clone());
             }
             (Flaw::KeepsRestrictions, ChangeKind::Unmuted(membership)) => {
                 *kind = ChangeKind::Unbanned(membership.clone());
@@ -382,6 +421,7 @@ impl Broken {
             }
             _ => {}
         }
+        self.note_edits(&batch).await?;
         let mut outcome = store.append(std::slice::from_ref(&batch)).await?.remove(0);
         if outcome == BatchOutcome::Fenced {
             self.state().taken.extend(Self::keys(&batch));
@@ -392,16 +432,19 @@ impl Broken {
                 (Write::Message { .. }, Outcome::Stored(cursor)) => {
                     let mut state = self.state();
                     state.messages += 1;
+                    if let Write::Message { from, key: Some((key, _)), .. } = write {
+                        state.key_seqs.insert((batch.room, from.id, key.clone()), cursor.seq);
+                    }
                     if self.flaw == Flaw::LosesMessages && state.messages.is_multiple_of(5) {
                         state.lost.insert((batch.room, cursor.seq));
                     }
                 }
-                (Write::Message { from, text, at, .. }, Outcome::Seen(_))
+                (Write::Message { from, body, at, .. }, Outcome::Seen(_))
                     if self.flaw == Flaw::DoublesMessages =>
                 {
                     let again = Write::Message {
                         from: from.clone(),
-                        text: text.clone(),
+                        body: body.clone(),
                         at: *at,
                         key: None,
                     };
@@ -433,9 +476,44 @@ impl Broken {
         Ok(outcome)
     }
 
+    /// Notes what edits and deletions a batch carries, and what was said before them.
+    async fn note_edits(&self, batch: &Batch) -> Result<(), StoreError> {
+        for write in &batch.writes {
+            let Write::Change { kind, .. } = write else { continue };
+            let Some(seq) = kind.seq() else { continue };
+            let before = self.store().revisions(batch.room, seq).await?;
+            let mut state = self.state();
+            match kind {
+                ChangeKind::Edited(_, _, Some(edit)) => {
+                    state.edits.push((batch.room, seq, edit.clone()));
+                }
+                _ => {
+                    state.edits.retain(|(room, edited, _)| (*room, *edited) != (batch.room, seq));
+                    state.deleted_seqs.insert((batch.room, seq));
+                    if self.flaw == Flaw::KeepsRevisionsOfDeleted {
+                        state.revisions.insert((batch.room, seq), before);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is seen of a room's messages.
     fn seen(&self, room: RoomKey, hidden: Option<&Cursor>, messages: &mut Vec<Message>) {
         let state = self.state();
+        for message in &mut *messages {
+            for (_, seq, edit) in state.edits.iter().filter(|(edited, ..)| *edited == room) {
+                let wrongly = match self.flaw {
+                    Flaw::EditsTheWholeRoom => *seq != message.seq,
+                    Flaw::RevivesDeletedMessages => *seq == message.seq && message.deleted,
+                    _ => false,
+                };
+                if wrongly {
+                    (message.body.text, message.deleted) = (Some(edit.text.clone()), false);
+                }
+            }
+        }
         messages.retain(|message| !state.lost.contains(&(room, message.seq)));
         messages.retain(|message| hidden.is_none_or(|hidden| message.seq <= hidden.seq));
     }
@@ -554,7 +632,7 @@ impl Store for Broken {
         }
         let refused = self.state().refused.clone();
         let is_refused = |write: &Write| match write {
-            Write::Message { text, .. } => Some(&**text) == refused.as_deref(),
+            Write::Message { body, .. } => Some(body.as_str()) == refused.as_deref(),
             Write::Change { .. } => false,
         };
         let bad = batches.iter().position(|batch| batch.writes.iter().any(is_refused));
@@ -595,6 +673,16 @@ impl Store for Broken {
         }
         self.seen(room, hidden.get(&room), &mut messages);
         Ok(messages)
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        let room = self.inner(room);
+        let kept = self.state().revisions.get(&(room, seq)).cloned();
+        match (self.flaw, kept) {
+            (Flaw::ForgetsRevisions, _) => Ok(Vec::new()),
+            (_, Some(kept)) => Ok(kept),
+            (_, None) => self.store().revisions(room, seq).await,
+        }
     }
 
     async fn changes(
@@ -684,6 +772,12 @@ impl Store for Broken {
             Flaw::ErasesEverybody => {
                 let messages = store.messages(room, after, until).await?;
                 users.extend(messages.iter().map(|message| message.from.id));
+            }
+            Flaw::KeepsErasedRevisions => {
+                for message in store.messages(room, after, until).await? {
+                    let before = store.revisions(room, message.seq).await?;
+                    self.state().revisions.insert((room, message.seq), before);
+                }
             }
             _ => {}
         }

@@ -218,7 +218,9 @@ fn with_text(heard: Heard, change: impl Fn(&str) -> String) -> Heard {
         Heard::Event(event) => match &**event {
             Event::Message { room, cursor, message } => {
                 let text = Text::new(change(message.text())).expect("a good text");
-                let message = Arc::new(Message { text: Some(text), ..Message::clone(message) });
+                let mut message = Message::clone(message);
+                message.body.text = Some(text);
+                let message = Arc::new(message);
                 Heard::Event(Arc::new(Event::Message { room: *room, cursor: *cursor, message }))
             }
             _ => heard,

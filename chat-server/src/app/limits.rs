@@ -14,6 +14,7 @@ pub(super) fn engine_limits(settings: &Settings) -> Limits {
         typing: rooms.typing,
         big_room: rooms.big,
         kept_messages: rooms.kept_messages,
+        edit_age: rooms.edit_age,
         outbox_bytes: socket.outbox_bytes,
         all_outboxes_bytes: socket.all_outboxes_bytes,
         slow_close: socket.slow_close,

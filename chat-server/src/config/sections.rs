@@ -16,7 +16,7 @@ use super::values::{
 
 /// The least and the most that a number may be, both included, by full key. Every number has its
 /// line here.
-pub(super) const RANGES: [(&str, RangeInclusive<u64>); 30] = [
+pub(super) const RANGES: [(&str, RangeInclusive<u64>); 31] = [
     ("server.workers", 0..=1_024),
     ("server.shutdown_timeout_s", 0..=3_600),
     ("store.connections", 1..=1_000),
@@ -31,6 +31,7 @@ pub(super) const RANGES: [(&str, RangeInclusive<u64>); 30] = [
     ("rooms.big", 1..=100_000),
     ("rooms.typing_s", 1..=60),
     ("rooms.kept_messages", 200..=65_536),
+    ("rooms.edit_age_s", 0..=3_153_600_000),
     ("socket.ping_interval_s", 1..=3_600),
     ("socket.ping_timeout_s", 1..=600),
     ("socket.auth_timeout_s", 1..=600),
@@ -163,6 +164,10 @@ pub struct Rooms {
     pub typing: Duration,
     /// How many of its last messages a room keeps in memory; 256, from 1 to 65,536.
     pub kept_messages: usize,
+    /// `edit_age_s`: how long after a message its author may edit or delete it; two days, from 0 (never)
+    /// to a hundred years.
+    #[serde(rename = "edit_age_s", with = "seconds")]
+    pub edit_age: Duration,
 }
 
 /// How connections behave.
@@ -291,6 +296,7 @@ impl Default for Rooms {
             big: 200,
             typing: Duration::from_secs(6),
             kept_messages: 256,
+            edit_age: Duration::from_secs(2 * 24 * 60 * 60),
         }
     }
 }

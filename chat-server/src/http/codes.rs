@@ -91,6 +91,7 @@ const FORBIDDEN: Option<StatusCode> = Some(StatusCode::FORBIDDEN);
 const NOT_FOUND: Option<StatusCode> = Some(StatusCode::NOT_FOUND);
 const METHOD_NOT_ALLOWED: Option<StatusCode> = Some(StatusCode::METHOD_NOT_ALLOWED);
 const CONFLICT: Option<StatusCode> = Some(StatusCode::CONFLICT);
+const GONE: Option<StatusCode> = Some(StatusCode::GONE);
 const PAYLOAD_TOO_LARGE: Option<StatusCode> = Some(StatusCode::PAYLOAD_TOO_LARGE);
 const UNSUPPORTED: Option<StatusCode> = Some(StatusCode::UNSUPPORTED_MEDIA_TYPE);
 const UNPROCESSABLE: Option<StatusCode> = Some(StatusCode::UNPROCESSABLE_ENTITY);
@@ -154,6 +155,11 @@ codes! {
         engine(Code::NoSuchRoom, "there is no such room; it may have ended");
     NoSuchMessage "no_such_message" NOT_FOUND, "the room has no message with this `seq`",
         engine(Code::NoSuchMessage, "the room has no message with this seq");
+    MessageDeleted "message_deleted" GONE, "the message has been deleted",
+        engine(Code::MessageDeleted, "the message has been deleted");
+    TooLate "too_late" FORBIDDEN,
+        "the message is older than what its author may edit or delete (the setting `rooms.edit_age_s`)",
+        engine(Code::TooLate, "your own messages can be edited and deleted for 172800 s");
     NoSuchUser "no_such_user" NOT_FOUND, "there is no account with this id",
         PeopleError::NoSuchUser.into();
     NoSuchGroup "no_such_group" NOT_FOUND, "the caller has no such group of friends",

@@ -1,4 +1,4 @@
-//! `/rooms/{room}/messages`: read and write.
+//! `/rooms/{room}/messages`: read, write, edit and delete.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -9,7 +9,9 @@ use crate::auth::Caller;
 use crate::http::body::{Body, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
-use crate::protocol::{HistoryView, MessageView, Problem, SentView, draft, history_query};
+use crate::protocol::{
+    HistoryView, MessageView, Problem, RevisionsView, SentView, draft, history_query, new_text,
+};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -18,22 +20,68 @@ pub(super) fn configure(config: &mut ServiceConfig) {
                 .route(web::get().to(list))
                 .route(web::post().to(send)),
         )
-        .service(resource("/rooms/{room}/messages/{seq}", "GET").route(web::get().to(look)));
+        .service(
+            resource("/rooms/{room}/messages/{seq}", "GET, PATCH, DELETE")
+                .route(web::get().to(look))
+                .route(web::patch().to(edit))
+                .route(web::delete().to(delete)),
+        )
+        .service(
+            resource("/rooms/{room}/messages/{seq}/revisions", "GET")
+                .route(web::get().to(revisions)),
+        );
 }
 
 /// These calls, for the document.
 #[derive(OpenApi)]
-#[openapi(paths(list, send, look))]
+#[openapi(paths(list, send, look, edit, delete, revisions))]
 pub(super) struct Calls;
 
 /// A message that is to be written.
 #[derive(ToSchema)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "only described")]
-pub(super) struct NewMessage {
+pub(super) enum NewMessage {
+    Text(NewTextMessage),
+    Files(NewFileMessage),
+}
+
+/// A message with a text.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct NewTextMessage {
     #[schema(value_type = words::MessageText)]
     text: String,
+    /// The message that it answers.
+    #[schema(value_type = Option<words::Seq>, nullable = false)]
+    reply_to: Option<u64>,
+    /// The ids of files that go with it, each once.
+    #[schema(value_type = Option<Vec<words::Id>>, max_items = 10, nullable = false)]
+    files: Option<Vec<String>>,
     #[schema(value_type = Option<words::Key>, nullable = false)]
     key: Option<String>,
+}
+
+/// A message of files alone.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct NewFileMessage {
+    /// Their ids, each once.
+    #[schema(value_type = Vec<words::Id>, min_items = 1, max_items = 10)]
+    files: Vec<String>,
+    /// The message that it answers.
+    #[schema(value_type = Option<words::Seq>, nullable = false)]
+    reply_to: Option<u64>,
+    #[schema(value_type = Option<words::Key>, nullable = false)]
+    key: Option<String>,
+}
+
+/// What a message is to say from now on.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
+pub(super) struct NewText {
+    #[schema(value_type = words::MessageText)]
+    text: String,
 }
 
 /// A page of messages, as `history_query` reads it: one of `before`, `after` and `around`, or none for
@@ -57,7 +105,8 @@ struct Place {
 
 /// Write a message
 ///
-/// The answer comes after the message is on disk. Sent again with the same `key`, on any connection and as
+/// The answer comes after the message is on disk. Whoever's `@username` stands in the text, and is a member, is
+/// mentioned, and told so wherever it is connected. Sent again with the same `key`, on any connection and as
 /// often as anybody likes, it takes effect once and gets the first answer.
 #[utoipa::path(
     post,
@@ -89,6 +138,8 @@ struct Place {
         codes::KeyConflict,
         codes::Text,
         codes::NoSuchUser,
+        codes::NoSuchMessage,
+        codes::MessageDeleted,
     ),
 )]
 async fn send(
@@ -207,4 +258,100 @@ async fn look(
             Err(Error::new(Code::NoSuchMessage, "the room has no message with this seq").into())
         }
     }
+}
+
+/// Edit a message
+///
+/// Its author may, for two days unless the server's settings say otherwise. What it said before is kept with it.
+/// Whoever is mentioned by the new text and was not by the old one is told so.
+#[utoipa::path(
+    patch,
+    path = "/rooms/{room}/messages/{seq}",
+    tag = "messages",
+    operation_id = "editMessage",
+    params(Room, Seq),
+    security(("bearer" = [])),
+    request_body(content = NewText, example = json!({ "text": "Earl Grey!" })),
+    responses(
+        (status = 204, description = "It says so on disk, and everybody in the room hears of it."),
+        codes::AsMember,
+        codes::Muted,
+        codes::ReadOnly,
+        codes::TooLate,
+        codes::NoSuchUser,
+        codes::NoSuchMessage,
+        codes::MessageDeleted,
+        codes::Text,
+    ),
+)]
+async fn edit(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let text = new_text(&mut fields)?;
+    fields.finish()?;
+    api.engine.room(room).edit(&user, seq, text).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Delete a message
+///
+/// Its author may, for two days unless the server's settings say otherwise; the owner and moderators at any time, if
+/// the author's role is below their own. Its place, its author and what it answers stay.
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/messages/{seq}",
+    tag = "messages",
+    operation_id = "deleteMessage",
+    params(Room, Seq),
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is deleted, and everybody in the room hears of it."),
+        codes::AsMember,
+        codes::TooLate,
+        codes::NoSuchMessage,
+    ),
+)]
+async fn delete(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+) -> Result<HttpResponse, Problem> {
+    api.engine.room(room).delete(&user, seq).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// What a message said before it was edited
+///
+/// Its author, the owner and moderators may read it.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/messages/{seq}/revisions",
+    tag = "messages",
+    operation_id = "listRevisions",
+    params(Room, Seq),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "What it said, oldest first.",
+            body = RevisionsView<'_>,
+            example = json!({ "revisions": [{ "text": "Earl Gray?", "at": AT }] }),
+        ),
+        codes::AsMember,
+        codes::NoSuchMessage,
+    ),
+)]
+async fn revisions(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+) -> Result<HttpResponse, Problem> {
+    let revisions = api.engine.room(room).revisions(&user, seq).await?;
+    Ok(HttpResponse::Ok().json(RevisionsView::from(&revisions[..])))
 }

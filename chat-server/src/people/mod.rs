@@ -8,6 +8,7 @@ mod error;
 mod friends;
 mod line;
 mod login;
+mod mentions;
 mod password;
 mod presence;
 mod rules;

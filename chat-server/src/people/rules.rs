@@ -1,14 +1,15 @@
 //! What people may do to each other, as the engine asks: whoever has blocked somebody is not there for it,
-//! neither to be invited, nor to open a direct room with, nor to be written to or seen in one that is there.
+//! neither to be invited or mentioned, nor to open a direct room with, nor to be written to or seen in one that is there.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    Code, Command, Directory, Error, Policy, Result, RoomCommand, RoomId, User, UserId,
+    Code, Command, Directory, Error, Policy, Result, RoomCommand, RoomId, Text, User, UserId,
 };
 use moka::future::Cache;
 
+use super::mentions::Mentions;
 use super::{Friends, PeopleError, PeopleStore, Reach};
 
 /// How many rooms are remembered, at about a hundred bytes each; what is forgotten is read again.
@@ -19,6 +20,7 @@ const MOST_ROOMS: u64 = 100_000;
 pub struct Rules {
     store: Arc<dyn PeopleStore>,
     friends: Arc<Friends>,
+    mentions: Mentions,
     /// The two members of direct rooms, and which rooms are none: that never changes.
     pairs: Cache<RoomId, Option<[UserId; 2]>>,
 }
@@ -28,7 +30,8 @@ impl Rules {
     #[must_use]
     pub fn new(store: Arc<dyn PeopleStore>, friends: Arc<Friends>) -> Self {
         let pairs = Cache::builder().max_capacity(MOST_ROOMS).build();
-        Self { store, friends, pairs }
+        let mentions = Mentions::new(Arc::clone(&store));
+        Self { store, friends, mentions, pairs }
     }
 
     /// Whether `user` may turn to `other`.
@@ -72,9 +75,10 @@ impl Policy for Rules {
             },
             Command::Room(_, RoomCommand::Invite(guest)) => self.reach(user.id, guest.id).await,
             Command::Room(_, RoomCommand::InviteUser(guest)) => self.reach(user.id, *guest).await,
-            Command::Room(room, RoomCommand::Send(_) | RoomCommand::Typing(true)) => {
-                self.write(user.id, *room).await
-            }
+            Command::Room(
+                room,
+                RoomCommand::Send(_) | RoomCommand::Edit { .. } | RoomCommand::Typing(true),
+            ) => self.write(user.id, *room).await,
             _ => Ok(()),
         }
     }
@@ -94,6 +98,23 @@ impl Directory for Rules {
         let account = self.store.account(id, id).await.map_err(PeopleError::from);
         let account = account.map_err(|error| unavailable(&error))?;
         Ok(account.map(|account| account.user))
+    }
+
+    /// But for whoever has blocked the one that mentions it: nobody is told of that.
+    async fn mentioned(&self, by: UserId, text: &Text) -> Result<Vec<UserId>> {
+        if !text.contains('@') {
+            return Ok(Vec::new());
+        }
+        let mut mentioned = self.mentions.find(text).await.map_err(|error| unavailable(&error))?;
+        let mut blocked = Vec::new();
+        for user in &mentioned {
+            match &*self.reach_of(*user).await? {
+                Reach::AllBut(all) if !all.contains(&by) => {}
+                _ => blocked.push(*user),
+            }
+        }
+        mentioned.retain(|user| !blocked.contains(user));
+        Ok(mentioned)
     }
 }
 

@@ -25,7 +25,10 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// The account of this user, unless it is deleted, or its owner has blocked whoever asks.
     async fn account(&self, user: UserId, asker: UserId) -> Result<Option<Account>, StoreError>;
 
-    /// Likewise accounts that are looked for, in the order of usernames.
+    /// Whose username this is, letter for letter, unless the account is deleted.
+    async fn user_named(&self, username: &Username) -> Result<Option<UserId>, StoreError>;
+
+    /// As [`account`](Self::account), accounts that are looked for, in the order of usernames.
     async fn search(&self, search: Search) -> Result<Vec<Account>, StoreError>;
 
     /// The two members of a direct room; `None` of any other room, and of none.

@@ -84,8 +84,14 @@ fn is_hangul_syllable(c: char) -> bool {
 }
 
 /// Whether a character belongs to the letter before it.
-fn is_mark(c: char) -> bool {
+pub(super) fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Deref for Username {

@@ -2,7 +2,8 @@
 
 use chat_core::{
     After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Moderation, Name,
-    NewRoom, Presence, Role, RoomCommand, SettingsChange, Timestamp, UserId, WhoInvites, limits,
+    NewRoom, Presence, Role, RoomCommand, SettingsChange, Text, Timestamp, UserId, WhoInvites,
+    limits,
 };
 use serde::Deserialize;
 
@@ -116,6 +117,9 @@ fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, P
             .map(|change| RoomCommand::Moderate(Moderation::Configure(change))),
         "bans" => ban_query(fields).map(RoomCommand::Bans),
         "send" => draft(fields).map(RoomCommand::Send),
+        "edit" => seq(fields).and_then(|seq| Ok(RoomCommand::edit(seq, new_text(fields)?))),
+        "delete" => seq(fields).map(|seq| RoomCommand::Delete { seq }),
+        "revisions" => seq(fields).map(|seq| RoomCommand::Revisions { seq }),
         "history" => history_query(fields).map(RoomCommand::History),
         "members" => member_query(fields).map(RoomCommand::Members),
         "typing" => {
@@ -163,14 +167,37 @@ pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
     Ok(if ephemeral { room.ephemeral() } else { room })
 }
 
-/// A message that is to be written: `text`, `key`.
+/// A message that is to be written: `text`, `reply_to`, `files`, `key`.
 ///
 /// # Errors
 /// Whatever is wrong with them.
 pub fn draft(fields: &mut Fields) -> Result<Draft, Problem> {
-    let key = fields.text("key")?;
-    let draft = checked(fields, "text", Draft::text)?;
-    key.map_or(Ok(draft.clone()), |key| draft.key(key).map_err(Problem::from))
+    let (key, reply_to) = (fields.text("key")?, fields.number("reply_to")?);
+    let files = fields.ids("files")?;
+    let mut draft = match files {
+        Some(files) if !fields.has("text") => Draft::of_files(files)?,
+        Some(files) => checked(fields, "text", Draft::text)?.files(files)?,
+        None => checked(fields, "text", Draft::text)?,
+    };
+    if let Some(seq) = reply_to {
+        draft = draft.reply_to(seq);
+    }
+    Ok(match key {
+        Some(key) => draft.key(key)?,
+        None => draft,
+    })
+}
+
+/// What a message is to say from now on: `text`.
+///
+/// # Errors
+/// Whatever is wrong with it.
+pub fn new_text(fields: &mut Fields) -> Result<Text, Problem> {
+    checked(fields, "text", Text::new)
+}
+
+fn seq(fields: &mut Fields) -> Result<u64, Problem> {
+    fields.number("seq")?.ok_or_else(|| missing("seq"))
 }
 
 /// Which page of messages: `before`, `after` or `around`, and `limit`.
@@ -347,6 +374,17 @@ mod tests {
             (r#""do":"resume","rooms":[1]"#, "rooms"),
             (r#""do":"resume","rooms":[{"room":"$"}]"#, "after"),
             (r#""do":"send","room":"$","text":"a","key":7"#, "key"),
+            (r#""do":"send","room":"$","text":"a","reply_to":"1""#, "reply_to"),
+            (r#""do":"send","room":"$","text":"a","files":"$""#, "files"),
+            (r#""do":"send","room":"$","text":"a","files":["x"]"#, "files"),
+            (r#""do":"send","room":"$","text":"a","files":["$","$"]"#, "files"),
+            (r#""do":"send","room":"$","reply_to":1"#, "text"),
+            (r#""do":"edit","room":"$","text":"a""#, "seq"),
+            (r#""do":"edit","room":"$","seq":1"#, "text"),
+            (r#""do":"edit","room":"$","seq":1.5,"text":"a""#, "seq"),
+            (r#""do":"delete","room":"$""#, "seq"),
+            (r#""do":"delete","room":"$","seq":-1"#, "seq"),
+            (r#""do":"revisions","room":"$","seq":true"#, "seq"),
             (r#""do":"open","kind":"direct""#, "with"),
             (r#""do":"invite","room":"$""#, "user"),
             (r#""do":"invite","room":"$","user":"Bob""#, "user"),

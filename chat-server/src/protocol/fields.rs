@@ -116,6 +116,25 @@ impl Fields {
         flag.map(Some).ok_or_else(|| wrong(name, "true or false", &value))
     }
 
+    /// Takes a list of ids, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is something else.
+    pub fn ids<T: From<Uuid>>(&mut self, name: &'static str) -> Result<Option<Vec<T>>, Problem> {
+        let id = |value: &Value| match value {
+            Value::String(text) => text.parse().ok().map(|id: Uuid| T::from(id)),
+            _ => None,
+        };
+        match self.take(name) {
+            None => Ok(None),
+            Some(list @ Value::Array(_)) => {
+                let ids = list.as_array().and_then(|list| list.iter().map(id).collect());
+                ids.map(Some).ok_or_else(|| wrong(name, "a list of ids", &list))
+            }
+            Some(other) => Err(wrong(name, "a list of ids", &other)),
+        }
+    }
+
     /// Takes an id or `null`, if it is there.
     ///
     /// # Errors

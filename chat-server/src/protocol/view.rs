@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use chat_core::{
-    BanPage, Behind, Change, Counts, History, Joined, MemberPage, MemberView, Membership, Message,
-    Mute, Restriction, RoomId, RoomInfo, Sent, Settings, Timestamp, User,
+    BanPage, Behind, Change, ChangeKind, Counts, Edit, FileId, History, Joined, MemberPage,
+    MemberView, Membership, Message, Mute, Restriction, Revision, RoomId, RoomInfo, Sent, Settings,
+    Timestamp, User, UserId,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
@@ -87,7 +88,7 @@ impl From<&chat_core::RoomView> for RoomView {
 pub struct UserView<'a> {
     #[serde(serialize_with = "as_text")]
     #[schema(value_type = Uuid)]
-    id: chat_core::UserId,
+    id: UserId,
     #[schema(value_type = words::Nickname)]
     name: &'a str,
 }
@@ -164,12 +165,44 @@ pub struct MessageView<'a> {
     from: UserView<'a>,
     #[schema(value_type = words::Said)]
     text: &'a str,
-    /// There, and true, if the text has been deleted.
+    /// There, and true, if it has been deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     deleted: bool,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Seq>, nullable = false)]
+    reply_to: Option<u64>,
+    /// The ids of members who are mentioned.
+    #[serde(skip_serializing_if = "IdsView::is_empty")]
+    #[schema(value_type = Vec<Uuid>, required = false)]
+    mentions: IdsView<'a, UserId>,
+    /// The ids of files that go with it.
+    #[serde(skip_serializing_if = "IdsView::is_empty")]
+    #[schema(value_type = Vec<Uuid>, required = false)]
+    files: IdsView<'a, FileId>,
     /// When it was kept.
     at: Time,
+    /// When it was last edited, if it has been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    edited: Option<Time>,
+}
+
+/// Ids as their text forms.
+#[derive(Debug)]
+pub(super) struct IdsView<'a, T>(&'a [T]);
+
+impl<T> IdsView<'_, T> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: std::fmt::Display> Serialize for IdsView<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(ToString::to_string))
+    }
 }
 
 impl<'a> MessageView<'a> {
@@ -181,8 +214,12 @@ impl<'a> MessageView<'a> {
             seq: message.seq,
             from: (&message.from).into(),
             text: message.text(),
-            deleted: message.text.is_none(),
+            deleted: message.deleted,
+            reply_to: message.body.reply_to,
+            mentions: IdsView(&message.body.mentions),
+            files: IdsView(&message.body.files),
             at: Time(message.at),
+            edited: message.edited.map(Time),
         }
     }
 
@@ -221,6 +258,27 @@ pub(super) enum ChangeView<'a> {
         by: UserView<'a>,
         at: Time,
     },
+    Edited {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        seq: u64,
+        by: UserView<'a>,
+        text: &'a str,
+        #[serde(skip_serializing_if = "IdsView::is_empty")]
+        mentions: IdsView<'a, UserId>,
+        at: Time,
+    },
+    Deleted {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        seq: u64,
+        by: UserView<'a>,
+        at: Time,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -233,15 +291,20 @@ impl<'a> ChangeView<'a> {
     pub(super) fn new(room: RoomId, change: &'a Change, counts: Option<Counts>) -> Self {
         let (cursor, at) = (change.cursor, Time(change.at));
         let membership = change.kind.membership();
-        match change.kind.settings() {
-            Some(settings) => Self::Settings {
-                room,
-                cursor,
-                settings: settings.into(),
-                by: (&membership.user).into(),
-                at,
-            },
-            None => Self::Member {
+        let by = UserView::from(change.by.as_ref().unwrap_or(&membership.user));
+        match &change.kind {
+            ChangeKind::Settings(_, settings) => {
+                Self::Settings { room, cursor, settings: (*settings).into(), by, at }
+            }
+            ChangeKind::Edited(_, seq, Some(Edit { text, mentions })) => {
+                let mentions = IdsView(mentions);
+                Self::Edited { room, cursor, seq: *seq, by, text, mentions, at }
+            }
+            // Of a message that has been deleted since, an edit says that too.
+            ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
+                Self::Deleted { room, cursor, seq: *seq, by, at }
+            }
+            _ => Self::Member {
                 room,
                 cursor,
                 change: change.kind.as_str(),
@@ -366,6 +429,33 @@ impl<'a> From<&'a History> for HistoryView<'a> {
             messages: MessageView::all(history.room, &history.messages),
             more: MoreView { before: history.more_before, after: history.more_after },
         }
+    }
+}
+
+/// What a message said before it was edited.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Revisions)]
+pub struct RevisionsView<'a> {
+    /// Oldest first.
+    revisions: Vec<RevisionView<'a>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Revision)]
+struct RevisionView<'a> {
+    #[schema(value_type = words::Said)]
+    text: &'a str,
+    /// Since when it said so.
+    at: Time,
+}
+
+impl<'a> From<&'a [Revision]> for RevisionsView<'a> {
+    fn from(revisions: &'a [Revision]) -> Self {
+        let view = |revision: &'a Revision| RevisionView {
+            text: revision.text.as_deref().unwrap_or_default(),
+            at: Time(revision.at),
+        };
+        Self { revisions: revisions.iter().map(view).collect() }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::protocol::close_code;
 use crate::protocol::error::Problem;
 use crate::protocol::view::{
     BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MemberPageView, MessageView,
-    RoomView, SentView, Time, UserView, as_text,
+    RevisionsView, RoomView, SentView, Time, UserView, as_text,
 };
 
 /// JSON text frames.
@@ -87,6 +87,7 @@ enum ReplyView<'a> {
     History(HistoryView<'a>),
     Members(MemberPageView<'a>),
     Bans(BanPageView<'a>),
+    Revisions(RevisionsView<'a>),
     Done {},
     Pong { at: Time },
 }
@@ -103,6 +104,7 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::History(history) => Self::History(history.into()),
             Reply::Members(page) => Self::Members(page.into()),
             Reply::Bans(page) => Self::Bans(page.into()),
+            Reply::Revisions(revisions) => Self::Revisions(revisions[..].into()),
             Reply::Done => Self::Done {},
             Reply::Pong(at) => Self::Pong { at: Time(*at) },
         }
@@ -145,6 +147,10 @@ enum EventView<'a> {
         room: RoomId,
         user: UserView<'a>,
         on: bool,
+    },
+    Mentioned {
+        #[serde(flatten)]
+        message: MessageView<'a>,
     },
     Invited {
         room: InfoView,
@@ -217,6 +223,9 @@ impl<'a> From<&'a Event> for EventView<'a> {
             }
             Event::Typing { room, user, on } => {
                 Self::Typing { room: *room, user: user.into(), on: *on }
+            }
+            Event::Mentioned { room, message } => {
+                Self::Mentioned { message: MessageView::new(*room, message) }
             }
             Event::Invited { room } => Self::Invited { room: room.into() },
             Event::Closed { room } => Self::Closed { room: *room },

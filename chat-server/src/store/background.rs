@@ -111,7 +111,17 @@ enum By {
 const REMOVE_MESSAGES: SqlStr =
     SqlStr::from_static("DELETE FROM messages WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 5] = [
+const REMOVE_REVISIONS: SqlStr =
+    SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
+
+const TABLES: [Table; 6] = [
+    Table {
+        end: SqlStr::from_static(
+            "SELECT seq FROM revisions WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
+        ),
+        remove: REMOVE_REVISIONS,
+        by: By::Number,
+    },
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM messages WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
@@ -259,6 +269,7 @@ async fn trim(
         if up_to <= from {
             break;
         }
+        database.change(&[(REMOVE_REVISIONS, &[key.0, up_to].map(Value::Number))]).await?;
         let mark = [up_to, key.0, up_to].map(Value::Number);
         let rows = [key.0, up_to].map(Value::Number);
         let changed = database.change(&[(MARK_REMOVED, &mark), (REMOVE_MESSAGES, &rows)]).await?;
@@ -274,8 +285,16 @@ async fn trim(
 /// Deletes what a user has written in a range of a room's messages. Parameters: room, above, up to and
 /// including, the user.
 const ERASE: SqlStr = SqlStr::from_static(
-    "UPDATE messages SET text = '', client_key = NULL, fingerprint = NULL \
-     WHERE room = ? AND seq > ? AND seq <= ? AND sender = ? AND text <> ''",
+    "UPDATE messages SET text = '', mentions = NULL, files = NULL, edited_ms = NULL, deleted = 1, \
+        client_key = NULL, fingerprint = NULL \
+     WHERE room = ? AND seq > ? AND seq <= ? AND sender = ?",
+);
+
+/// What they said before they were edited. Parameters: room, above, up to and including, the room, the user.
+const ERASE_REVISIONS: SqlStr = SqlStr::from_static(
+    "DELETE FROM revisions WHERE room = ? AND seq > ? AND seq <= ? AND seq IN \
+        (SELECT seq FROM messages WHERE messages.room = ? AND messages.seq = revisions.seq \
+            AND sender = ?)",
 );
 
 /// Where a room's messages begin and end. Parameter: room.
@@ -302,7 +321,9 @@ pub(super) async fn erase(
         let up_to = end.min(from + PIECE);
         let user = Value::Sixteen(user.uuid().into_bytes());
         let values = [room.0.into(), from.into(), up_to.into(), user];
-        let rows = database.change(&[(ERASE, &values)]).await?;
+        let [room_, from_, up_to_, user] = values;
+        let before = [room_, from_, up_to_, room_, user];
+        let rows = database.change(&[(ERASE_REVISIONS, &before), (ERASE, &values)]).await?;
         pace.after_piece(database.progress(), rows, room, "erasing what a user has written").await;
         from = up_to;
     }

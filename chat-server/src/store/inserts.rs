@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 
 use chat_core::{
-    Batch, ChangeKind, Cursor, Membership, Message, Name, RoomInfo, RoomKey, Timestamp, UserId,
-    Write,
+    Batch, ChangeKind, Cursor, Edit, Membership, Message, Name, RoomInfo, RoomKey, Timestamp,
+    UserId, Write,
 };
 
 use sqlx::SqlStr;
 
-use super::plan::{Between, Kept, NewChange, NewMessage, Rows};
+use super::plan::{Amend, Between, Kept, NewChange, NewMessage, Rows, packed};
 use super::rows::{BetweenRow, KeyRow, signed};
-use super::sql::{Sql, Value};
+use super::sql::{Sql, Value, ms};
 use super::statement::ManyRows;
 
 const INSERT_ROOM: SqlStr = SqlStr::from_static(
@@ -23,6 +23,29 @@ const INSERT_ROOM: SqlStr = SqlStr::from_static(
 /// What a room's owner has set. Parameters: who invites, seconds of slow mode, read-only, room.
 const CONFIGURE: SqlStr =
     SqlStr::from_static("UPDATE rooms SET invite = ?, slow_s = ?, read_only = ? WHERE id = ?");
+
+/// Keeps what a message says before it is edited. Parameters: number of the change, room, seq.
+const KEEP_REVISION: SqlStr = SqlStr::from_static(
+    "INSERT INTO revisions (room, seq, number, text, at_ms) \
+     SELECT room, seq, ?, text, COALESCE(edited_ms, at_ms) FROM messages \
+     WHERE room = ? AND seq = ? AND deleted = 0",
+);
+
+/// Lets a message say something else. Parameters: text, mentions, when, room, seq.
+const EDIT: SqlStr = SqlStr::from_static(
+    "UPDATE messages SET text = ?, mentions = ?, edited_ms = ? \
+     WHERE room = ? AND seq = ? AND deleted = 0",
+);
+
+/// What is left of a message. Parameters: room, seq.
+const DELETE: SqlStr = SqlStr::from_static(
+    "UPDATE messages SET text = '', mentions = NULL, files = NULL, edited_ms = NULL, deleted = 1 \
+     WHERE room = ? AND seq = ?",
+);
+
+/// Parameters: room, seq.
+const FORGET_REVISIONS: SqlStr =
+    SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq = ?");
 
 /// What databases write differently.
 pub(super) struct Syntax {
@@ -71,7 +94,8 @@ impl Statements {
             ),
             between: ManyRows::with(|list| {
                 format!(
-                    "SELECT m.room, m.seq, m.sender, u.name, m.text, m.at_ms \
+                    "SELECT m.room, m.seq, m.sender, u.name, m.text, m.at_ms, \
+                        m.reply_to, m.mentions, m.files, m.edited_ms, m.deleted \
                      FROM messages m LEFT JOIN users u ON u.id = m.sender WHERE {} \
                      ORDER BY m.room, m.seq",
                     list("(m.room = ? AND m.seq > ? AND m.seq <= ?)", " OR ")
@@ -80,14 +104,15 @@ impl Statements {
             users: ManyRows::new("INSERT INTO users (id, name) VALUES", "(?, ?)", or_rename),
             messages: ManyRows::new(
                 "INSERT INTO messages \
-                    (room, seq, sender, text, at_ms, client_key, fingerprint) VALUES",
-                "(?, ?, ?, ?, ?, ?, ?)",
+                    (room, seq, sender, text, at_ms, client_key, fingerprint, \
+                     reply_to, mentions, files) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "",
             ),
             changes: ManyRows::new(
                 "INSERT INTO changes (room, number, seq, kind, user, role, at_ms, \
-                    actor, until_ms, invite, slow_s, read_only) VALUES",
-                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    actor, until_ms, invite, slow_s, read_only, target) VALUES",
+                "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "",
             ),
             last_changes: ManyRows::with(|list| {
@@ -136,6 +161,7 @@ impl Statements {
             return Ok(());
         }
         self.insert_changes(sql, &rows.changes).await?;
+        amend(sql, &rows.amends).await?;
         let members = rows.members.iter();
         let joined: Vec<_> =
             members.clone().filter_map(|(member, role)| Some((member, (*role)?))).collect();
@@ -220,6 +246,7 @@ impl Statements {
                 settings.map(|settings| settings.invite.as_str()).into(),
                 settings.map(|settings| i64::from(settings.slow_s)).into(),
                 settings.map(|settings| i64::from(settings.read_only)).into(),
+                new.change.kind.seq().map(signed).into(),
             ]);
         })
         .await?;
@@ -290,6 +317,26 @@ impl Statements {
     }
 }
 
+/// Changes messages, in order.
+async fn amend(sql: &mut impl Sql, amends: &[Amend<'_>]) -> Result<(), sqlx::Error> {
+    for Amend { room, seq, edit, number, at } in amends {
+        let (room, seq) = (Value::from(room.0), Value::from(signed(*seq)));
+        match edit {
+            Some(Edit { text, mentions }) => {
+                sql.execute(KEEP_REVISION, &[signed(*number).into(), room, seq]).await?;
+                let mentions = packed(mentions.iter().map(|user| user.uuid()));
+                let mentions = mentions.as_deref().map_or(Value::Null, Value::Bytes);
+                sql.execute(EDIT, &[Value::Text(text), mentions, ms(*at), room, seq]).await?;
+            }
+            None => {
+                sql.execute(DELETE, &[room, seq]).await?;
+                sql.execute(FORGET_REVISIONS, &[room, seq]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes a room without anybody in it.
 pub(super) async fn insert_room(
     sql: &mut impl Sql,
@@ -327,16 +374,19 @@ pub(super) fn pair_bytes(info: &RoomInfo, members: &[Membership]) -> Option<Vec<
 }
 
 /// The columns of a message.
-fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &NewMessage<'m>) {
+fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &'m NewMessage<'_>) {
     let (key, fingerprint) = message.key.unzip();
     values.extend([
         Value::from(message.room.0),
         signed(message.seq).into(),
         message.from.id.uuid().into_bytes().into(),
-        Value::Text(message.text),
+        Value::Text(message.body.as_str()),
         message.at.timestamp_millis().into(),
         key.map_or(Value::Null, |key| Value::Bytes(key.as_str().as_bytes())),
         fingerprint.map(|fingerprint| fingerprint.0).into(),
+        message.body.reply_to.map(signed).into(),
+        message.mentions.as_deref().map_or(Value::Null, Value::Bytes),
+        message.files.as_deref().map_or(Value::Null, Value::Bytes),
     ]);
 }
 

@@ -54,6 +54,7 @@ sql!(
          ORDER BY a.username LIMIT ?"
     )
 );
+sql!(NAMED, "SELECT user FROM accounts WHERE username = ? AND deleted_ms IS NULL");
 sql!(PAIR, "SELECT pair FROM rooms WHERE public_id = ?");
 // The key, and what stands for it of a deleted account.
 sql!(KEY_TAKEN, "SELECT user FROM accounts WHERE username_key IN (?, ?)");
@@ -207,6 +208,18 @@ impl Work for FindPair {
     }
 }
 
+struct FindNamed(Username);
+
+impl Work for FindNamed {
+    type Answer = Option<UserId>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let found = sql.select::<Ids>(NAMED, &[Value::Bytes(self.0.as_bytes())]).await?;
+        let user = found.first().map(|(user,)| rows::uuid(user)).transpose()?;
+        Ok(user.map(UserId::from))
+    }
+}
+
 struct SetPassword {
     user: UserId,
     old: PasswordHash,
@@ -267,6 +280,10 @@ impl<S: Worker> PeopleStore for S {
 
     async fn account(&self, user: UserId, asker: UserId) -> Result<Option<Account>, StoreError> {
         self.read(FindAccount { user, asker }).await
+    }
+
+    async fn user_named(&self, username: &Username) -> Result<Option<UserId>, StoreError> {
+        self.read(FindNamed(username.clone())).await
     }
 
     async fn search(&self, search: Search) -> Result<Vec<Account>, StoreError> {

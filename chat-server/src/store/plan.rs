@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chat_core::{
-    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message,
-    Outcome, Role, RoomKey, Sent, Settings, Text, Timestamp, User, UserId, Write,
+    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint,
+    Membership, Message, Outcome, Role, RoomKey, Sent, Settings, Timestamp, User, UserId, Write,
 };
+use uuid::Uuid;
 
 /// Where rooms stand. A room that is not in it does not exist, or no longer.
 pub(super) type Ends = HashMap<RoomKey, Cursor>;
@@ -56,6 +57,20 @@ pub(super) struct Rows<'a> {
     pub(super) restrictions: HashMap<(RoomKey, UserId, Kept), Option<Option<Timestamp>>>,
     /// How each room ends up that was configured.
     pub(super) settings: HashMap<RoomKey, Settings>,
+    /// What becomes of messages.
+    pub(super) amends: Vec<Amend<'a>>,
+}
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub(super) struct Amend<'a> {
+    pub(super) room: RoomKey,
+    pub(super) seq: u64,
+    /// What it says from then on; `None` if it is deleted.
+    pub(super) edit: Option<&'a Edit>,
+    /// The number of the change that it is.
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
 }
 
 /// What a user is kept from.
@@ -87,7 +102,9 @@ pub(super) struct NewMessage<'a> {
     pub(super) room: RoomKey,
     pub(super) seq: u64,
     pub(super) from: &'a User,
-    pub(super) text: &'a Text,
+    pub(super) body: &'a Body,
+    pub(super) mentions: Option<Vec<u8>>,
+    pub(super) files: Option<Vec<u8>>,
     pub(super) at: Timestamp,
     pub(super) key: Option<(&'a ClientKey, Fingerprint)>,
 }
@@ -190,7 +207,7 @@ impl<'a> Rows<'a> {
         'a: 'k,
     {
         match write {
-            Write::Message { from, text, at, key } => {
+            Write::Message { from, body, at, key } => {
                 let seq = end.seq + 1;
                 if let Some((key, fingerprint)) = key {
                     match keys.entry((room, from.id, key.as_str().as_bytes())) {
@@ -199,18 +216,33 @@ impl<'a> Rows<'a> {
                     };
                 }
                 let key = key.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
-                self.messages.push(NewMessage { room, seq, from, text, at: *at, key });
+                let mentions = packed(body.mentions.iter().map(|user| user.uuid()));
+                let files = packed(body.files.iter().map(|file| file.uuid()));
+                let at = *at;
+                self.messages.push(NewMessage { room, seq, from, body, mentions, files, at, key });
                 end.seq = seq;
             }
             Write::Change { kind, by, at } => {
                 self.change(room, kind, by.as_ref());
                 end.change += 1;
+                if let ChangeKind::Edited(_, seq, edit @ Some(_)) = kind {
+                    let (edit, number, at) = (edit.as_ref(), end.change, *at);
+                    self.amends.push(Amend { room, seq: *seq, edit, number, at });
+                } else if let Some(seq) = kind.seq() {
+                    self.amends.push(Amend { room, seq, edit: None, number: end.change, at: *at });
+                }
                 let change = Change { cursor: *end, kind: kind.clone(), by: by.clone(), at: *at };
                 self.changes.push(NewChange { room, change });
             }
         }
         Outcome::Stored(*end)
     }
+}
+
+/// Ids one after the other; `None` for none.
+pub(super) fn packed(ids: impl Iterator<Item = Uuid>) -> Option<Vec<u8>> {
+    let bytes: Vec<u8> = ids.flat_map(Uuid::into_bytes).collect();
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// Everybody whose name a change refers to.

@@ -2,14 +2,14 @@
 //! several questions is answered from one moment.
 
 use chat_core::{
-    Change, Kind, Listed, LoadedRoom, Message, Restriction, RoomId, RoomKey, RoomQuery,
+    Change, Kind, Listed, LoadedRoom, Message, Restriction, Revision, RoomId, RoomKey, RoomQuery,
 };
 use uuid::Uuid;
 
 use super::plan::Kept;
 use super::rows::{
-    self, ChangeRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RoomRow, StoredRoom,
-    UserRow, signed,
+    self, ChangeRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RevisionRow, RoomRow,
+    StoredRoom, UserRow, signed,
 };
 use super::selects;
 use super::sql::{Sql, Value};
@@ -55,6 +55,15 @@ pub(super) async fn messages(
 ) -> Result<Vec<Message>, sqlx::Error> {
     let values = [room.0, signed(after), signed(until)].map(Value::Number);
     rows::read_all(sql.select(selects::MESSAGES, &values).await?, MessageRow::read)
+}
+
+pub(super) async fn revisions(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    seq: u64,
+) -> Result<Vec<Revision>, sqlx::Error> {
+    let values = [room.0, signed(seq)].map(Value::Number);
+    rows::read_all(sql.select(selects::REVISIONS, &values).await?, RevisionRow::read)
 }
 
 pub(super) async fn changes(

@@ -2,9 +2,9 @@
 //! for every database; the column names are those of [`selects`](super::selects).
 
 use chat_core::{
-    Change, ChangeKind, Cursor, Fingerprint, Kind, Listed, Membership, Message, Name, Restriction,
-    Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId,
-    WhoInvites,
+    Body, Change, ChangeKind, Cursor, Details, Edit, Fingerprint, Kind, Listed, Membership,
+    Message, Name, Restriction, Revision, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text,
+    Timestamp, Title, User, UserId, WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -139,6 +139,11 @@ pub(super) struct MessageRow {
     name: String,
     text: String,
     at_ms: i64,
+    reply_to: Option<i64>,
+    mentions: Option<Vec<u8>>,
+    files: Option<Vec<u8>>,
+    edited_ms: Option<i64>,
+    deleted: bool,
 }
 
 impl MessageRow {
@@ -146,9 +151,28 @@ impl MessageRow {
         Ok(Message {
             seq: number(self.seq)?,
             from: user(&self.sender, self.name)?,
-            text: text(self.text)?,
+            body: Body {
+                text: text(self.text)?,
+                reply_to: self.reply_to.map(number).transpose()?,
+                mentions: unpacked(self.mentions)?,
+                files: unpacked(self.files)?,
+            },
             at: time(self.at_ms)?,
+            edited: self.edited_ms.map(time).transpose()?,
+            deleted: self.deleted,
         })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct RevisionRow {
+    text: String,
+    at_ms: i64,
+}
+
+impl RevisionRow {
+    pub(super) fn read(self) -> Result<Revision, Unreadable> {
+        Ok(Revision { text: text(self.text)?, at: time(self.at_ms)? })
     }
 }
 
@@ -180,6 +204,9 @@ pub(super) struct ChangeRow {
     invite: Option<String>,
     slow_s: Option<i64>,
     read_only: Option<bool>,
+    target: Option<i64>,
+    text: Option<String>,
+    mentions: Option<Vec<u8>>,
 }
 
 impl ChangeRow {
@@ -187,7 +214,16 @@ impl ChangeRow {
         let until = self.until_ms.map(time).transpose()?;
         let set = self.invite.zip(self.slow_s).zip(self.read_only);
         let set = set.map(|((invite, slow_s), read_only)| settings(&invite, slow_s, read_only));
-        let kind = ChangeKind::parse(&self.kind, self.member.read()?, until, set.transpose()?);
+        // Of a message that is there no more, there is nothing to be read.
+        let said = text(self.text.unwrap_or_default())?;
+        let mentions = unpacked(self.mentions)?;
+        let details = Details {
+            until,
+            settings: set.transpose()?,
+            seq: self.target.map(number).transpose()?,
+            edit: said.map(|text| Edit { text, mentions }),
+        };
+        let kind = ChangeKind::parse(&self.kind, self.member.read()?, details);
         let by = match (self.actor, self.actor_name) {
             (None, _) => None,
             (Some(id), Some(name)) => Some(user(&id, name)?),
@@ -281,7 +317,14 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An empty one stands for one that has been deleted.
+/// Ids one after the other, as [`packed`](super::plan::packed) has put them.
+fn unpacked<T: From<Uuid>>(stored: Option<Vec<u8>>) -> Result<Vec<T>, Unreadable> {
+    let stored = stored.unwrap_or_default();
+    let (ids, []) = stored.as_chunks::<16>() else { return Err(Unreadable("list of ids")) };
+    Ok(ids.iter().map(|id| T::from(Uuid::from_bytes(*id))).collect())
+}
+
+/// An empty one stands for none.
 fn text(stored: String) -> Result<Option<Text>, Unreadable> {
     let text = (!stored.is_empty()).then(|| Text::new(stored));
     text.transpose().map_err(|_| Unreadable("text"))

@@ -45,17 +45,26 @@ pub(super) const DIRECT: SqlStr =
 /// including.
 pub(super) const MESSAGES: SqlStr = SqlStr::from_static(
     "\
-    SELECT m.seq, m.sender, u.name, m.text, m.at_ms \
+    SELECT m.seq, m.sender, u.name, m.text, m.at_ms, \
+        m.reply_to, m.mentions, m.files, m.edited_ms, m.deleted \
     FROM messages m LEFT JOIN users u ON u.id = m.sender \
     WHERE m.room = ? AND m.seq > ? AND m.seq <= ? ORDER BY m.seq",
 );
 
-/// A range of a room's changes, oldest first. Parameters: room, above, how many at most.
+/// What a message said before it was edited, oldest first. Parameters: room, seq.
+pub(super) const REVISIONS: SqlStr = SqlStr::from_static(
+    "SELECT text, at_ms FROM revisions WHERE room = ? AND seq = ? ORDER BY number",
+);
+
+/// A range of a room's changes, oldest first. What a message says that was edited is what it says now.
+/// Parameters: room, above, how many at most.
 pub(super) const CHANGES: SqlStr = SqlStr::from_static(
     "\
     SELECT c.number, c.seq, c.kind, c.user, u.name, c.role, c.at_ms, c.actor, \
-        a.name AS actor_name, c.until_ms, c.invite, c.slow_s, c.read_only \
+        a.name AS actor_name, c.until_ms, c.invite, c.slow_s, c.read_only, \
+        c.target, m.text, m.mentions \
     FROM changes c LEFT JOIN users u ON u.id = c.user LEFT JOIN users a ON a.id = c.actor \
+        LEFT JOIN messages m ON m.room = c.room AND m.seq = c.target \
     WHERE c.room = ? AND c.number > ? ORDER BY c.number LIMIT ?",
 );
 

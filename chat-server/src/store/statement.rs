@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 /// The most rows in one statement. SQLite takes 32,766 parameters in one, MySQL 65,535, and no row
-/// here has more than twelve.
+/// here has more than thirteen.
 const MOST_ROWS: usize = 512;
 
 /// Longer pieces have a multiple of this many rows.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chat_core::testkit::Heard;
 use chat_core::{
-    After, BanPage, Behind, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor, Error,
-    Event, History, HistoryAt, Joined, Kind, MemberPage, MemberView, Membership, Message,
-    Moderation, Mute, Name, Presence, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo,
-    RoomView, Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
+    After, BanPage, Behind, Body, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor,
+    Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, MemberPage, MemberView,
+    Membership, Message, Moderation, Mute, Name, Presence, Reply, Restriction, Role, RoomCommand,
+    RoomId, RoomInfo, RoomView, Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -45,10 +45,26 @@ fn encode_room(command: &RoomCommand) -> Value {
             json!({"do": "join", "after": after.to_string(), "limit": limit})
         }
         RoomCommand::Leave => json!({"do": "leave"}),
-        RoomCommand::Send(draft) => match &draft.key {
-            Some(key) => json!({"do": "send", "text": &*draft.text, "key": key.as_str()}),
-            None => json!({"do": "send", "text": &*draft.text}),
-        },
+        RoomCommand::Send(draft) => {
+            let mut frame = json!({"do": "send"});
+            if let Some(text) = &draft.body.text {
+                frame["text"] = json!(&**text);
+            }
+            if let Some(seq) = draft.body.reply_to {
+                frame["reply_to"] = json!(seq);
+            }
+            if !draft.body.files.is_empty() {
+                let files = draft.body.files.iter().map(ToString::to_string);
+                frame["files"] = files.collect();
+            }
+            if let Some(key) = &draft.key {
+                frame["key"] = json!(key.as_str());
+            }
+            frame
+        }
+        RoomCommand::Edit { seq, edit } => json!({"do": "edit", "seq": seq, "text": &*edit.text}),
+        RoomCommand::Delete { seq } => json!({"do": "delete", "seq": seq}),
+        RoomCommand::Revisions { seq } => json!({"do": "revisions", "seq": seq}),
         RoomCommand::History(query) => {
             let mut frame = json!({"do": "history", "limit": query.limit});
             match query.at {
@@ -182,8 +198,9 @@ fn event(frame: &Value) -> Event {
                 Counts { members: count(frame, "members"), online: count(frame, "online") };
             Event::Change { room: room(), change: Arc::new(change(frame)), counts }
         }
-        "settings" => {
-            // This event has no counts.
+        "mentioned" => Event::Mentioned { room: room(), message: Arc::new(message(frame)) },
+        "settings" | "edited" | "deleted" => {
+            // These events have no counts.
             let change = Arc::new(change(frame));
             Event::Change { room: room(), change, counts: Counts::default() }
         }
@@ -280,8 +297,23 @@ fn messages(value: &Value, room: RoomId) -> Vec<Arc<Message>> {
 
 fn message(value: &Value) -> Message {
     let deleted = value.get("deleted").is_some_and(|_| flag(value, "deleted"));
-    let said = (!deleted).then(|| Text::new(text(value, "text")).expect("a good text"));
-    Message { seq: number(value, "seq"), from: user(&value["from"]), text: said, at: time(value) }
+    let said = text(value, "text");
+    let body = Body {
+        text: (!said.is_empty()).then(|| Text::new(said).expect("a good text")),
+        reply_to: value.get("reply_to").map(|_| number(value, "reply_to")),
+        mentions: ids(value, "mentions"),
+        files: ids(value, "files"),
+    };
+    let edited = value.get("edited").map(|_| moment(value, "edited"));
+    let message = Message::new(number(value, "seq"), user(&value["from"]), body, time(value));
+    Message { edited, deleted, ..message }
+}
+
+/// Ids, if there are any.
+fn ids<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value, field: &str) -> Vec<T> {
+    let ids = value.get(field).map(|_| list(value, field));
+    let id = |id: &Value| id.as_str().expect("a text").parse().expect("an id");
+    ids.into_iter().flatten().map(id).collect()
 }
 
 fn change(value: &Value) -> Change {
@@ -292,9 +324,24 @@ fn change(value: &Value) -> Change {
         let kind = ChangeKind::Settings(owner, settings(&value["settings"]));
         return Change { cursor, kind, by: None, at };
     }
+    if let Some(seq) = value.get("seq").map(|_| number(value, "seq")) {
+        // Who the author is, and as what it belongs to the room, is not said.
+        let author = Membership { user: user(&value["by"]), role: Role::Member };
+        let kind = match text(value, "event") {
+            "edited" => {
+                let said = Text::new(text(value, "text")).expect("a good text");
+                let edit = Edit { text: said, mentions: ids(value, "mentions") };
+                ChangeKind::Edited(author, seq, Some(edit))
+            }
+            "deleted" => ChangeKind::Deleted(author, seq),
+            other => panic!("{other} is not about a message"),
+        };
+        return Change { cursor, kind, by: None, at };
+    }
     let membership = Membership { user: user(&value["user"]), role: role(value) };
     let until = value.get("until").map(|_| moment(value, "until"));
-    let kind = ChangeKind::parse(text(value, "change"), membership, until, None);
+    let details = Details { until, ..Details::default() };
+    let kind = ChangeKind::parse(text(value, "change"), membership, details);
     let by = value.get("by").map(user);
     Change { cursor, kind: kind.expect("a kind of change"), by, at }
 }

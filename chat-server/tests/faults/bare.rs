@@ -1,8 +1,8 @@
 //! A store without an engine.
 
 use chat_core::{
-    Batch, Kind, LoadedRoom, Membership, Role, RoomId, RoomInfo, Store, Text, Timestamp, Title,
-    User, Write,
+    Batch, Body, Kind, LoadedRoom, Membership, Role, RoomId, RoomInfo, Store, Text, Timestamp,
+    Title, User, Write,
 };
 use chat_server::store::MySqlStore;
 
@@ -24,7 +24,7 @@ pub(crate) fn new_room(owner: &User, title: &str) -> (RoomInfo, Membership) {
 pub(crate) fn batch(room: &LoadedRoom, from: &User, messages: u64) -> Batch {
     let write = |number: u64| Write::Message {
         from: from.clone(),
-        text: Text::new(number.to_string()).expect("a good text"),
+        body: Body::text(Text::new(number.to_string()).expect("a good text")),
         at: room.info.created,
         key: None,
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::{
-    After, Batch, BatchOutcome, ChangeKind, Code, Cursor, Limits, Membership, NewRoom, Outcome,
-    Role, Store, Text, Write,
+    After, Batch, BatchOutcome, Body, ChangeKind, Code, Cursor, Limits, Membership, NewRoom,
+    Outcome, Role, Store, Text, Write,
 };
 use chat_server::store::MySqlStore;
 use futures_util::future::join_all;
@@ -186,7 +186,7 @@ async fn write_and_lose(
     let at = room.info.created;
     let message = |text: &str| Write::Message {
         from: me.clone(),
-        text: Text::new(text).expect("a good text"),
+        body: Body::text(Text::new(text).expect("a good text")),
         at,
         key: None,
     };

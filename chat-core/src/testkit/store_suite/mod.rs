@@ -3,6 +3,7 @@
 
 mod commits;
 mod deletion;
+mod editing;
 mod engine;
 mod fencing;
 mod keys;
@@ -70,7 +71,7 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 13] = [
+const GROUPS: [&[Case]; 14] = [
     writing::CASES,
     keys::CASES,
     fencing::CASES,
@@ -79,6 +80,7 @@ const GROUPS: [&[Case]; 13] = [
     members::CASES,
     moderation::CASES,
     users::CASES,
+    editing::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

@@ -8,8 +8,8 @@ use crate::command::Sent;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Draft, Kind, Membership, Message, Name, Restriction,
-    Role, RoomInfo, Text, Title, User,
+    Body, Change, ChangeKind, ClientKey, Cursor, Draft, Kind, Membership, Message, Name,
+    Restriction, Role, RoomInfo, Text, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
@@ -123,7 +123,7 @@ pub(super) fn direct() -> RoomInfo {
 }
 
 pub(super) fn message_at(from: &User, said: &str, at: Timestamp) -> Write {
-    Write::Message { from: from.clone(), text: text(said), at, key: None }
+    Write::Message { from: from.clone(), body: Body::text(text(said)), at, key: None }
 }
 
 pub(super) fn message(from: &User, said: &str) -> Write {
@@ -138,7 +138,12 @@ pub(super) fn draft(said: &str, key: &str) -> Draft {
 pub(super) fn keyed_at(from: &User, said: &str, key: &str, at: Timestamp) -> Write {
     let fingerprint = draft(said, key).fingerprint();
     let key = ClientKey::new(key).expect("the suite's keys have 1 to 64 characters");
-    Write::Message { from: from.clone(), text: text(said), at, key: Some((key, fingerprint)) }
+    Write::Message {
+        from: from.clone(),
+        body: Body::text(text(said)),
+        at,
+        key: Some((key, fingerprint)),
+    }
 }
 
 /// A message with a client key.

@@ -196,7 +196,10 @@ impl Witness {
                 Ok(())
             }
             Event::Renamed { room: Some(room), .. } => self.hearing(*room, event).map(drop),
-            Event::Renamed { room: None, .. } | Event::Invited { .. } | Event::Notice(_) => Ok(()),
+            Event::Renamed { room: None, .. }
+            | Event::Invited { .. }
+            | Event::Mentioned { .. }
+            | Event::Notice(_) => Ok(()),
             Event::Closed { room } => {
                 self.hearing(*room, event)?;
                 self.heard.remove(room);

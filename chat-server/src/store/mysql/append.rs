@@ -365,7 +365,12 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
         let stored: Vec<Message> = reads::messages(sql, first.room, first.seq - 1, until).await?;
         let same = |(stored, planned): (&Message, &&NewMessage<'_>)| {
             (stored.seq, stored.from.id, stored.text(), stored.at.timestamp_millis())
-                == (planned.seq, planned.from.id, &**planned.text, planned.at.timestamp_millis())
+                == (
+                    planned.seq,
+                    planned.from.id,
+                    planned.body.as_str(),
+                    planned.at.timestamp_millis(),
+                )
         };
         return Ok(stored.len() == planned.len() && stored.iter().zip(&planned).all(same));
     }

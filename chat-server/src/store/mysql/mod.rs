@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId,
+    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, Revision, RoomId,
+    RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -199,6 +199,9 @@ impl Store for MySqlStore {
         if batches.iter().any(|batch| !batch.may_follow) {
             inner.replicas.lists_changed();
         }
+        if batches.iter().any(amends) {
+            inner.replicas.messages_changed();
+        }
         Ok(outcomes)
     }
 
@@ -215,6 +218,13 @@ impl Store for MySqlStore {
             }
             read!(inner, sql => reads::messages(sql, room, after, until))
         })
+        .await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::revisions(sql, room, seq)),
+        )
         .await
     }
 
@@ -268,7 +278,9 @@ impl Store for MySqlStore {
         until: u64,
     ) -> Result<(), StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            background::erase(&*inner, room, user, after, until).await
+            background::erase(&*inner, room, user, after, until).await?;
+            inner.replicas.messages_changed();
+            Ok(())
         })
         .await
     }
@@ -276,6 +288,14 @@ impl Store for MySqlStore {
     async fn ephemeral_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::ephemeral(sql))).await
     }
+}
+
+/// Whether a batch changes messages that are there.
+fn amends(batch: &Batch) -> bool {
+    batch.writes.iter().any(|write| match write {
+        Write::Change { kind, .. } => kind.seq().is_some(),
+        Write::Message { .. } => false,
+    })
 }
 
 impl Worker for MySqlStore {

@@ -59,6 +59,8 @@ struct Shared {
     written: AtomicI64,
     /// What the number was at the last write that a list could show.
     changed_at: AtomicI64,
+    /// The beat at which this process last changed messages that were there; less than all if it never has.
+    amended_at: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Replicas {
             beat: AtomicI64::new(0),
             written: AtomicI64::new(0),
             changed_at: AtomicI64::new(0),
+            amended_at: AtomicI64::new(-1),
         });
         let watch = (!shared.followers.is_empty()).then(|| {
             let (shared, primary) = (Arc::clone(&shared), primary.clone());
@@ -97,7 +100,12 @@ impl Replicas {
         self.shared.changed_at.fetch_max(self.shared.beat.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// A range of messages, if a replica has all of it.
+    /// This process has changed messages that were there.
+    pub(super) fn messages_changed(&self) {
+        self.shared.amended_at.fetch_max(self.shared.beat.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// A range of messages, if a replica has all of it, as this process knows it.
     pub(super) async fn messages(
         &self,
         queries: &Queries,
@@ -105,7 +113,7 @@ impl Replicas {
         after: u64,
         until: u64,
     ) -> Option<Vec<Message>> {
-        let follower = self.one_that_reached(0)?;
+        let follower = self.one_that_reached(self.shared.amended_at.load(Ordering::SeqCst) + 1)?;
         let read = async {
             let mut connection = follower.pool.acquire().await?;
             let sql = &mut Session::new(&mut *connection, queries);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId,
+    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, Revision, RoomId,
+    RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
@@ -158,6 +158,13 @@ impl Store for SqliteStore {
         self.run(async move |inner: Arc<Inner>| {
             read!(inner, sql => reads::messages(sql, room, after, until))
         })
+        .await
+    }
+
+    async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::revisions(sql, room, seq)),
+        )
         .await
     }
 

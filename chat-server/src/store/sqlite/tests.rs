@@ -1,7 +1,9 @@
 //! What only shows from inside: how the connections are set up, which indexes the statements use,
 //! and what becomes of a connection that met an error.
 
-use chat_core::{Draft, Kind, LoadedRoom, Name, Role, Text, Timestamp, Title, User, UserId, Write};
+use chat_core::{
+    Body, Draft, Kind, LoadedRoom, Name, Role, Text, Timestamp, Title, User, UserId, Write,
+};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use tempfile::TempDir;
 
@@ -32,7 +34,7 @@ fn batch(room: &LoadedRoom, from: &User, texts: &[String]) -> Batch {
         let key = draft.key.map(|key| (key, fingerprint));
         Write::Message {
             from: from.clone(),
-            text: Text::new(text.as_str()).unwrap(),
+            body: Body::text(Text::new(text.as_str()).unwrap()),
             at: room.info.created,
             key,
         }

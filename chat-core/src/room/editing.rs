@@ -1,0 +1,255 @@
+//! What becomes of messages after they have been written: they are edited, deleted, and looked at by
+//! number, from memory or from the store.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+
+use crate::command::Reply;
+use crate::deliver::ReplyTo;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::limits;
+use crate::model::{ChangeKind, Edit, Kind, Membership, Message, User};
+use crate::room::writes::What;
+use crate::room::{Hosted, RoomActor};
+use crate::roster::newcomer;
+use crate::shared::unavailable;
+use crate::store::{Store, StoreError};
+
+impl Hosted {
+    pub(super) fn edit(
+        &mut self,
+        user: &User,
+        seq: u64,
+        mut edit: Edit,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        edit.mentions = self.mentioned(user.id, edit.mentions);
+        self.with_message(
+            user.clone(),
+            (seq, "seq"),
+            reply,
+            ctx,
+            |hosted, user, message, reply| match hosted.judge_edit(user.id, message, edit) {
+                Ok(Some(kind)) => hosted.amend(user, message, kind, reply),
+                judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
+            },
+        );
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        user: &User,
+        seq: u64,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        self.with_message(
+            user.clone(),
+            (seq, "seq"),
+            reply,
+            ctx,
+            |hosted, user, message, reply| match hosted.judge_deletion(user.id, message) {
+                Ok(Some(kind)) => hosted.amend(user, message, kind, reply),
+                judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
+            },
+        );
+    }
+
+    /// Reads what a message said before.
+    pub(super) fn revisions(
+        &mut self,
+        user: &User,
+        seq: u64,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let read = async move {
+            let messages = store.messages(key, seq.saturating_sub(1), seq).await?;
+            Ok((messages, store.revisions(key, seq).await?))
+        };
+        if let Err(error) = self.look_for(user.id, (seq, "seq")) {
+            return self.answer(reply, Err(error));
+        }
+        let user = user.id;
+        self.read(reply, ctx, read, move |hosted, read, reply, _| {
+            let result = read.and_then(|(messages, revisions)| match messages.first() {
+                _ if hosted.roster.membership(user).is_none() => Err(hosted.not_a_member(user)),
+                None => Err(Error::no_such_message()),
+                Some(message) if message.from.id != user && !hosted.moderates(user) => {
+                    let message = "only its author, the owner and moderators see what it said";
+                    Err(Error::forbidden(message))
+                }
+                Some(_) => Ok(Reply::Revisions(revisions)),
+            });
+            hosted.answer(reply, result);
+        });
+    }
+
+    /// Does something with a message, which the command names in this field. If it is not in memory, it is read, and whatever else its user
+    /// asks meanwhile waits, so that its commands stay in order.
+    pub(super) fn with_message(
+        &mut self,
+        user: User,
+        (seq, field): (u64, &'static str),
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+        then: impl FnOnce(&mut Self, &User, &Message, ReplyTo) + 'static,
+    ) {
+        if let Err(error) = self.look_for(user.id, (seq, field)) {
+            self.answer(reply, Err(error));
+            return self.go_on(user.id, ctx);
+        }
+        if let Some(message) = self.timeline.find(seq) {
+            then(self, &user, &message, reply);
+            return self.go_on(user.id, ctx);
+        }
+        self.writes.hold(user.id);
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let known = self.timeline.end().change;
+        let read = async move { store.messages(key, seq - 1, seq).await };
+        self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
+            let message = read.and_then(|messages| {
+                messages.into_iter().next().ok_or_else(|| Error::no_such_message().field(field))
+            });
+            match message {
+                Ok(message) if hosted.has_changed(&message, known) => {
+                    return hosted.with_message(user, (seq, field), reply, ctx, then);
+                }
+                Ok(message) => then(hosted, &user, &message, reply),
+                Err(error) => hosted.answer(reply, Err(error)),
+            }
+            hosted.go_on(user.id, ctx);
+        });
+    }
+
+    /// Whether a message may be another than it was when the room stood at this change.
+    fn has_changed(&self, message: &Message, known: u64) -> bool {
+        let Some(changes) = self.timeline.changes(known) else { return true };
+        changes.iter().any(|change| match &change.kind {
+            ChangeKind::Erased(author) => author.user.id == message.from.id,
+            kind => kind.seq() == Some(message.seq),
+        })
+    }
+
+    /// Whether somebody may ask for a message that may be there.
+    fn look_for(&self, user: UserId, (seq, field): (u64, &'static str)) -> Result<()> {
+        if self.roster.membership(user).is_none() {
+            return Err(self.not_a_member(user));
+        }
+        if seq <= self.timeline.removed() || seq > self.timeline.end().seq {
+            return Err(Error::no_such_message().field(field));
+        }
+        Ok(())
+    }
+
+    /// Reads something from the store, and goes on with it.
+    pub(super) fn read<T: 'static>(
+        &mut self,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+        read: impl Future<Output = Result<T, StoreError>> + 'static,
+        then: impl FnOnce(&mut Self, Result<T>, ReplyTo, &mut Context<RoomActor>) + 'static,
+    ) {
+        self.reads += 1;
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
+            let go_on = |hosted: &mut Self, reply, ctx: &mut _| {
+                hosted.reads -= 1;
+                then(hosted, read.map_err(unavailable("read messages")), reply, ctx);
+            };
+            room.go_on(reply, ctx, go_on, |reply| (reply, None));
+        }));
+    }
+
+    /// Those of these users who are members, but for whoever mentions them.
+    pub(super) fn mentioned(&self, by: UserId, mut users: Vec<UserId>) -> Vec<UserId> {
+        let mut mentioned = Vec::new();
+        users.retain(|user| *user != by && self.roster.membership(*user).is_some());
+        for user in users {
+            if mentioned.len() < limits::MENTIONS && !mentioned.contains(&user) {
+                mentioned.push(user);
+            }
+        }
+        mentioned
+    }
+
+    fn moderates(&self, user: UserId) -> bool {
+        self.roster.role(user).is_some_and(|role| role.moderates())
+            && self.info.kind != Kind::Direct
+    }
+
+    /// What an edit would change, `None` if nothing.
+    fn judge_edit(
+        &self,
+        user: UserId,
+        message: &Message,
+        edit: Edit,
+    ) -> Result<Option<ChangeKind>> {
+        let Some(me) = self.roster.membership(user) else { return Err(self.not_a_member(user)) };
+        if message.from.id != user {
+            return Err(Error::forbidden("only its author edits a message"));
+        }
+        if message.deleted || self.writes.is_deleting(message.seq) {
+            return Err(Error::message_deleted());
+        }
+        self.may_write(me)?;
+        self.in_time(message)?;
+        let changed = message.body.text.as_ref() != Some(&edit.text);
+        Ok(changed.then(|| ChangeKind::Edited(me.clone(), message.seq, Some(edit))))
+    }
+
+    /// What a deletion would change, `None` if nothing.
+    fn judge_deletion(&self, user: UserId, message: &Message) -> Result<Option<ChangeKind>> {
+        let Some(role) = self.roster.role(user) else { return Err(self.not_a_member(user)) };
+        let author = self.roster.membership(message.from.id);
+        let outranked = role.moderates() && role.outranks(author.map(|author| author.role));
+        if message.from.id != user && (!outranked || self.info.kind == Kind::Direct) {
+            let message =
+                "delete your own messages, or moderate those whose role is below your own";
+            return Err(Error::forbidden(message));
+        }
+        if message.deleted {
+            return Ok(None);
+        }
+        if message.from.id == user && !self.moderates(user) {
+            self.in_time(message)?;
+        }
+        let author = author.cloned().unwrap_or_else(|| newcomer(message.from.clone()));
+        Ok(Some(ChangeKind::Deleted(author, message.seq)))
+    }
+
+    fn in_time(&self, message: &Message) -> Result<()> {
+        let age = self.shared.clock.now().signed_duration_since(message.at);
+        let edit_age = self.shared.limits.edit_age;
+        if age.to_std().unwrap_or_default() >= edit_age {
+            return Err(Error::too_late(edit_age));
+        }
+        Ok(())
+    }
+
+    fn amend(&mut self, by: &User, message: &Message, kind: ChangeKind, reply: ReplyTo) {
+        let before = message.body.mentions.clone();
+        self.accept(What::Amend { by: self.as_kept(by), before, kind, reply });
+    }
+
+    /// Whether an edit or a deletion that waits may still be written, after another process has changed
+    /// the room.
+    pub(super) fn may_still_amend(&self, by: UserId, kind: &ChangeKind) -> Result<()> {
+        let Some(me) = self.roster.membership(by) else { return Err(self.not_a_member(by)) };
+        let Membership { user: author, .. } = kind.membership();
+        match kind {
+            ChangeKind::Edited(_, seq, _) => {
+                self.may_write(me)?;
+                let deleted = self.timeline.find(*seq).is_some_and(|message| message.deleted);
+                if deleted { Err(Error::message_deleted()) } else { Ok(()) }
+            }
+            _ if author.id == by => Ok(()),
+            _ if me.role.outranks(self.roster.role(author.id)) && me.role.moderates() => Ok(()),
+            _ => Err(Error::forbidden("your role has changed meanwhile")),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a message can be, over HTTP and sockets: answered, edited, deleted, with people mentioned in it; whoever did it
+//! and however, everybody else hears of it, and a restart changes nothing.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Client, Person, TestServer, text};
+
+struct Scene {
+    server: TestServer,
+    room: String,
+    alice: Person,
+    bob: Person,
+    alices: Client,
+    bobs: Client,
+}
+
+impl Scene {
+    /// Alice's room, with Bob in it, and a connection of each that hears it.
+    async fn new() -> Self {
+        let server = TestServer::start().await;
+        let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
+        let room = server.room(&alice.token, "Lobby").await;
+        let mut alices = Client::connect(&server.address, Some(&alice.token)).await;
+        let mut bobs = Client::connect(&server.address, Some(&bob.token)).await;
+        for client in [&mut alices, &mut bobs] {
+            client.ok(json!({"do":"join","room":room})).await;
+        }
+        Self { server, room, alice, bob, alices, bobs }
+    }
+
+    async fn call(&self, person: &Person, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let path = format!("/rooms/{}/messages{path}", self.room);
+        self.server.call(method, &path, &person.token, body).await
+    }
+
+    async fn ok(&self, person: &Person, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(person, method, path, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+}
+
+#[actix_web::test]
+async fn what_is_done_over_one_wire_is_heard_over_the_other() {
+    let mut scene = Scene::new().await;
+    scene.ok(&scene.bob, "POST", "", json!({"text":"over http"})).await;
+    let room = scene.room.clone();
+    scene.bobs.ok(json!({"do":"send","room":room,"text":"over a socket","reply_to":1})).await;
+    assert_eq!(scene.alices.event("message").await["text"], "over http");
+    assert_eq!(scene.alices.event("message").await["reply_to"], 1);
+    scene.bobs.ok(json!({"do":"edit","room":room,"seq":1,"text":"edited over a socket"})).await;
+    let edited = scene.alices.event("edited").await;
+    assert_eq!((&edited["seq"], &edited["text"]), (&json!(1), &json!("edited over a socket")));
+    assert_eq!(edited["by"], json!({"id":scene.bob.id,"name":"bob"}));
+    scene.ok(&scene.bob, "PATCH", "/2", json!({"text":"edited over http"})).await;
+    assert_eq!(scene.alices.event("edited").await["text"], "edited over http");
+    let revisions = scene.ok(&scene.alice, "GET", "/2/revisions", Value::Null).await;
+    assert_eq!(revisions["revisions"][0]["text"], "over a socket");
+    scene.ok(&scene.alice, "DELETE", "/1", Value::Null).await;
+    let deleted = scene.bobs.event("deleted").await;
+    assert_eq!((&deleted["seq"], &deleted["by"]["name"]), (&json!(1), &json!("alice")));
+    scene.bobs.ok(json!({"do":"delete","room":room,"seq":2})).await;
+    for seq in 1..=2 {
+        assert_eq!(scene.alices.event("deleted").await["seq"], seq);
+    }
+    for seq in 1..=2 {
+        let left = scene.ok(&scene.alice, "GET", &format!("/{seq}"), Value::Null).await;
+        assert_eq!((&left["text"], &left["deleted"]), (&json!(""), &json!(true)), "{left}");
+    }
+}
+
+#[actix_web::test]
+async fn nobody_changes_what_somebody_else_said() {
+    let mut scene = Scene::new().await;
+    scene.ok(&scene.alice, "POST", "", json!({"text":"Alice's"})).await;
+    let eve = scene.server.sign_up("eve").await;
+    let room = scene.room.clone();
+    for (person, edit) in [(&scene.bob, "forbidden"), (&eve, "not_a_member")] {
+        let calls = [
+            ("PATCH", "/1", json!({"text":"mine"})),
+            ("DELETE", "/1", Value::Null),
+            ("GET", "/1/revisions", Value::Null),
+        ];
+        for (method, path, body) in calls {
+            let (status, problem) = scene.call(person, method, path, body).await;
+            assert_eq!((status, &problem["code"]), (403, &json!(edit)), "{method}");
+        }
+        let mut client = Client::connect(&scene.server.address, Some(&person.token)).await;
+        for command in [
+            json!({"do":"edit","room":room,"seq":1,"text":"mine"}),
+            json!({"do":"delete","room":room,"seq":1}),
+            json!({"do":"revisions","room":room,"seq":1}),
+        ] {
+            assert_eq!(client.refused(command.clone()).await, edit, "{command}");
+        }
+    }
+    // Fields that nobody may set.
+    for field in ["from", "seq", "at", "edited", "deleted", "mentions"] {
+        let (status, problem) =
+            scene.call(&scene.bob, "POST", "", json!({"text":"a",field:1})).await;
+        assert_eq!((status, &problem["field"]), (400, &json!(field)));
+        let command = json!({"do":"send","room":room,"text":"a",field:1});
+        let error = scene.bobs.error(command).await;
+        assert_eq!((&error["code"], &error["field"]), (&json!("bad_request"), &json!(field)));
+    }
+    let page = scene.ok(&scene.alice, "GET", "", Value::Null).await;
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
+    assert_eq!(page["messages"][0]["text"], "Alice's");
+}
+
+#[actix_web::test]
+async fn whoever_is_mentioned_is_told_on_every_connection_but_not_by_whom_it_has_blocked() {
+    let mut scene = Scene::new().await;
+    let carol = scene.server.sign_up("carol").await;
+    let mut carols = Client::connect(&scene.server.address, Some(&carol.token)).await;
+    // No member, so there is nothing to tell.
+    scene.ok(&scene.alice, "POST", "", json!({"text":"@carol before she is here"})).await;
+    carols.ok(json!({"do":"join","room":scene.room})).await;
+    let mut elsewhere = Client::connect(&scene.server.address, Some(&carol.token)).await;
+    elsewhere.ok(json!({"do":"ping"})).await;
+    scene.ok(&scene.alice, "POST", "", json!({"text":"@Carol, @bob. @nobody @alice"})).await;
+    for client in [&mut carols, &mut elsewhere] {
+        let told = client.event("mentioned").await;
+        assert_eq!((&told["seq"], &told["room"]), (&json!(2), &json!(scene.room)), "{told}");
+        assert_eq!(told["mentions"], json!([carol.id, scene.bob.id]));
+    }
+    let block = format!("/blocks/{}", scene.alice.id);
+    scene.server.call("PUT", &block, &carol.token, Value::Null).await;
+    let sent = scene.ok(&scene.alice, "POST", "", json!({"text":"@carol @bob"})).await;
+    let path = format!("/{}", sent["seq"]);
+    let message = scene.ok(&scene.alice, "GET", &path, Value::Null).await;
+    assert_eq!(message["mentions"], json!([scene.bob.id]), "as if nobody were called so");
+    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"@carol edited"})).await;
+    scene.server.call("DELETE", &block, &carol.token, Value::Null).await;
+    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"hello @carol"})).await;
+    assert_eq!(carols.event("mentioned").await["text"], "hello @carol", "of nothing in between");
+    // A guest has no username.
+    let guest = scene.server.guest("carol").await;
+    let mut guests = Client::connect(&scene.server.address, Some(&guest.token)).await;
+    guests.ok(json!({"do":"join","room":scene.room})).await;
+    scene.bobs.ok(json!({"do":"send","room":scene.room,"text":"@carol"})).await;
+    assert_eq!(carols.event("mentioned").await["text"], "@carol");
+    guests.ok(json!({"do":"ping"})).await;
+    assert!(guests.events.iter().all(|event| event["event"] != "mentioned"));
+}
+
+#[actix_web::test]
+async fn a_blocked_user_edits_nothing_in_the_direct_room() {
+    let scene = Scene::new().await;
+    let body = json!({"kind":"direct","with":scene.bob.id});
+    let (_, room) = scene.server.call("POST", "/rooms", &scene.alice.token, body).await;
+    let direct = Scene { room: text(&room["id"]), ..scene };
+    direct.ok(&direct.alice, "POST", "", json!({"text":"hello"})).await;
+    let block = format!("/blocks/{}", direct.alice.id);
+    direct.server.call("PUT", &block, &direct.bob.token, Value::Null).await;
+    let (status, problem) = direct.call(&direct.alice, "PATCH", "/1", json!({"text":"rude"})).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("no_such_user")));
+    direct.ok(&direct.alice, "DELETE", "/1", Value::Null).await;
+}
+
+#[actix_web::test]
+async fn a_restart_changes_nothing() {
+    let scene = Scene::new().await;
+    let file = "00000000-0000-7000-8000-000000000001";
+    scene.ok(&scene.alice, "POST", "", json!({"text":"frist @bob","key":"k"})).await;
+    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"first @bob"})).await;
+    scene.ok(&scene.bob, "POST", "", json!({"text":"secret","reply_to":1})).await;
+    scene.ok(&scene.bob, "DELETE", "/2", Value::Null).await;
+    scene.ok(&scene.bob, "POST", "", json!({"files":[file],"reply_to":1})).await;
+    let page = scene.ok(&scene.alice, "GET", "", Value::Null).await;
+    let revisions = scene.ok(&scene.alice, "GET", "/1/revisions", Value::Null).await;
+    let Scene { server, room, alice, bob, alices, bobs } = scene;
+    drop((alices, bobs));
+    let data = server.stop().await;
+    let server = TestServer::start_in(data, None, &[]).await;
+    let path = format!("/rooms/{room}/messages");
+    assert_eq!(server.call("GET", &path, &alice.token, Value::Null).await, (200, page));
+    let before =
+        server.call("GET", &format!("{path}/1/revisions"), &alice.token, Value::Null).await;
+    assert_eq!(before, (200, revisions));
+    let again = json!({"text":"frist @bob","key":"k"});
+    let (status, sent) = server.call("POST", &path, &alice.token, again).await;
+    assert_eq!((status, &sent["seq"]), (201, &json!(1)), "sent again, it is what it was");
+    // Whoever was away since the beginning hears of it all.
+    let mut client = Client::connect(&server.address, Some(&bob.token)).await;
+    let joined = client.ok(json!({"do":"join","room":room,"after":"0.2"})).await;
+    let changes = joined["changes"].as_array().expect("changes");
+    let changes: Vec<_> =
+        changes.iter().map(|one| (text(&one["event"]), one["seq"].clone())).collect();
+    assert_eq!(changes, [("edited".to_owned(), json!(1)), ("deleted".to_owned(), json!(2))]);
+    assert_eq!(joined["messages"].as_array().map(Vec::len), Some(3));
+}
