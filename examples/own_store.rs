@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    After, Batch, BatchOutcome, Change, Draft, Engine, Listed, LoadedRoom, Membership, MemoryStore,
-    Message, Name, NewRoom, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError,
-    User, UserId,
+    After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Listed, LoadedRoom,
+    Membership, MemoryStore, Message, Name, NewRoom, Revision, RoomId, RoomInfo, RoomKey,
+    RoomQuery, Store, StoreError, Timestamp, UsedKey, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,8 @@ struct Log {
 /// A line of the file, as JSON: a call to the store.
 #[derive(Serialize, Deserialize)]
 enum Line {
-    Create(RoomInfo, Vec<Membership>),
+    Create(RoomInfo, Vec<Membership>, Option<(ClientKey, Fingerprint)>),
+    ForgetKeys(Timestamp),
     Append(Vec<Batch>),
     Delete(RoomKey),
     Rename(User),
@@ -106,7 +107,10 @@ impl Log {
         }
         for line in new[..whole].split_inclusive(|byte| *byte == b'\n') {
             match serde_json::from_slice(line)? {
-                Line::Create(room, members) => _ = now(self.contents.create_room(&room, &members))?,
+                Line::Create(room, members, key) => {
+                    now(self.contents.create_room(&room, &members, key.as_ref()))?;
+                }
+                Line::ForgetKeys(before) => _ = now(self.contents.forget_keys(before))?,
                 Line::Append(batches) => _ = now(self.contents.append(&batches))?,
                 Line::Delete(room) => now(self.contents.delete_room(room))?,
                 Line::Rename(user) => now(self.contents.rename(&user))?,
@@ -140,10 +144,31 @@ fn now<T>(call: impl Future<Output = Kept<T>>) -> Result<T> {
 
 #[async_trait]
 impl Store for LogStore {
-    async fn create_room(&self, info: &RoomInfo, members: &[Membership]) -> Kept<RoomId> {
-        let (info, members) = (info.clone(), members.to_vec());
-        let line = Line::Create(info.clone(), members.clone());
-        self.with(Some(line), move |contents| now(contents.create_room(&info, &members))).await
+    async fn create_room(
+        &self,
+        info: &RoomInfo,
+        members: &[Membership],
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Kept<Option<RoomId>> {
+        let (info, members, key) = (info.clone(), members.to_vec(), key.cloned());
+        let line = Line::Create(info.clone(), members.clone(), key.clone());
+        let create =
+            move |contents: &MemoryStore| now(contents.create_room(&info, &members, key.as_ref()));
+        self.with(Some(line), create).await
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Kept<Option<UsedKey>> {
+        self.contents().await?.used_key(room, user, key).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Kept<u64> {
+        let line = Line::ForgetKeys(before);
+        self.with(Some(line), move |contents| now(contents.forget_keys(before))).await
     }
 
     async fn append(&self, batches: &[Batch]) -> Kept<Vec<BatchOutcome>> {

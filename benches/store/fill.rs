@@ -52,7 +52,7 @@ pub(crate) async fn room(bench: &Bench, store: &Arc<dyn SqlStore>, end: End) -> 
         created: Utc::now(),
     };
     let owner = Membership { user: users[0].clone(), role: Role::Owner };
-    let id = store.create_room(&info, &[owner]).await?;
+    let id = store.create_room(&info, &[owner], None).await?.ok_or("the room has no id")?;
     let room = store.load_room(id, 0).await?.ok_or("the room is not there")?;
     let (began, mut rows, mut commits) = (Instant::now(), 0, 0_u64);
     loop {

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Cursor, Draft, Edit, MemberView, Membership, Message, Moderation, Mute,
-    NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text, User,
+    Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, MemberView, Membership, Message,
+    Moderation, Mute, NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text, User,
 };
 
 /// Something that a session may ask.
@@ -77,6 +79,14 @@ pub enum RoomCommand {
         /// Which message.
         seq: u64,
     },
+    /// Do this once, however often it is asked with this key: whoever asks again gets the first answer.
+    /// A [`Policy`](crate::Policy) is asked about the command inside. See [`RoomCommand::once`].
+    Once {
+        /// Names it, among all that its user does in this room.
+        key: ClientKey,
+        /// What to do: something that changes the room.
+        command: Box<RoomCommand>,
+    },
     /// Read messages. Answered by [`Reply::History`].
     History(HistoryQuery),
     /// Read who is a member. Answered by [`Reply::Members`].
@@ -93,6 +103,41 @@ impl RoomCommand {
     #[must_use]
     pub fn join(after: After) -> Self {
         Self::Join { after, limit: limits::DEFAULT_PAGE }
+    }
+
+    /// The same command, to take effect once, however often it is asked with this key. The key is the
+    /// user's own in this room, for messages and everything else together, and is remembered for a day at
+    /// least; with another command it is a `key_conflict`.
+    #[must_use]
+    pub fn once(self, key: ClientKey) -> Self {
+        match self {
+            Self::Send(draft) => Self::Send(Draft { key: Some(key), ..draft }),
+            command => Self::Once { key, command: Box::new(command) },
+        }
+    }
+
+    /// Stands for a command that changes the room; `None` of another one.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        // No text of a message begins with this byte, so no command is taken for one.
+        let of = |name: &str, parts: &[&[u8]]| {
+            let mut digest = Sha256::new_with_prefix(b"\xff");
+            for part in std::iter::once(&name.as_bytes()).chain(parts) {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+            Some(Fingerprint::of(digest))
+        };
+        match self {
+            Self::Send(draft) => Some(draft.fingerprint()),
+            Self::Leave => of("leave", &[]),
+            Self::Invite(User { id, .. }) | Self::InviteUser(id) => {
+                of("invite", &[id.uuid().as_bytes()])
+            }
+            Self::Moderate(act) => of("moderate", &[act.canonical().as_bytes()]),
+            Self::Edit { seq, edit } => of("edit", &[&seq.to_be_bytes(), edit.text.as_bytes()]),
+            Self::Delete { seq } => of("delete", &[&seq.to_be_bytes()]),
+            _ => None,
+        }
     }
 
     /// [`Edit`](Self::Edit) to this text.
@@ -195,6 +240,14 @@ impl Reply {
         match self {
             Self::Joined(joined) => Ok(*joined),
             other => Err(other.unexpected()),
+        }
+    }
+
+    /// What a message got, if it is the answer to one.
+    pub(crate) fn as_sent(&self) -> Option<Sent> {
+        match self {
+            Self::Sent(sent) => Some(*sent),
+            _ => None,
         }
     }
 

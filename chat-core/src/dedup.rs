@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::command::Sent;
+use crate::command::{Reply, Sent};
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::model::{ClientKey, Fingerprint};
+use crate::store::UsedKey;
 
 /// Keys of one room in two generations: when the younger is full, the older is forgotten.
 #[derive(Debug)]
@@ -13,24 +15,55 @@ pub(crate) struct Dedup {
     young: HashMap<(UserId, ClientKey), Written>,
     old: HashMap<(UserId, ClientKey), Written>,
     most: usize,
+    /// Whether there may be keys of changes that are not here, because they were forgotten, or another
+    /// process has written.
+    incomplete: bool,
 }
 
 /// What was written with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) sent: Sent,
+    /// What it got, if it was a message.
+    pub(crate) sent: Option<Sent>,
+}
+
+impl Written {
+    /// What somebody is answered who uses the key for this.
+    pub(crate) fn answer(self, fingerprint: Fingerprint) -> Result<Reply> {
+        if self.fingerprint != fingerprint {
+            return Err(Error::key_conflict());
+        }
+        Ok(self.sent.map_or(Reply::Done, Reply::Sent))
+    }
 }
 
 impl Dedup {
-    /// Remembers at least the last `most` keys, at most twice as many.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), most: most.max(1) }
+    /// Remembers at least the last `most` keys, at most twice as many. It begins with these, which are all
+    /// those of changes if `all`.
+    pub(crate) fn new(most: usize, used: Vec<UsedKey>, all: bool) -> Self {
+        let (young, old) = Default::default();
+        let mut dedup = Self { young, old, most: most.max(1), incomplete: !all };
+        for UsedKey { user, key, fingerprint, sent } in used {
+            dedup.remember(user, key, Written { fingerprint, sent });
+        }
+        dedup
+    }
+
+    /// Another process has written to the room.
+    pub(crate) fn others_wrote(&mut self) {
+        self.incomplete = true;
+    }
+
+    /// Whether a key that is not remembered may be that of a change all the same.
+    pub(crate) fn may_miss(&self) -> bool {
+        self.incomplete
     }
 
     /// Remembers what was written with a key.
     pub(crate) fn remember(&mut self, user: UserId, key: ClientKey, written: Written) {
         if self.young.len() >= self.most {
+            self.incomplete |= !self.old.is_empty();
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert((user, key), written);
@@ -59,7 +92,7 @@ mod tests {
         #[test]
         fn finds_the_latest_and_nothing_wrong(keys in prop::collection::vec(0u8..60, 0..200), most in 1usize..20) {
             let user = UserId::new();
-            let mut dedup = Dedup::new(most);
+            let mut dedup = Dedup::new(most, Vec::new(), true);
             let mut all = HashMap::new();
             let mut order: Vec<u8> = Vec::new();
             for (seq, key) in (1u64..).zip(keys) {
@@ -69,7 +102,7 @@ mod tests {
                     continue;
                 }
                 let written = Written {
-                    fingerprint: Fingerprint([key; 16]), sent: sent(seq),
+                    fingerprint: Fingerprint([key; 16]), sent: Some(sent(seq)),
                 };
                 dedup.remember(user, name, written);
                 all.insert(key, written);
@@ -79,16 +112,18 @@ mod tests {
                     prop_assert_eq!(dedup.find(user, &name), all.get(recent).copied());
                 }
                 prop_assert!(dedup.young.len() + dedup.old.len() <= 2 * most);
+                let forgotten = order.len() > dedup.young.len() + dedup.old.len();
+                prop_assert_eq!(dedup.may_miss(), forgotten);
             }
         }
     }
 
     #[test]
     fn keys_belong_to_users() {
-        let mut dedup = Dedup::new(8);
+        let mut dedup = Dedup::new(8, Vec::new(), true);
         let (ann, bob) = (UserId::new(), UserId::new());
         let key = ClientKey::new("k").unwrap();
-        let written = Written { fingerprint: Fingerprint([0; 16]), sent: sent(1) };
+        let written = Written { fingerprint: Fingerprint([0; 16]), sent: Some(sent(1)) };
         dedup.remember(ann, key.clone(), written);
         assert!(dedup.find(ann, &key).is_some());
         assert!(dedup.find(bob, &key).is_none());

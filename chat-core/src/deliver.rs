@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use crate::command::{Joined, Reply};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
-use crate::ids::{ConnectionId, RoomId};
-use crate::model::User;
+use crate::ids::{ConnectionId, RoomId, UserId};
+use crate::model::{ClientKey, Fingerprint, User};
 
 /// What a fan-out is to do, in order. A fan-out is an actor that handles this message.
 #[derive(Message)]
@@ -181,9 +181,28 @@ pub(crate) enum ReplyTo {
     /// To a connection as an event, and then to its session, which counts the rooms that it
     /// resumes.
     Resume { line: Line, room: RoomId, session: Recipient<RoomAnswered>, batch: u64 },
+    /// To whoever asked first for something that is to be done once; the room answers likewise all who
+    /// have asked for the same since.
+    Once { key: Box<OnceKey>, first: Box<ReplyTo> },
+}
+
+/// What names a write that is to take effect once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OnceKey {
+    pub(crate) user: UserId,
+    pub(crate) key: ClientKey,
+    pub(crate) fingerprint: Fingerprint,
 }
 
 impl ReplyTo {
+    /// What names the write that is answered, if something does.
+    pub(crate) fn key(&self) -> Option<&OnceKey> {
+        match self {
+            Self::Once { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     /// To nobody.
     pub(crate) fn nobody() -> Self {
         Self::Caller(oneshot::channel().0, None)
@@ -265,6 +284,7 @@ impl ReplyTo {
                 // Sent behind the delivery, so that the session's own answer comes behind it too.
                 session.do_send(RoomAnswered { batch, resumed: false });
             }
+            Self::Once { first, .. } => first.answer(at, result),
         }
     }
 }
@@ -317,8 +337,8 @@ impl Audience {
             ReplyTo::Resume { session, batch, .. } => {
                 (Some(AdmitAs::Resumed(joined)), Some((session, batch)))
             }
-            caller @ ReplyTo::Caller(..) => {
-                caller.answer(at, Ok(Reply::Joined(joined)));
+            other @ (ReplyTo::Caller(..) | ReplyTo::Once { .. }) => {
+                other.answer(at, Ok(Reply::Joined(joined)));
                 (None, None)
             }
         };

@@ -283,7 +283,7 @@ impl Error {
     pub(crate) fn key_conflict() -> Self {
         Self::new(
             Code::KeyConflict,
-            "this key was used for another message; use a new key for a new message",
+            "this key was used for something else; use a new key for whatever is new",
         )
         .field("key")
     }

@@ -78,7 +78,7 @@ mod shared;
 mod store;
 pub use store::{
     Batch, BatchOutcome, Listed, LoadedRoom, MemoryStore, Outcome, RoomKey, RoomQuery, Store,
-    StoreCalls, StoreError, Write,
+    StoreCalls, StoreError, UsedKey, Write,
 };
 
 #[cfg(feature = "testkit")]

@@ -14,7 +14,7 @@ use crate::command::{Command, RoomCommand};
 use crate::connections::Connections;
 use crate::directory::Directory;
 use crate::error::{Code, Error, Result};
-use crate::ids::UserId;
+use crate::ids::{RoomId, UserId};
 use crate::journal::{Backlog, Journal};
 use crate::limits::Limits;
 use crate::model::{NewRoom, Text, User, With};
@@ -132,19 +132,45 @@ impl Shared {
 
     /// A command as it is carried out, if the policy allows it.
     pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
-        self.may(user, &command).await?;
         Ok(match command {
             Command::Room(room, command) => {
-                Command::Room(room, self.complete(user.id, command).await?)
+                Command::Room(room, self.prepare_for_room(user, room, command).await?)
             }
-            Command::Open(room) => Command::Open(self.complete_new(room).await?),
-            command => command,
+            command => {
+                self.may(user, &command).await?;
+                match command {
+                    Command::Open(room) => Command::Open(self.complete_new(room).await?),
+                    command => command,
+                }
+            }
+        })
+    }
+
+    /// As [`prepare`](Self::prepare), for one room's command. What is to be done once is asked for like
+    /// what is not.
+    pub(crate) async fn prepare_for_room(
+        &self,
+        user: &User,
+        room: RoomId,
+        command: RoomCommand,
+    ) -> Result<RoomCommand> {
+        let (key, command) = match command {
+            RoomCommand::Once { key, command } => (Some(key), *command),
+            command => (None, command),
+        };
+        let command = Command::Room(room, command);
+        self.may(user, &command).await?;
+        let Command::Room(_, command) = command else { return Err(Error::no_such_room()) };
+        let command = self.complete(user.id, command).await?;
+        Ok(match key {
+            Some(key) => command.once(key),
+            None => command,
         })
     }
 
     /// A command as its room gets it. Whoever is named by an id alone is looked up; whom the directory
     /// does not know, the room may.
-    pub(crate) async fn complete(&self, by: UserId, command: RoomCommand) -> Result<RoomCommand> {
+    async fn complete(&self, by: UserId, command: RoomCommand) -> Result<RoomCommand> {
         match command {
             RoomCommand::InviteUser(guest) => {
                 Ok(self.look_up(guest).await?.map_or(command, RoomCommand::Invite))

@@ -12,11 +12,11 @@ use actix::prelude::{Actor, Handler};
 use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
-    AdmitAs, After, Batch, BatchOutcome, Change, CloseReason, Code, Command, ConnectionId, Deliver,
-    Engine, EngineBuilder, Error, Event, Fanout, HistoryAt, HistoryQuery, InProcess, Inbox,
-    Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore, Message, NewRoom, Parcel, Policy,
-    Revision, Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError,
-    User, UserId,
+    AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
+    ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, HistoryAt,
+    HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore,
+    Message, NewRoom, Parcel, Policy, Revision, Room, RoomCommand, RoomId, RoomInfo, RoomKey,
+    RoomQuery, Session, Store, StoreError, Timestamp, UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -376,8 +376,22 @@ impl Store for Fragile {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
-        self.call(self.store.create_room(info, members)).await
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
+        self.call(self.store.create_room(info, members, key)).await
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        self.call(self.store.used_key(room, user, key)).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.call(self.store.forget_keys(before)).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
@@ -588,11 +602,25 @@ impl Store for Driver {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let id = self.store.create_room(info, members).await;
+        let id = self.store.create_room(info, members, key).await;
         self.answers.subscribe().wait_for(|answers| *answers).await.ok();
         id
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        self.store.used_key(room, user, key).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.store.forget_keys(before).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

@@ -159,7 +159,12 @@ fn records_come_back() {
         let message =
             |key| Write::Message { from: from.clone(), body: Body::text(text.clone()), at, key };
         let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
-        writes.extend(kinds.into_iter().map(|kind| Write::Change { kind, by: None, at }));
+        writes.extend(kinds.into_iter().map(|kind| Write::Change {
+            kind,
+            by: None,
+            at,
+            key: None,
+        }));
         through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });
     }
     for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {

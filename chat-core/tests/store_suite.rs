@@ -97,6 +97,10 @@ planted! {
     keeps_revisions_of_deleted: KeepsRevisionsOfDeleted by "a_deleted_message_leaves_its_place",
     revives_deleted_messages: RevivesDeletedMessages by "a_deleted_message_is_not_edited",
     forgets_keys_of_deleted: ForgetsKeysOfDeleted by "a_deleted_message_keeps_its_key",
+    drops_keys_of_changes: DropsKeysOfChanges by "a_changes_key_takes_effect_once",
+    opens_twice: OpensTwice by "a_room_is_opened_once_with_a_key",
+    hides_used_keys: HidesUsedKeys by "a_changes_key_takes_effect_once",
+    forgets_all_keys: ForgetsAllKeys by "keys_are_forgotten_no_earlier_than_asked",
     keeps_erased_revisions: KeepsErasedRevisions
         by "what_is_erased_takes_along_what_it_said_before",
     panics_at_nul: PanicsAtNul by "texts_come_back_byte_for_byte",

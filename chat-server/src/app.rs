@@ -145,7 +145,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let friends = Arc::new(Friends::new(Arc::clone(&accounts) as _, Arc::clone(&clock)));
     let rules = Rules::new(Arc::clone(&accounts) as _, Arc::clone(&friends));
     let engine = Engine::builder()
-        .shared_store(store)
+        .shared_store(Arc::clone(&store))
         .clock(Arc::clone(&clock))
         .policy(rules.clone())
         .directory(Arc::new(rules))
@@ -162,7 +162,7 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         settings.auth.refresh_ttl,
     ));
     let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
-    let tidying = tidy(Arc::clone(&people), Arc::clone(&clock));
+    let tidying = tidy(Arc::clone(&people), store, Arc::clone(&clock));
     let forgetting = forget(Arc::clone(&people), Arc::clone(&clock));
     let watching = actix_web::rt::spawn(presence.clone().run());
     let background = retention.into_iter().chain([tidying, forgetting, watching]).collect();

@@ -33,7 +33,7 @@ async fn open_room(store: &dyn SqlStore, ann: &User) -> LoadedRoom {
     let info =
         RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: day(0) };
     let owner = Membership { user: ann.clone(), role: Role::Owner };
-    store.create_room(&info, &[owner]).await.unwrap();
+    store.create_room(&info, &[owner], None).await.unwrap();
     load(store, info.id).await
 }
 
@@ -120,7 +120,7 @@ async fn a_deleted_room_leaves_nothing(store: &dyn SqlStore) -> LoadedRoom {
         let banned = chat_core::ChangeKind::Banned(member("banned"), Some(day(9)));
         let muted = chat_core::ChangeKind::Muted(member("muted"), None);
         for kind in [chat_core::ChangeKind::Joined(membership), invited, banned, muted] {
-            joins.push(Write::Change { kind, by: None, at: day(3) });
+            joins.push(Write::Change { kind, by: None, at: day(3), key: None });
         }
     }
     let after = Cursor::new(3_600, 1);

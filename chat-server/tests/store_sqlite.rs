@@ -52,13 +52,13 @@ fn keyed(from: &User, said: &str, key: &str) -> Write {
 }
 
 fn join(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3) }
+    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3), key: None }
 }
 
 /// A new room, which stands at 0.1.
 async fn open_room(store: &dyn Store, owner: &User) -> LoadedRoom {
     let info = info("a room");
-    store.create_room(&info, &[owner_of(owner)]).await.unwrap();
+    store.create_room(&info, &[owner_of(owner)], None).await.unwrap();
     load(store, info.id).await
 }
 
@@ -121,7 +121,7 @@ async fn titles_are_found_whatever_their_case() {
     let home = Home::new();
     let store = home.open().await;
     for title in ["Übergrößen", "Δοκιμή", "Чат"] {
-        store.create_room(&info(title), &[owner_of(&user("Ann"))]).await.unwrap();
+        store.create_room(&info(title), &[owner_of(&user("Ann"))], None).await.unwrap();
     }
     for title in ["ÜBER", "über", "δΟΚ", "чАТ"] {
         let query = RoomQuery { title: title.into(), after: None, limit: 9 };

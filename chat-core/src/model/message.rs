@@ -190,7 +190,7 @@ impl Draft {
     pub fn fingerprint(&self) -> Fingerprint {
         let Body { text: _, reply_to, mentions: _, files } = &self.body;
         let mut digest = Sha256::new_with_prefix(self.body.as_str().as_bytes());
-        // No text has this byte in it, so what follows is never taken for a part of one.
+        // No text has the byte 255 in it, so what follows is never taken for a part of one.
         if let Some(seq) = reply_to {
             digest.update(b"\xffreply_to");
             digest.update(seq.to_be_bytes());

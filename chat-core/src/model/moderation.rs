@@ -155,6 +155,24 @@ pub enum Moderation {
 }
 
 impl Moderation {
+    /// What it says, as a text that stays the same.
+    pub(crate) fn canonical(&self) -> String {
+        let until = |until: &Option<Timestamp>| until.map_or(-1, |until| until.timestamp_millis());
+        match self {
+            Self::Role { user, role } => format!("role {user} {}", role.as_str()),
+            Self::Transfer { user } => format!("transfer {user}"),
+            Self::Kick { user } => format!("kick {user}"),
+            Self::Ban { user, until: end } => format!("ban {user} {}", until(end)),
+            Self::Unban { user } => format!("unban {user}"),
+            Self::Mute { user, until: end } => format!("mute {user} {}", until(end)),
+            Self::Unmute { user } => format!("unmute {user}"),
+            Self::Configure(SettingsChange { invite, slow_s, read_only }) => {
+                let invite = invite.map_or("-", WhoInvites::as_str);
+                format!("configure {invite} {slow_s:?} {read_only:?}")
+            }
+        }
+    }
+
     /// Whom it is done to, if to one user.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
-use crate::model::{Membership, Role, Title, User};
+use crate::model::{ClientKey, Fingerprint, Membership, Role, Title, User};
 
 /// Who may find and enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +99,7 @@ pub struct NewRoom {
     pub(crate) kind: Kind,
     pub(crate) ephemeral: bool,
     pub(crate) with: Option<With>,
+    pub(crate) key: Option<ClientKey>,
 }
 
 /// The other one of a direct room.
@@ -129,17 +132,39 @@ impl NewRoom {
     /// also when both open it at once.
     #[must_use]
     pub fn direct(with: User) -> Self {
-        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(With::User(with)) }
+        Self { with: Some(With::User(with)), ..Self::of(Kind::Direct) }
     }
 
     /// The same, with a user whose id alone is known: the [`Directory`](crate::Directory) knows the rest.
     #[must_use]
     pub fn direct_with(with: UserId) -> Self {
-        Self { title: None, kind: Kind::Direct, ephemeral: false, with: Some(With::Id(with)) }
+        Self { with: Some(With::Id(with)), ..Self::of(Kind::Direct) }
     }
 
     fn titled(kind: Kind, title: impl Into<Arc<str>>) -> Result<Self> {
-        Ok(Self { title: Some(Title::new(title)?), kind, ephemeral: false, with: None })
+        Ok(Self { title: Some(Title::new(title)?), ..Self::of(kind) })
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { title: None, kind, ephemeral: false, with: None, key: None }
+    }
+
+    /// The same room, to be opened once, however often that is asked with this key, which is the opener's
+    /// own among all rooms that it opens and is remembered for a day at least: whoever asks again gets
+    /// the same room.
+    #[must_use]
+    pub fn key(mut self, key: ClientKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The key, and what stands for the room.
+    pub(crate) fn once(&self) -> Option<(ClientKey, Fingerprint)> {
+        let key = self.key.clone()?;
+        let title = self.title.as_deref().unwrap_or_default();
+        let with = self.with().map_or_else(String::new, |with| with.to_string());
+        let what = format!("{} {} {with} {title}", self.kind.as_str(), self.ephemeral);
+        Some((key, Fingerprint::of(Sha256::new_with_prefix(what))))
     }
 
     /// The same room, gone when its last member is. A direct room cannot be ephemeral: opening it

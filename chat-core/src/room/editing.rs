@@ -101,12 +101,10 @@ impl Hosted {
         then: impl FnOnce(&mut Self, &User, &Message, ReplyTo) + 'static,
     ) {
         if let Err(error) = self.look_for(user.id, (seq, field)) {
-            self.answer(reply, Err(error));
-            return self.go_on(user.id, ctx);
+            return self.answer(reply, Err(error));
         }
         if let Some(message) = self.timeline.find(seq) {
-            then(self, &user, &message, reply);
-            return self.go_on(user.id, ctx);
+            return then(self, &user, &message, reply);
         }
         self.writes.hold(user.id);
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
@@ -116,14 +114,15 @@ impl Hosted {
             let message = read.and_then(|messages| {
                 messages.into_iter().next().ok_or_else(|| Error::no_such_message().field(field))
             });
+            let id = user.id;
             match message {
                 Ok(message) if hosted.has_changed(&message, known) => {
-                    return hosted.with_message(user, (seq, field), reply, ctx, then);
+                    hosted.with_message(user, (seq, field), reply, ctx, then);
                 }
                 Ok(message) => then(hosted, &user, &message, reply),
                 Err(error) => hosted.answer(reply, Err(error)),
             }
-            hosted.go_on(user.id, ctx);
+            hosted.go_on(id, ctx);
         });
     }
 

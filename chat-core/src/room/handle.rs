@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::command::{
-    After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery,
-    Reply, RoomCommand, Sent,
+    After, BanPage, BanQuery, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply,
+    RoomCommand, Sent,
 };
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
@@ -47,13 +47,8 @@ impl Room {
         let asker = Asker { user: user.clone(), connection: None, seat: None, away: false };
         // On the room's own thread, so that a policy finds the runtime that it may need.
         self.rooms.thread(id).spawn(async move {
-            let whole = Command::Room(id, command.clone());
             let reply = ReplyTo::Caller(caller, None);
-            let prepare = async {
-                rooms.shared.may(&asker.user, &whole).await?;
-                rooms.shared.complete(asker.user.id, command).await
-            };
-            match prepare.await {
+            match rooms.shared.prepare_for_room(&asker.user, id, command).await {
                 Ok(command) => _ = rooms.get(id).ask(&rooms.shared, asker, command, reply),
                 Err(error) => reply.answer(rooms.shared.clock.elapsed(), Err(error)),
             }

@@ -34,20 +34,20 @@ pub(crate) use registry::{Opened, Queued, RoomRef, Rooms};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, RoomCommand};
-use crate::dedup::Dedup;
-use crate::deliver::{Audience, ReplyTo};
-use crate::error::{Error, Result};
+use crate::dedup::{Dedup, Written};
+use crate::deliver::{Audience, OnceKey, ReplyTo};
+use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
-use crate::model::{Counts, Kind, RoomInfo, RoomView, Settings};
+use crate::model::{ClientKey, Counts, Draft, Kind, RoomInfo, RoomView, Settings};
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
 use crate::room::typing::Typing;
-use crate::room::writes::Writes;
+use crate::room::writes::{Begun, Writes};
 use crate::roster::Roster;
 use crate::shared::Shared;
-use crate::store::{LoadedRoom, RoomKey, Store, StoreError};
+use crate::store::{LoadedRoom, RoomKey, Store, StoreError, UsedKey};
 use crate::timeline::Timeline;
 
 /// How long a room waits before it asks a failing store again, or looks again whether it may stop.
@@ -240,6 +240,7 @@ impl Hosted {
     fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
         let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
+        let LoadedRoom { keys, all_keys, .. } = loaded;
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
@@ -258,7 +259,7 @@ impl Hosted {
             slow,
             audience: Audience::new(info.id),
             timeline,
-            dedup: Dedup::new(limits.kept_keys),
+            dedup: Dedup::new(limits.kept_keys, keys, all_keys),
             typing: Typing::default(),
             writes: Writes::default(),
             entering: HashMap::new(),
@@ -314,7 +315,17 @@ impl Hosted {
     fn answer(&mut self, reply: ReplyTo, result: Result<Reply>) {
         self.publish();
         let now = self.now();
-        self.audience.answer(reply, now, result);
+        let ReplyTo::Once { key, first } = reply else {
+            return self.audience.answer(reply, now, result);
+        };
+        let OnceKey { user, key, fingerprint } = *key;
+        let others = self.writes.ended(user, &key);
+        if let Ok(reply) = &result {
+            self.dedup.remember(user, key, Written { fingerprint, sent: reply.as_sent() });
+        }
+        for reply in std::iter::once(*first).chain(others) {
+            self.audience.answer(reply, now, result.clone());
+        }
     }
 
     /// Carries out a command, or sees to it that it is. A user whose joining or leaving is being
@@ -323,6 +334,67 @@ impl Hosted {
         self.quiet_since = self.now();
         let Some(ask) = self.writes.park(ask) else { return };
         let Ask { asker, command, reply, queued } = ask;
+        match command {
+            RoomCommand::Once { key, command } => self.once(asker, key, *command, reply, ctx),
+            RoomCommand::Send(Draft { key: Some(ref key), .. }) => {
+                let key = key.clone();
+                self.once(asker, key, command, reply, ctx);
+            }
+            command => self.carry_out(asker, command, reply, ctx),
+        }
+        drop(queued);
+    }
+
+    /// Does something once, however often it is asked with this key.
+    fn once(
+        &mut self,
+        asker: Asker,
+        key: ClientKey,
+        command: RoomCommand,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        let Some(fingerprint) = command.fingerprint() else {
+            let message = "this changes nothing, so it takes no key; leave it out";
+            let error = Error::new(Code::BadRequest, message).field("key");
+            return self.answer(reply, Err(error));
+        };
+        let user = asker.user.id;
+        if let Some(written) = self.dedup.find(user, &key) {
+            return self.answer(reply, written.answer(fingerprint));
+        }
+        let reply = match self.writes.begin(user, key.clone(), fingerprint, reply) {
+            Begun::Now(reply) => reply,
+            Begun::Before => return,
+            Begun::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
+        };
+        // The store finds the keys of messages by itself, when they are written.
+        if matches!(command, RoomCommand::Send(_)) || !self.dedup.may_miss() {
+            return self.carry_out(asker, command, reply, ctx);
+        }
+        self.writes.hold(user);
+        let (store, room) = (Arc::clone(&self.shared.store), self.key);
+        let read = async move { store.used_key(room, user, &key).await };
+        self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
+            match read {
+                Ok(Some(UsedKey { fingerprint: first, sent, .. })) => {
+                    let first = Written { fingerprint: first, sent };
+                    hosted.answer(reply, first.answer(fingerprint));
+                }
+                Ok(None) => hosted.carry_out(asker, command, reply, ctx),
+                Err(error) => hosted.answer(reply, Err(error)),
+            }
+            hosted.go_on(user, ctx);
+        });
+    }
+
+    fn carry_out(
+        &mut self,
+        asker: Asker,
+        command: RoomCommand,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
         match command {
             RoomCommand::Join { after, limit } => self.join(asker, after, limit, reply, ctx),
             RoomCommand::Resume { after } => self.resume(asker, after, reply, ctx),
@@ -345,8 +417,11 @@ impl Hosted {
                 let view = self.may_see(asker.user.id).then(|| Reply::Room(self.view()));
                 self.answer(reply, view.ok_or_else(Error::no_such_room));
             }
+            RoomCommand::Once { .. } => {
+                let message = "a key in a key is one too many";
+                self.answer(reply, Err(Error::new(Code::BadRequest, message).field("key")));
+            }
         }
-        drop(queued);
     }
 
     /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
@@ -366,7 +441,9 @@ impl Hosted {
             self.unseat(&seat);
         }
         self.refuse_waiting(&Error::no_such_room());
-        self.refuse_all_parked(&Error::no_such_room());
+        for reply in self.writes.take_waiting() {
+            self.answer(reply, Err(Error::no_such_room()));
+        }
         self.audience.flush(self.now());
     }
 

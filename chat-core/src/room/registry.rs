@@ -108,7 +108,7 @@ impl RoomRef {
 pub(crate) enum Opened {
     /// Just now.
     New(RoomView),
-    /// Before: the direct room of its two members.
+    /// Before: the direct room of its two members, or with the same key.
     Before(RoomId),
 }
 
@@ -162,16 +162,17 @@ impl Rooms {
     /// room is left behind of which nobody knows.
     pub(crate) async fn open(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<Opened> {
         let members = new.members(user)?;
-        let NewRoom { title, kind, ephemeral, with } = new.clone();
+        let key = new.once();
+        let NewRoom { title, kind, ephemeral, with, .. } = new.clone();
         let (id, created) = (RoomId::new(), self.shared.clock.now());
         let info = RoomInfo { id, title, kind, ephemeral, created };
-        let opened = self.shared.store.create_room(&info, &members).await;
+        let opened = self.shared.store.create_room(&info, &members, key.as_ref()).await;
         if ephemeral {
             // Loaded, so that it begins to wait for its first member; also if nobody knows whether
             // it is there.
             self.get(id);
         }
-        let there = opened.map_err(unavailable("open a room"))?;
+        let there = opened.map_err(unavailable("open a room"))?.ok_or_else(Error::key_conflict)?;
         if there != id {
             return Ok(Opened::Before(there));
         }

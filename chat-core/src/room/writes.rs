@@ -2,15 +2,16 @@
 //! journal, and can be added to until its commit begins; what comes after that gathers here and makes
 //! up the next one.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::command::RoomCommand;
-use crate::deliver::ReplyTo;
+use crate::deliver::{OnceKey, ReplyTo};
 use crate::ids::{ConnectionId, UserId};
 use crate::journal::{OpenBatch, Slot};
-use crate::model::{ChangeKind, ClientKey, Draft, Fingerprint, Membership, Moderation, User};
+use crate::model::{Body, ChangeKind, ClientKey, Fingerprint, Membership, Moderation, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
 
@@ -30,11 +31,19 @@ pub(super) struct Writes {
     pub(super) unsure: Option<Duration>,
     /// How often in a row somebody else's write was in the way.
     pub(super) fenced: usize,
-    /// Messages with a key that wait, and who else asked for the same.
+    /// Keys of what is to be done once and has no answer yet, and who else has asked for the same.
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Vec<ReplyTo>)>,
     /// Users whose membership, invitation, role, ban or mute is being written, or for whom a message is
     /// being read, and what they have asked since, or others about them.
-    moving: HashMap<UserId, Vec<Ask>>,
+    moving: HashMap<UserId, Moving>,
+}
+
+/// Somebody of whom something is being written or read.
+#[derive(Default)]
+struct Moving {
+    /// How much.
+    count: usize,
+    parked: Vec<Ask>,
 }
 
 /// What the room waits for.
@@ -62,8 +71,7 @@ pub(super) struct Pending {
 pub(super) enum What {
     Send {
         from: User,
-        draft: Draft,
-        fingerprint: Option<Fingerprint>,
+        body: Body,
         reply: ReplyTo,
     },
     Join {
@@ -142,6 +150,19 @@ impl What {
         }
     }
 
+    /// To whom the answer goes, if to somebody.
+    pub(super) fn reply(&self) -> Option<&ReplyTo> {
+        match self {
+            Self::Send { reply, .. }
+            | Self::Invite { reply, .. }
+            | Self::Moderate { reply, .. }
+            | Self::Amend { reply, .. }
+            | Self::Erase { reply, .. } => Some(reply),
+            Self::Leave { reply, .. } => reply.as_ref(),
+            Self::Join { .. } => None,
+        }
+    }
+
     /// Whether this user says something by it.
     pub(super) fn is_said_by(&self, user: UserId) -> bool {
         match self {
@@ -162,13 +183,13 @@ impl What {
     }
 }
 
-/// What is known of a key that waits.
-pub(super) enum Waiting {
-    /// Nothing waits with this key.
-    No(ReplyTo),
-    /// The same message waits: the reply will be answered with it.
-    Same,
-    /// Another message waits.
+/// What is under way with a key.
+pub(super) enum Begun {
+    /// This, from now on.
+    Now(ReplyTo),
+    /// The same: the reply will be answered with it.
+    Before,
+    /// Something else.
     Other(ReplyTo),
 }
 
@@ -193,16 +214,7 @@ impl Writes {
     /// Adds a write.
     pub(super) fn push(&mut self, pending: Pending) {
         for user in pending.what.moves() {
-            self.moving.entry(user).or_default();
-        }
-        if let What::Send {
-            from,
-            draft: Draft { key: Some(key), .. },
-            fingerprint: Some(print),
-            ..
-        } = &pending.what
-        {
-            self.keys.insert((from.id, key.clone()), (*print, Vec::new()));
+            self.hold(user);
         }
         self.queue.push_back(pending);
     }
@@ -210,7 +222,11 @@ impl Writes {
     /// Keeps a command back if the membership of its user, or of the one that it invites or acts
     /// upon, is being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
-        let other = match &ask.command {
+        let command = match &ask.command {
+            RoomCommand::Once { command, .. } => command,
+            command => command,
+        };
+        let other = match command {
             RoomCommand::Invite(guest) => Some(guest.id),
             RoomCommand::InviteUser(guest) => Some(*guest),
             RoomCommand::Moderate(act) => act.user(),
@@ -219,7 +235,7 @@ impl Writes {
         let moving = [Some(ask.asker.user.id), other].into_iter().flatten();
         match moving.into_iter().find(|user| self.moving.contains_key(user)) {
             Some(user) => {
-                self.moving.entry(user).or_default().push(ask);
+                self.moving.entry(user).or_default().parked.push(ask);
                 None
             }
             None => Some(ask),
@@ -237,12 +253,15 @@ impl Writes {
 
     /// Keeps back what a user asks from now on, until it has [`moved`](Self::moved).
     pub(super) fn hold(&mut self, user: UserId) {
-        self.moving.entry(user).or_default();
+        self.moving.entry(user).or_default().count += 1;
     }
 
-    /// All that is kept back.
-    pub(super) fn take_parked(&mut self) -> impl Iterator<Item = Ask> {
-        std::mem::take(&mut self.moving).into_values().flatten()
+    /// All who wait for something else than a write of their own.
+    pub(super) fn take_waiting(&mut self) -> Vec<ReplyTo> {
+        let moving = std::mem::take(&mut self.moving).into_values();
+        let parked = moving.flat_map(|moving| moving.parked).map(|ask| ask.reply);
+        let same = std::mem::take(&mut self.keys).into_values().flat_map(|(_, replies)| replies);
+        parked.chain(same).collect()
     }
 
     /// Whether a user's membership is being written.
@@ -250,38 +269,45 @@ impl Writes {
         self.moving.contains_key(&user)
     }
 
-    /// A user's membership has been written or has not: what was kept back may go on.
+    /// What made a user [wait](Self::hold) is over: what was kept back may go on, unless something else
+    /// makes it wait.
     pub(super) fn moved(&mut self, user: UserId) -> Vec<Ask> {
-        self.moving.remove(&user).unwrap_or_default()
+        let Entry::Occupied(mut entry) = self.moving.entry(user) else { return Vec::new() };
+        entry.get_mut().count -= 1;
+        if entry.get().count > 0 { Vec::new() } else { entry.remove().parked }
     }
 
     /// Drops what an ended session has asked and was kept back.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        for parked in self.moving.values_mut() {
-            parked.retain(|ask| ask.asker.connection != Some(connection));
+        for moving in self.moving.values_mut() {
+            moving.parked.retain(|ask| ask.asker.connection != Some(connection));
         }
     }
 
-    /// Looks whether a message with this key waits already.
-    pub(super) fn wait_for(
+    /// Begins what is to be done once with a key, unless it has been begun already.
+    pub(super) fn begin(
         &mut self,
         user: UserId,
-        key: &ClientKey,
+        key: ClientKey,
         fingerprint: Fingerprint,
         reply: ReplyTo,
-    ) -> Waiting {
-        match self.keys.get_mut(&(user, key.clone())) {
-            None => Waiting::No(reply),
-            Some((waiting, replies)) if *waiting == fingerprint => {
-                replies.push(reply);
-                Waiting::Same
+    ) -> Begun {
+        match self.keys.entry((user, key)) {
+            Entry::Vacant(entry) => {
+                let key = Box::new(OnceKey { user, key: entry.key().1.clone(), fingerprint });
+                entry.insert((fingerprint, Vec::new()));
+                Begun::Now(ReplyTo::Once { key, first: Box::new(reply) })
             }
-            Some(_) => Waiting::Other(reply),
+            Entry::Occupied(mut entry) if entry.get().0 == fingerprint => {
+                entry.get_mut().1.push(reply);
+                Begun::Before
+            }
+            Entry::Occupied(_) => Begun::Other(reply),
         }
     }
 
-    /// The message with this key waits no longer: these are to be answered like it.
-    pub(super) fn waited_for(&mut self, user: UserId, key: &ClientKey) -> Vec<ReplyTo> {
+    /// What was begun with a key has its answer: these are to be answered likewise.
+    pub(super) fn ended(&mut self, user: UserId, key: &ClientKey) -> Vec<ReplyTo> {
         self.keys.remove(&(user, key.clone())).map(|(_, replies)| replies).unwrap_or_default()
     }
 }

@@ -9,7 +9,6 @@ use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
-use crate::dedup::Written;
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -17,10 +16,10 @@ use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::limits;
 use crate::model::{
-    Change, ChangeKind, Cursor, Draft, Fingerprint, Membership, Message, Restriction, Role, User,
+    Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
-use crate::room::writes::{Pending, UnderWay, Waiting, What};
+use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::roster::newcomer;
 use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, Write};
@@ -41,45 +40,25 @@ impl Hosted {
         if self.roster.membership(user.id).is_none() {
             return self.answer(reply, Err(self.not_a_member(user.id)));
         }
-        let fingerprint = draft.key.as_ref().map(|_| draft.fingerprint());
-        let reply = match (&draft.key, fingerprint) {
-            (Some(key), Some(fingerprint)) => {
-                if let Some(written) = self.dedup.find(user.id, key) {
-                    return self.answer(reply, first_answer(written, fingerprint));
-                }
-                match self.writes.wait_for(user.id, key, fingerprint, reply) {
-                    Waiting::No(reply) => reply,
-                    Waiting::Same => return,
-                    Waiting::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
-                }
-            }
-            _ => reply,
-        };
         let Some(seq) = draft.body.reply_to else {
-            return self.take(user, draft, fingerprint, reply);
+            return self.take(user, draft.body, reply);
         };
         let named = (seq, "reply_to");
         self.with_message(user.clone(), named, reply, ctx, move |hosted, user, answered, reply| {
             if answered.deleted {
                 return hosted.answer(reply, Err(Error::message_deleted().field("reply_to")));
             }
-            hosted.take(user, draft, fingerprint, reply);
+            hosted.take(user, draft.body, reply);
         });
     }
 
-    /// Takes a message for writing that is none that was sent before.
-    fn take(
-        &mut self,
-        user: &User,
-        mut draft: Draft,
-        fingerprint: Option<Fingerprint>,
-        reply: ReplyTo,
-    ) {
+    /// Takes a message for writing, whose answers are known to be right.
+    fn take(&mut self, user: &User, mut body: Body, reply: ReplyTo) {
         // The name that others see is the one that was kept, not what a sender says of itself.
         let Some(membership) = self.roster.membership(user.id).cloned() else {
             return self.answer(reply, Err(self.not_a_member(user.id)));
         };
-        draft.body.mentions = self.mentioned(user.id, draft.body.mentions);
+        body.mentions = self.mentioned(user.id, body.mentions);
         if let Err(error) = self.may_write(&membership) {
             return self.answer(reply, Err(error));
         }
@@ -89,7 +68,7 @@ impl Hosted {
         if let Err(error) = self.wait_in_slow_mode(&membership) {
             return self.answer(reply, Err(error));
         }
-        self.accept(What::Send { from: membership.user, draft, fingerprint, reply });
+        self.accept(What::Send { from: membership.user, body, reply });
     }
 
     /// Takes a leaving for writing.
@@ -257,19 +236,21 @@ impl Hosted {
     fn apply(&mut self, pending: Pending, outcome: Outcome, ctx: &mut Context<RoomActor>) {
         let at = pending.at;
         match (pending.what, outcome) {
-            (What::Send { from, draft, fingerprint, reply }, Outcome::Stored(cursor)) => {
+            (What::Send { from, body, reply }, Outcome::Stored(cursor)) => {
                 let sent = Sent { seq: cursor.seq, at };
-                let user = from.id;
-                self.sent(user, &draft, fingerprint, reply, sent);
-                self.show(Arc::new(Message::new(sent.seq, from, draft.body, sent.at)));
+                self.answer(reply, Ok(Reply::Sent(sent)));
+                self.show(Arc::new(Message::new(sent.seq, from, body, sent.at)));
             }
-            (What::Send { from, draft, fingerprint, reply }, Outcome::Seen(sent)) => {
+            (What::Send { from, reply, .. }, Outcome::Seen(sent)) => {
                 self.slow.did_not_write(from.id);
-                self.sent(from.id, &draft, fingerprint, reply, sent);
+                self.answer(reply, Ok(Reply::Sent(sent)));
             }
-            (what @ What::Send { .. }, Outcome::KeyConflict) => {
+            (what, Outcome::KeyConflict) => self.fail(what, &Error::key_conflict()),
+            (what @ What::Send { .. }, Outcome::Repeated) => {
                 self.fail(what, &Error::key_conflict());
             }
+            // It was done before, and what has become of it since stays.
+            (what, Outcome::Repeated) => self.end_write(what, &Ok(Reply::Done), ctx),
             (What::Join { membership, entering }, Outcome::Stored(cursor)) => {
                 let user = membership.user.id;
                 let change = self.change(cursor, ChangeKind::Joined(membership), None, at);
@@ -323,37 +304,31 @@ impl Hosted {
         }
     }
 
-    /// A message is stored or was before: answers everybody who asked for it.
-    fn sent(
-        &mut self,
-        user: UserId,
-        draft: &Draft,
-        fingerprint: Option<Fingerprint>,
-        reply: ReplyTo,
-        sent: Sent,
-    ) {
-        if let (Some(key), Some(fingerprint)) = (&draft.key, fingerprint) {
-            self.dedup.remember(user, key.clone(), Written { fingerprint, sent });
+    /// A write has this answer, and nothing else comes of it.
+    fn end_write(&mut self, what: What, result: &Result<Reply>, ctx: &mut Context<RoomActor>) {
+        let moved = what.moves();
+        match what {
+            What::Moderate { kind, reply, .. } => {
+                self.settled(&kind);
+                self.answer(reply, result.clone());
+            }
+            What::Leave { reply: Some(reply), .. }
+            | What::Invite { reply, .. }
+            | What::Amend { reply, .. }
+            | What::Send { reply, .. }
+            | What::Erase { reply, .. } => self.answer(reply, result.clone()),
+            What::Leave { reply: None, .. } | What::Join { .. } => {}
         }
-        self.answer_all(user, draft, reply, &Ok(Reply::Sent(sent)));
-    }
-
-    fn answer_all(&mut self, user: UserId, draft: &Draft, reply: ReplyTo, result: &Result<Reply>) {
-        let key = draft.key.as_ref();
-        let others = key.map(|key| self.writes.waited_for(user, key)).unwrap_or_default();
-        self.answer(reply, result.clone());
-        for other in others {
-            self.answer(other, result.clone());
-        }
+        moved.into_iter().for_each(|user| self.go_on(user, ctx));
     }
 
     /// A write is not stored.
     pub(super) fn fail(&mut self, what: What, error: &Error) {
         let moved = what.moves();
         match what {
-            What::Send { from, draft, reply, .. } => {
+            What::Send { from, reply, .. } => {
                 self.slow.did_not_write(from.id);
-                self.answer_all(from.id, &draft, reply, &Err(error.clone()));
+                self.answer(reply, Err(error.clone()));
             }
             What::Join { entering, .. } => self.refuse(*entering, error.clone()),
             What::Leave { membership, reply } => match reply {
@@ -402,13 +377,6 @@ impl Hosted {
 
     fn refuse_parked(&mut self, user: UserId, error: &Error) {
         for ask in self.writes.moved(user) {
-            self.answer(ask.reply, Err(error.clone()));
-        }
-    }
-
-    /// Nothing that was kept back will be carried out.
-    pub(super) fn refuse_all_parked(&mut self, error: &Error) {
-        for ask in self.writes.take_parked().collect::<Vec<_>>() {
             self.answer(ask.reply, Err(error.clone()));
         }
     }
@@ -597,6 +565,9 @@ impl Hosted {
     /// Shows what the store had and the room did not, in the order in which it happened. Answers
     /// whether there may be more.
     fn catch_up_with_store(&mut self, messages: Vec<Message>, changes: Vec<Change>) -> bool {
+        if !changes.is_empty() {
+            self.dedup.others_wrote();
+        }
         let mut full = messages.len() >= limits::PAGE || changes.len() >= limits::PAGE;
         // What stands behind a change that has not been read waits for that.
         let last = changes.last().filter(|_| changes.len() >= limits::PAGE);
@@ -705,27 +676,16 @@ impl Hosted {
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {
-    let change = |kind| Write::Change { kind, by: what.by().cloned(), at };
+    let key = what.reply().and_then(ReplyTo::key).map(|once| (once.key.clone(), once.fingerprint));
+    let change = |kind| Write::Change { kind, by: what.by().cloned(), at, key: key.clone() };
     match what {
-        What::Send { from, draft, fingerprint, .. } => Write::Message {
-            from: from.clone(),
-            body: draft.body.clone(),
-            at,
-            key: draft.key.clone().zip(*fingerprint),
-        },
+        What::Send { from, body, .. } => {
+            Write::Message { from: from.clone(), body: body.clone(), at, key: key.clone() }
+        }
         What::Join { membership, .. } => change(ChangeKind::Joined(membership.clone())),
         What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),
         What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
         What::Moderate { kind, .. } | What::Amend { kind, .. } => change(kind.clone()),
         What::Erase { author, .. } => change(ChangeKind::Erased(author.clone())),
-    }
-}
-
-/// What a repeated message is answered.
-fn first_answer(written: Written, fingerprint: Fingerprint) -> Result<Reply> {
-    if written.fingerprint == fingerprint {
-        Ok(Reply::Sent(written.sent))
-    } else {
-        Err(Error::key_conflict())
     }
 }

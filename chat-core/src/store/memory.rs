@@ -1,6 +1,7 @@
 //! A store that lives and dies with the process: for tests, for embedding programs that want no
 //! history beyond a restart, and as the plainest statement of what a [`Store`] must do.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,7 +16,8 @@ use crate::model::{
     Restriction, Revision, Role, RoomInfo, Settings, Title, User,
 };
 use crate::store::{
-    Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError, Write,
+    Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError,
+    UsedKey, Write,
 };
 
 /// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be
@@ -36,6 +38,8 @@ struct Tables {
     keys: BTreeMap<RoomId, RoomKey>,
     /// Direct rooms.
     pairs: HashMap<[UserId; 2], RoomId>,
+    /// Rooms that were opened with keys, by whom, and when.
+    opened: HashMap<(UserId, ClientKey), (Fingerprint, RoomId, Timestamp)>,
     /// How users are called whatever writes call them.
     names: HashMap<UserId, Name>,
 }
@@ -52,7 +56,15 @@ struct Room {
     messages: Vec<Message>,
     revisions: HashMap<u64, Vec<Revision>>,
     changes: Vec<Change>,
-    keys: HashMap<(UserId, ClientKey), (Fingerprint, Sent)>,
+    /// What keys were used for: what a message got, or when something else was done.
+    keys: HashMap<(UserId, ClientKey), (Fingerprint, Use)>,
+}
+
+/// What a key was used for.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Message(Sent),
+    Change(Timestamp),
 }
 
 impl Room {
@@ -134,18 +146,33 @@ impl Room {
 
     fn write(&mut self, write: Write) -> Outcome {
         match write {
-            Write::Change { kind, by, at } => self.change(kind, by, at),
+            Write::Change { kind, by, at, key } => {
+                let user = by.as_ref().map_or(kind.membership().user.id, |by| by.id);
+                if let Some((key, fingerprint)) = key {
+                    match self.keys.entry((user, key)) {
+                        Entry::Vacant(entry) => entry.insert((fingerprint, Use::Change(at))),
+                        Entry::Occupied(entry) => {
+                            let same = entry.get().0 == fingerprint;
+                            return if same { Outcome::Repeated } else { Outcome::KeyConflict };
+                        }
+                    };
+                }
+                self.change(kind, by, at)
+            }
             Write::Message { from, body, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
-                    && let Some((first, sent)) = self.keys.get(key)
+                    && let Some((first, used)) = self.keys.get(key)
                 {
-                    let same = first == fingerprint;
-                    return if same { Outcome::Seen(*sent) } else { Outcome::KeyConflict };
+                    return match used {
+                        Use::Message(sent) if first == fingerprint => Outcome::Seen(*sent),
+                        _ => Outcome::KeyConflict,
+                    };
                 }
                 let cursor = self.end().next_message();
                 if let Some((key, fingerprint)) = key {
-                    self.keys.insert(key, (fingerprint, Sent { seq: cursor.seq, at }));
+                    let sent = Sent { seq: cursor.seq, at };
+                    self.keys.insert(key, (fingerprint, Use::Message(sent)));
                 }
                 self.messages.push(Message::new(cursor.seq, from, body, at));
                 Outcome::Stored(cursor)
@@ -181,6 +208,16 @@ impl MemoryStore {
     }
 }
 
+fn used_key(
+    ((user, key), (fingerprint, used)): (&(UserId, ClientKey), &(Fingerprint, Use)),
+) -> UsedKey {
+    let sent = match used {
+        Use::Message(sent) => Some(*sent),
+        Use::Change(_) => None,
+    };
+    UsedKey { user: *user, key: key.clone(), fingerprint: *fingerprint, sent }
+}
+
 /// The message with this number.
 fn of_seq(messages: &mut [Message], seq: u64) -> Option<&mut Message> {
     messages.get_mut(usize::try_from(seq.checked_sub(1)?).ok()?)
@@ -202,11 +239,22 @@ impl Store for MemoryStore {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
         let mut tables = self.tables();
+        let key = key.zip(members.first());
+        let key = key.map(|((key, print), opener)| ((opener.user.id, key.clone()), *print));
+        if let Some((key, print)) = &key
+            && let Some((first, id, _)) = tables.opened.get(key)
+        {
+            return Ok((first == print).then_some(*id));
+        }
         let pair = info.pair(members);
         if let Some(id) = pair.and_then(|pair| tables.pairs.get(&pair)) {
-            return Ok(*id);
+            return Ok(Some(*id));
+        }
+        if let Some((key, print)) = key {
+            tables.opened.insert(key, (print, info.id, info.created));
         }
         tables.next_key += 1;
         let key = RoomKey(tables.next_key);
@@ -230,7 +278,36 @@ impl Store for MemoryStore {
         tables.rooms.insert(key, room);
         tables.keys.insert(info.id, key);
         tables.pairs.extend(pair.map(|pair| (pair, info.id)));
-        Ok(info.id)
+        Ok(Some(info.id))
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        let tables = self.tables();
+        let Some(room) = tables.rooms.get(&room) else { return Ok(None) };
+        let used = room.keys.get_key_value(&(user, key.clone()));
+        Ok(used.filter(|(_, (_, used))| matches!(used, Use::Change(_))).map(used_key))
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let Tables { rooms, opened, .. } = &mut *tables;
+        let count = |opened: usize, rooms: &HashMap<RoomKey, Room>| {
+            opened + rooms.values().map(|room| room.keys.len()).sum::<usize>()
+        };
+        let all = count(opened.len(), rooms);
+        opened.retain(|_, (.., at)| *at >= before);
+        for room in rooms.values_mut() {
+            room.keys.retain(|_, (_, used)| match used {
+                Use::Message(_) => true,
+                Use::Change(at) => *at >= before,
+            });
+        }
+        Ok((all - count(opened.len(), rooms)) as u64)
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
@@ -248,6 +325,8 @@ impl Store for MemoryStore {
             mutes: room.mutes.values().cloned().collect(),
             messages: last(&room.messages, recent),
             changes: last(&room.changes, recent),
+            keys: room.keys.iter().map(used_key).collect(),
+            all_keys: true,
         }))
     }
 
@@ -383,7 +462,7 @@ mod tests {
             let title = Some(Title::new(title).unwrap());
             let (id, created) = (RoomId::new(), Timestamp::default());
             let info = RoomInfo { id, title, kind: Kind::Open, ephemeral: false, created };
-            store.create_room(&info, &[]).await.unwrap();
+            store.create_room(&info, &[], None).await.unwrap();
         }
         for title in ["ÜBER", "über", "δΟΚ", "чАТ"] {
             let query = RoomQuery { title: title.into(), after: None, limit: 9 };

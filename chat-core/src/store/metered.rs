@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
+use crate::clock::Timestamp;
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Membership, Message, Revision, RoomInfo, User};
+use crate::model::{Change, ClientKey, Fingerprint, Membership, Message, Revision, RoomInfo, User};
 use crate::store::{
-    Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
+    Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
 };
 
 /// How often the engine has asked its store since it started.
@@ -79,8 +80,22 @@ impl Store for Metered {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
-        self.write(|store| store.create_room(info, members)).await
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
+        self.write(|store| store.create_room(info, members, key)).await
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        self.read(|store| store.used_key(room, user, key)).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.write(|store| store.forget_keys(before)).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

@@ -37,13 +37,29 @@ pub struct RoomKey(pub i64);
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
-    /// answers its id. If it is a direct room and its two members have one already, keeps nothing
-    /// and answers that one's id, however many ask at once.
+    /// answers its id. If it is a direct room and its two members have one already, or the first member
+    /// has opened a room with the same key and contents before, keeps nothing and answers that one's id,
+    /// however many ask at once; with the same key and other contents, keeps nothing and answers none.
+    /// Such keys are kept for a day at least.
     async fn create_room(
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError>;
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError>;
+
+    /// What a user has used a key for in a room, apart from messages, which [`append`](Self::append)
+    /// finds by itself.
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError>;
+
+    /// Forgets keys of changes and of opened rooms that were used before a moment; a piece of them.
+    /// Answers how many.
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Everything the engine keeps of a live room, with its last `recent` messages and changes.
     /// `None` if there is no such room, or it has been deleted.
@@ -128,6 +144,23 @@ pub struct LoadedRoom {
     pub messages: Vec<Message>,
     /// Its last changes, oldest first, up to the end.
     pub changes: Vec<Change>,
+    /// Keys that were used in it, in any order: those of its last messages, and of its last changes.
+    pub keys: Vec<UsedKey>,
+    /// Whether those of all changes are among them that are not forgotten.
+    pub all_keys: bool,
+}
+
+/// A client key, and what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedKey {
+    /// By whom.
+    pub user: UserId,
+    /// The key.
+    pub key: ClientKey,
+    /// Stands for what was done with it.
+    pub fingerprint: Fingerprint,
+    /// What that got, if it was a message.
+    pub sent: Option<Sent>,
 }
 
 /// How many messages of others a batch may follow. Whoever is further behind reads first.
@@ -199,6 +232,9 @@ pub enum Write {
         by: Option<User>,
         /// When.
         at: Timestamp,
+        /// The key of whoever did it, and what stands for what was done. Kept for a day at least.
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+        key: Option<(ClientKey, Fingerprint)>,
     },
 }
 
@@ -227,7 +263,9 @@ pub enum Outcome {
     Stored(Cursor),
     /// A message with this key and contents was stored before; it took no new number.
     Seen(Sent),
-    /// A message with this key and other contents was stored before.
+    /// A change with this key and contents was stored before; it took no new number.
+    Repeated,
+    /// Something else was stored before with this key.
     KeyConflict,
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::clock::Timestamp;
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Membership, Message, Revision, RoomInfo, User};
+use crate::model::{Change, ClientKey, Fingerprint, Membership, Message, Revision, RoomInfo, User};
 use crate::store::{
-    Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError,
+    Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
 };
 
 /// A store whose faults are switched by a [`Faults`].
@@ -126,8 +127,23 @@ impl Store for FaultyStore {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
-        self.reach()?.create_room(info, members).await
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
+        self.reach()?.create_room(info, members, key).await
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.used_key(room, user, key).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.reach()?.forget_keys(before).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
-    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Kind, Listed,
-    LoadedRoom, Membership, MemoryStore, Message, Outcome, Revision, Role, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Settings, Store, StoreError, Text, Timestamp, Title, User, UserId, Write,
+    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Kind,
+    Listed, LoadedRoom, Membership, MemoryStore, Message, Outcome, Revision, Role, RoomId,
+    RoomInfo, RoomKey, RoomQuery, Settings, Store, StoreError, Text, Timestamp, Title, UsedKey,
+    User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -126,6 +127,14 @@ pub(crate) enum Flaw {
     RevivesDeletedMessages,
     /// A deleted message's key may be used again.
     ForgetsKeysOfDeleted,
+    /// A change's key is not kept.
+    DropsKeysOfChanges,
+    /// A room that is opened again with its key is another room.
+    OpensTwice,
+    /// Nobody is told what a key was used for.
+    HidesUsedKeys,
+    /// Keys are forgotten that are to be kept still.
+    ForgetsAllKeys,
     /// What an erased message said before it was edited stays.
     KeepsErasedRevisions,
     /// A NUL in a text is a panic.
@@ -171,7 +180,8 @@ struct State {
 
 #[derive(Clone)]
 enum Done {
-    Created(RoomInfo, Vec<Membership>),
+    Created(RoomInfo, Vec<Membership>, Option<(ClientKey, Fingerprint)>),
+    Forgot(Timestamp),
     Appended(Vec<Batch>),
     Deleted(RoomKey),
     Renamed(User),
@@ -211,8 +221,12 @@ impl Home {
         let store = MemoryStore::default();
         for done in &done {
             match done {
-                Done::Created(info, members) => {
-                    store.create_room(info, members).await.expect("memory does not fail");
+                Done::Forgot(before) => {
+                    store.forget_keys(*before).await.expect("memory does not fail");
+                }
+                Done::Created(info, members, key) => {
+                    let create = store.create_room(info, members, key.as_ref());
+                    create.await.expect("memory does not fail");
                 }
                 Done::Appended(batches) => {
                     store.append(batches).await.expect("memory does not fail");
@@ -330,8 +344,11 @@ impl Broken {
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
                 }
-                Write::Change { at, kind, by } => {
+                Write::Change { at, kind, by, key } => {
                     *at = self.time(*at);
+                    if self.flaw == Flaw::DropsKeysOfChanges {
+                        *key = None;
+                    }
                     self.spoil_change(kind, by);
                 }
             }
@@ -525,10 +542,10 @@ impl Broken {
         members: &[Membership],
     ) -> Result<RoomId, StoreError> {
         let store = self.store();
-        store.create_room(info, &members[..1]).await?;
+        store.create_room(info, &members[..1], None).await?;
         let room = store.load_room(info.id, 0).await?.expect("just made");
         let kind = ChangeKind::Joined(members[1].clone());
-        let writes = vec![Write::Change { kind, by: None, at: info.created }];
+        let writes = vec![Write::Change { kind, by: None, at: info.created, key: None }];
         store
             .append(&[Batch { room: room.key, after: room.end, may_follow: false, writes }])
             .await?;
@@ -542,7 +559,8 @@ impl Store for Broken {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
         let mut kept = info.clone();
         kept.created = self.time(info.created);
         if self.flaw == Flaw::TrimsTitles {
@@ -554,23 +572,26 @@ impl Store for Broken {
         if let Some(pair) = info.pair(members) {
             let known = self.state().pairs.get(&pair).copied();
             match self.flaw {
-                Flaw::MakesManyDirectRooms => return self.create_unknown(&kept, members).await,
+                Flaw::MakesManyDirectRooms => {
+                    return self.create_unknown(&kept, members).await.map(Some);
+                }
                 Flaw::LooksForDirectRoomsTooEarly => {
                     if let Some(known) = known
                         && self.store().load_room(known, 0).await?.is_some()
                     {
-                        return Ok(known);
+                        return Ok(Some(known));
                     }
                     yield_now().await;
                     self.state().pairs.insert(pair, info.id);
-                    return self.create_unknown(&kept, members).await;
+                    return self.create_unknown(&kept, members).await.map(Some);
                 }
-                Flaw::KeepsPairs if known.is_some() => return Ok(known.unwrap_or(info.id)),
+                Flaw::KeepsPairs if known.is_some() => return Ok(known.or(Some(info.id))),
                 _ => _ = self.state().pairs.insert(pair, info.id),
             }
         }
         let store = self.store();
-        let id = store.create_room(&kept, members).await?;
+        let key = key.filter(|_| self.flaw != Flaw::OpensTwice);
+        let Some(id) = store.create_room(&kept, members, key).await? else { return Ok(None) };
         let inner = store.load_room(id, 0).await?.expect("just made").key;
         let mut state = self.state();
         state.infos.insert(info.id, info.clone());
@@ -579,8 +600,29 @@ impl Store for Broken {
             let free = numbers.find(|number| !state.numbers.contains_key(number));
             state.numbers.extend(free.map(|free| (free, inner)));
         }
-        state.done.push(Done::Created(kept, members.to_vec()));
-        Ok(id)
+        state.done.push(Done::Created(kept, members.to_vec(), key.cloned()));
+        Ok(Some(id))
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        if self.flaw == Flaw::HidesUsedKeys {
+            return Ok(None);
+        }
+        self.store().used_key(self.inner(room), user, key).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let before = match self.flaw {
+            Flaw::ForgetsAllKeys => Timestamp::MAX_UTC,
+            _ => before,
+        };
+        self.state().done.push(Done::Forgot(before));
+        self.store().forget_keys(before).await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

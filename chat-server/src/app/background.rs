@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::Clock;
+use chat_core::{Clock, Store};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
@@ -45,12 +45,30 @@ pub(super) fn retain(
     }))
 }
 
-/// Forgets now and then what is known of logins that have been over for long.
-pub(super) fn tidy(people: Arc<People>, clock: Arc<dyn Clock>) -> JoinHandle<()> {
+/// How long a client's key is remembered that was used for something else than a message: longer than any client
+/// tries again.
+const KEYS_LAST: Duration = Duration::from_secs(2 * 86_400);
+
+/// Forgets now and then what is known of logins that have been over for long, and of keys that were used long ago.
+pub(super) fn tidy(
+    people: Arc<People>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) -> JoinHandle<()> {
     actix_web::rt::spawn(async move {
         loop {
             // What keeps it from that is logged where it happens.
             while people.forget_old_logins().await.is_ok_and(|more| more) {}
+            loop {
+                match store.forget_keys(clock.now() - KEYS_LAST).await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "could not forget old keys; trying again later");
+                        break;
+                    }
+                }
+            }
             clock.sleep(TIDY_EVERY).await;
         }
     })

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::Moderation;
+use chat_core::{Moderation, RoomCommand};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Query, Room, User};
+use crate::http::body::{Body, Key, Query, Room, User};
 use crate::http::examples::{AT, CAROL};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{BanPageView, Problem, Time, ban_query, until};
@@ -105,7 +105,7 @@ async fn list(
     path = "/rooms/{room}/bans/{user}",
     tag = "bans",
     operation_id = "ban",
-    params(Room, User),
+    params(Room, User, Key),
     security(("bearer" = [])),
     request_body(content = NewBan, example = json!({ "until": "2100-01-02T03:04:05.678Z" })),
     responses(
@@ -123,6 +123,7 @@ async fn list(
         ),
         codes::AsMember,
         codes::NoSuchUser,
+        codes::Once,
     ),
 )]
 async fn ban(
@@ -130,12 +131,13 @@ async fn ban(
     Caller(by): Caller,
     Room(room): Room,
     User(user): User,
+    key: Key,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let until = until(&mut fields)?;
     fields.finish()?;
-    api.engine.room(room).moderate(&by, Moderation::Ban { user, until }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let ban = RoomCommand::Moderate(Moderation::Ban { user, until });
+    key.write(&api, &by, room, ban).await
 }
 
 /// Lift a ban
@@ -144,16 +146,19 @@ async fn ban(
     path = "/rooms/{room}/bans/{user}",
     tag = "bans",
     operation_id = "unban",
-    params(Room, User),
+    params(Room, User, Key),
     security(("bearer" = [])),
-    responses((status = 204, description = "The user is not banned."), codes::AsMember),
+    responses((status = 204, description = "The user is not banned."), codes::AsMember,
+        codes::Once,
+    ),
 )]
 async fn unban(
     api: Data<Api>,
     Caller(by): Caller,
     Room(room): Room,
     User(user): User,
+    key: Key,
 ) -> Result<HttpResponse, Problem> {
-    api.engine.room(room).moderate(&by, Moderation::Unban { user }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let unban = RoomCommand::Moderate(Moderation::Unban { user });
+    key.write(&api, &by, room, unban).await
 }

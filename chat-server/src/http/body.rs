@@ -9,8 +9,8 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::web::{self, Bytes};
-use actix_web::{FromRequest, HttpRequest};
-use chat_core::{RoomId, UserId};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use chat_core::{ClientKey, RoomCommand, RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
@@ -84,6 +84,50 @@ impl FromRequest for Query {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Fields::from_query(request.query_string()).map(Self))
+    }
+}
+
+/// The key of a write, if it is to take effect once: the query string has nothing else.
+pub(super) struct Key(Option<ClientKey>);
+
+impl Key {
+    /// Carries out a write upon a room, once if there is a key. It has nothing to tell.
+    pub(super) async fn write(
+        self,
+        api: &Api,
+        user: &chat_core::User,
+        room: RoomId,
+        command: RoomCommand,
+    ) -> Result<HttpResponse, Problem> {
+        let command = match self.0 {
+            Some(key) => command.once(key),
+            None => command,
+        };
+        api.engine.room(room).ask(user, command).await?;
+        Ok(HttpResponse::NoContent().finish())
+    }
+}
+
+impl FromRequest for Key {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = Fields::from_query(request.query_string()).and_then(|mut fields| {
+            let key = fields.key()?;
+            fields.finish().map(|()| key)
+        });
+        ready(key.map(Self))
+    }
+}
+
+impl IntoParams for Key {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let about = "Chosen by the client: the same call with the same key, on any connection and as often as \
+                     anybody likes, takes effect once and gets the first answer.";
+        let parameter = ParameterBuilder::new().name("key").parameter_in(ParameterIn::Query);
+        let parameter = parameter.description(Some(about)).required(Required::False);
+        vec![parameter.schema(Some(words::Key::schema())).build()]
     }
 }
 

@@ -79,6 +79,8 @@ any_of! {
     ToMembers: OfRoom, NotAMember, Banned;
     /// And of them not everybody at any time.
     AsMember: ToMembers, Forbidden;
+    /// Whatever is done once with a key.
+    Once: KeyConflict, Empty, TooLong;
     /// A text that must be there, within its bounds.
     Text: Empty, TooLong;
     /// A name or a title.
@@ -188,10 +190,10 @@ codes! {
             why: "it must begin and end with a letter or a digit",
         }
         .into();
-    KeyConflict "key_conflict" CONFLICT, "this `key` was used for another message",
+    KeyConflict "key_conflict" CONFLICT, "this `key` was used for something else",
         Error::new(
             Code::KeyConflict,
-            "this key was used for another message; use a new key for a new message",
+            "this key was used for something else; use a new key for whatever is new",
         )
         .field("key")
         .into();

@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Query, Room, User};
+use crate::http::body::{Body, Key, Query, Room, User};
 use crate::http::examples::{CAROL, DORA};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{MemberPageView, MembershipView, Problem, Time, member_change, member_query};
@@ -199,17 +199,21 @@ async fn join(
     path = "/rooms/{room}/members/me",
     tag = "members",
     operation_id = "leave",
-    params(Room),
+    params(Room, Key),
     security(("bearer" = [])),
-    responses((status = 204, description = "The caller is no member."), codes::AsMember),
+    responses(
+        (status = 204, description = "The caller is no member."),
+        codes::AsMember,
+        codes::Once,
+    ),
 )]
 async fn leave(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    key: Key,
 ) -> Result<HttpResponse, Problem> {
-    api.engine.room(room).leave(&user).await?;
-    Ok(HttpResponse::NoContent().finish())
+    key.write(&api, &user, room, RoomCommand::Leave).await
 }
 
 /// Invite somebody
@@ -221,25 +225,26 @@ async fn leave(
     path = "/rooms/{room}/members",
     tag = "members",
     operation_id = "invite",
-    params(Room),
+    params(Room, Key),
     security(("bearer" = [])),
     request_body(content = Invitation, example = json!({ "user": DORA })),
     responses(
         (status = 204, description = "The user is invited, or a member already."),
         codes::AsMember,
         codes::NoSuchUser,
+        codes::Once,
     ),
 )]
 async fn invite(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    key: Key,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let guest = fields.user()?;
     fields.finish()?;
-    api.engine.room(room).ask(&user, RoomCommand::InviteUser(guest)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    key.write(&api, &user, room, RoomCommand::InviteUser(guest)).await
 }
 
 /// Change a member
@@ -251,7 +256,7 @@ async fn invite(
     path = "/rooms/{room}/members/{user}",
     tag = "members",
     operation_id = "changeMember",
-    params(Room, User),
+    params(Room, User, Key),
     security(("bearer" = [])),
     request_body(
         content = MemberChange,
@@ -269,6 +274,7 @@ async fn invite(
         (status = 204, description = "It is so, or was before."),
         codes::AsMember,
         codes::NoSuchMember,
+        codes::Once,
     ),
 )]
 async fn change(
@@ -276,12 +282,12 @@ async fn change(
     Caller(user): Caller,
     Room(room): Room,
     User(member): User,
+    key: Key,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let act = member_change(&mut fields, member)?;
     fields.finish()?;
-    api.engine.room(room).moderate(&user, act).await?;
-    Ok(HttpResponse::NoContent().finish())
+    key.write(&api, &user, room, RoomCommand::Moderate(act)).await
 }
 
 /// Kick a member
@@ -292,7 +298,7 @@ async fn change(
     path = "/rooms/{room}/members/{user}",
     tag = "members",
     operation_id = "kick",
-    params(Room, User),
+    params(Room, User, Key),
     security(("bearer" = [])),
     responses(
         (
@@ -309,6 +315,7 @@ async fn change(
         ),
         codes::AsMember,
         codes::NoSuchMember,
+        codes::Once,
     ),
 )]
 async fn kick(
@@ -316,7 +323,8 @@ async fn kick(
     Caller(user): Caller,
     Room(room): Room,
     User(member): User,
+    key: Key,
 ) -> Result<HttpResponse, Problem> {
-    api.engine.room(room).moderate(&user, Moderation::Kick { user: member }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: member });
+    key.write(&api, &user, room, kick).await
 }

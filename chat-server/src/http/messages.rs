@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Code, Error, HistoryAt, HistoryQuery};
+use chat_core::{Code, Error, HistoryAt, HistoryQuery, RoomCommand};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Query, Room, Seq};
+use crate::http::body::{Body, Key, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{
@@ -269,7 +269,7 @@ async fn look(
     path = "/rooms/{room}/messages/{seq}",
     tag = "messages",
     operation_id = "editMessage",
-    params(Room, Seq),
+    params(Room, Seq, Key),
     security(("bearer" = [])),
     request_body(content = NewText, example = json!({ "text": "Earl Grey!" })),
     responses(
@@ -282,6 +282,7 @@ async fn look(
         codes::NoSuchMessage,
         codes::MessageDeleted,
         codes::Text,
+        codes::Once,
     ),
 )]
 async fn edit(
@@ -289,12 +290,12 @@ async fn edit(
     Caller(user): Caller,
     Room(room): Room,
     Seq(seq): Seq,
+    key: Key,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let text = new_text(&mut fields)?;
     fields.finish()?;
-    api.engine.room(room).edit(&user, seq, text).await?;
-    Ok(HttpResponse::NoContent().finish())
+    key.write(&api, &user, room, RoomCommand::edit(seq, text)).await
 }
 
 /// Delete a message
@@ -306,13 +307,14 @@ async fn edit(
     path = "/rooms/{room}/messages/{seq}",
     tag = "messages",
     operation_id = "deleteMessage",
-    params(Room, Seq),
+    params(Room, Seq, Key),
     security(("bearer" = [])),
     responses(
         (status = 204, description = "It is deleted, and everybody in the room hears of it."),
         codes::AsMember,
         codes::TooLate,
         codes::NoSuchMessage,
+        codes::Once,
     ),
 )]
 async fn delete(
@@ -320,9 +322,9 @@ async fn delete(
     Caller(user): Caller,
     Room(room): Room,
     Seq(seq): Seq,
+    key: Key,
 ) -> Result<HttpResponse, Problem> {
-    api.engine.room(room).delete(&user, seq).await?;
-    Ok(HttpResponse::NoContent().finish())
+    key.write(&api, &user, room, RoomCommand::Delete { seq }).await
 }
 
 /// What a message said before it was edited

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use chat_core::{Code, Error, Listed, Moderation, RoomId, RoomQuery};
+use chat_core::{Code, Error, Listed, Moderation, RoomCommand, RoomId, RoomQuery};
 use moka::future::Cache;
 use serde::Serialize;
 use utoipa::openapi::ObjectBuilder;
@@ -13,7 +13,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Query, Room};
+use crate::http::body::{Body, Key, Query, Room};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{Fields, Problem, RoomView, new_room, settings_change};
@@ -85,6 +85,8 @@ pub(super) struct NewTitledRoom {
     /// Whether it goes, with its messages, when the last member has left or has been away for a while.
     #[schema(nullable = false, default = false)]
     ephemeral: Option<bool>,
+    #[schema(value_type = Option<words::Key>, nullable = false)]
+    key: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -102,6 +104,8 @@ pub(super) struct NewDirectRoom {
     kind: DirectKind,
     /// The other user.
     with: Uuid,
+    #[schema(value_type = Option<words::Key>, nullable = false)]
+    key: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -226,6 +230,7 @@ impl Wanted {
         codes::Engine,
         codes::Name,
         codes::Forbidden,
+        codes::KeyConflict,
         codes::NoSuchUser,
     ),
 )]
@@ -385,7 +390,7 @@ async fn look(
     path = "/rooms/{room}",
     tag = "rooms",
     operation_id = "changeRoom",
-    params(Room),
+    params(Room, Key),
     security(("bearer" = [])),
     request_body(
         content = RoomChange,
@@ -394,16 +399,18 @@ async fn look(
     responses(
         (status = 204, description = "The settings are so, or were before."),
         codes::AsMember,
+        codes::Once,
     ),
 )]
 async fn set(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    key: Key,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let change = settings_change(&mut fields)?;
     fields.finish()?;
-    api.engine.room(room).moderate(&user, Moderation::Configure(change)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let configure = RoomCommand::Moderate(Moderation::Configure(change));
+    key.write(&api, &user, room, configure).await
 }

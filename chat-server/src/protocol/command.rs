@@ -90,7 +90,14 @@ fn request(mut fields: Fields) -> Result<Request, Problem> {
         "presence" => Command::Presence(presence(&mut fields)?),
         "ping" => Command::Ping,
         name => match room_command(name, &mut fields) {
-            Some(command) => Command::Room(fields.room()?, command?),
+            Some(command) => {
+                let (room, command) = (fields.room()?, command?);
+                let key = fields.key()?;
+                match key {
+                    Some(key) => Command::Room(room, command.once(key)),
+                    None => Command::Room(room, command),
+                }
+            }
             None => return Err(Problem::unknown_command(name)),
         },
     };
@@ -145,7 +152,8 @@ fn presence(fields: &mut Fields) -> Result<Presence, Problem> {
         .ok_or_else(|| Problem::bad_request("`state` must be \"online\" or \"away\"").at("state"))
 }
 
-/// A room that is to be opened: `title`, `kind`, `ephemeral`; or `kind` and `with` of a direct one.
+/// A room that is to be opened: `title`, `kind`, `ephemeral`; or `kind` and `with` of a direct one; and
+/// `key`.
 ///
 /// # Errors
 /// Whatever is wrong with them.
@@ -155,7 +163,8 @@ pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
         Some(Kind::Open) => NewRoom::open,
         Some(Kind::Private) => NewRoom::private,
         Some(Kind::Direct) => {
-            return Ok(NewRoom::direct_with(parse_id(&fields.needed_text("with")?, "with")?));
+            let room = NewRoom::direct_with(parse_id(&fields.needed_text("with")?, "with")?);
+            return keyed_room(room, fields);
         }
         _ => {
             let message = "the kinds of room are `open`, `private` and `direct`";
@@ -164,7 +173,14 @@ pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
     };
     let ephemeral = fields.flag("ephemeral")?.unwrap_or(false);
     let room = checked(fields, "title", open)?;
-    Ok(if ephemeral { room.ephemeral() } else { room })
+    keyed_room(if ephemeral { room.ephemeral() } else { room }, fields)
+}
+
+fn keyed_room(room: NewRoom, fields: &mut Fields) -> Result<NewRoom, Problem> {
+    Ok(match fields.key()? {
+        Some(key) => room.key(key),
+        None => room,
+    })
 }
 
 /// A message that is to be written: `text`, `reply_to`, `files`, `key`.
@@ -172,7 +188,7 @@ pub fn new_room(fields: &mut Fields) -> Result<NewRoom, Problem> {
 /// # Errors
 /// Whatever is wrong with them.
 pub fn draft(fields: &mut Fields) -> Result<Draft, Problem> {
-    let (key, reply_to) = (fields.text("key")?, fields.number("reply_to")?);
+    let (key, reply_to) = (fields.key()?, fields.number("reply_to")?);
     let files = fields.ids("files")?;
     let mut draft = match files {
         Some(files) if !fields.has("text") => Draft::of_files(files)?,
@@ -182,10 +198,7 @@ pub fn draft(fields: &mut Fields) -> Result<Draft, Problem> {
     if let Some(seq) = reply_to {
         draft = draft.reply_to(seq);
     }
-    Ok(match key {
-        Some(key) => draft.key(key)?,
-        None => draft,
-    })
+    Ok(Draft { key, ..draft })
 }
 
 /// What a message is to say from now on: `text`.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use chat_core::{Cursor, Error, RoomId, Timestamp, UserId, limits};
+use chat_core::{ClientKey, Cursor, Error, RoomId, Timestamp, UserId, limits};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
@@ -114,6 +114,15 @@ impl Fields {
             other => other.as_bool(),
         };
         flag.map(Some).ok_or_else(|| wrong(name, "true or false", &value))
+    }
+
+    /// Takes the key of a write, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request`, `empty` or `too_long`.
+    pub fn key(&mut self) -> Result<Option<ClientKey>, Problem> {
+        let key = self.text("key")?;
+        key.map(|key| ClientKey::new(key).map_err(Problem::from)).transpose()
     }
 
     /// Takes a list of ids, if it is there.

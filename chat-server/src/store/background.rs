@@ -114,7 +114,14 @@ const REMOVE_MESSAGES: SqlStr =
 const REMOVE_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
+    Table {
+        end: SqlStr::from_static(
+            "SELECT at_ms FROM used_keys WHERE room = ? ORDER BY at_ms LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM used_keys WHERE room = ? AND at_ms <= ?"),
+        by: By::Number,
+    },
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM revisions WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
@@ -280,6 +287,27 @@ async fn trim(
         from = up_to;
     }
     Ok(removed)
+}
+
+/// The last moment of a piece of the keys that were used before another moment. Parameters: that, how many
+/// rows to skip.
+const KEYS_PIECE: SqlStr = SqlStr::from_static(
+    "SELECT at_ms FROM used_keys WHERE at_ms < ? ORDER BY at_ms LIMIT 1 OFFSET ?",
+);
+
+/// Parameter: the first moment whose keys stay.
+const FORGET_KEYS: SqlStr = SqlStr::from_static("DELETE FROM used_keys WHERE at_ms < ?");
+
+/// Forgets keys that were used before a moment: a piece, and whatever was used in the same millisecond as
+/// its last.
+pub(super) async fn forget_keys(
+    database: &impl Cleaned,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let before = before.timestamp_millis();
+    let piece: Vec<(i64,)> = database.ask(KEYS_PIECE, &[before.into(), (PIECE - 1).into()]).await?;
+    let before = piece.first().map_or(before, |(last,)| before.min(last + 1));
+    database.change(&[(FORGET_KEYS, &[before.into()])]).await
 }
 
 /// Deletes what a user has written in a range of a room's messages. Parameters: room, above, up to and

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 
 use chat_core::{
-    Batch, ChangeKind, Cursor, Edit, Membership, Message, Name, RoomInfo, RoomKey, Timestamp,
-    UserId, Write,
+    Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Membership, Message, Name, RoomInfo,
+    RoomKey, Timestamp, UserId, Write,
 };
 
 use sqlx::SqlStr;
 
-use super::plan::{Amend, Between, Kept, NewChange, NewMessage, Rows, packed};
-use super::rows::{BetweenRow, KeyRow, signed};
-use super::sql::{Sql, Value, ms};
+use super::plan::{Amend, Between, Kept, Keys, NewChange, NewMessage, Rows, doer, packed};
+use super::rows::{BetweenRow, KeyRow, Unreadable, UsedKeyRow, signed};
+use super::sql::{Sql, Value, id, ms};
 use super::statement::ManyRows;
 
 const INSERT_ROOM: SqlStr = SqlStr::from_static(
@@ -62,6 +62,7 @@ pub(super) struct Syntax {
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) keys: ManyRows,
+    pub(super) used_keys: ManyRows,
     pub(super) between: ManyRows,
     users: ManyRows,
     messages: ManyRows,
@@ -73,10 +74,11 @@ pub(super) struct Statements {
     came: ManyRows,
     restricted: ManyRows,
     lifted: ManyRows,
+    used: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 12;
+pub(super) const KINDS: usize = 14;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -88,6 +90,14 @@ impl Statements {
                 &format!(
                     "SELECT room, sender, client_key, fingerprint, seq, at_ms FROM messages \
                      WHERE client_key IS NOT NULL AND (room, sender, client_key) IN ({rows_of_list}"
+                ),
+                "(?, ?, ?)",
+                ")",
+            ),
+            used_keys: ManyRows::new(
+                &format!(
+                    "SELECT room, user, client_key, fingerprint, opened FROM used_keys \
+                     WHERE (room, user, client_key) IN ({rows_of_list}"
                 ),
                 "(?, ?, ?)",
                 ")",
@@ -141,6 +151,11 @@ impl Statements {
                 "(?, ?, ?, ?)",
                 &or_replace("room, user, kind", "until_ms"),
             ),
+            used: ManyRows::new(
+                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
+                "(?, ?, ?, ?, ?, ?)",
+                "",
+            ),
             lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }
     }
@@ -161,6 +176,17 @@ impl Statements {
             return Ok(());
         }
         self.insert_changes(sql, &rows.changes).await?;
+        execute(sql, &self.used, &rows.keys, |values, used| {
+            values.extend([
+                Value::Bytes(used.key.as_str().as_bytes()),
+                used.room.0.into(),
+                id(used.user),
+                used.fingerprint.0.into(),
+                Value::Null,
+                ms(used.at),
+            ]);
+        })
+        .await?;
         amend(sql, &rows.amends).await?;
         let members = rows.members.iter();
         let joined: Vec<_> =
@@ -263,35 +289,58 @@ impl Statements {
         Ok(())
     }
 
-    /// Messages that have one of the batches' keys already.
+    /// What has one of the batches' keys already.
     pub(super) async fn find_keys(
         &self,
         sql: &mut impl Sql,
         batches: &[Batch],
-    ) -> Result<Vec<KeyRow>, sqlx::Error> {
+    ) -> Result<FoundKeys, sqlx::Error> {
         let writes =
             batches.iter().flat_map(|batch| batch.writes.iter().map(|write| (batch.room, write)));
         let keys = writes.filter_map(|(room, write)| match write {
-            Write::Message { from, key: Some((key, _)), .. } => Some((room, from.id, key)),
-            _ => None,
+            Write::Message { from, key, .. } => Some((room, from.id, &key.as_ref()?.0)),
+            Write::Change { kind, by, key, .. } => {
+                Some((room, doer(kind, by.as_ref()), &key.as_ref()?.0))
+            }
         });
         let keys: Vec<_> = keys.collect();
-        let mut found = Vec::new();
+        let (mut messages, mut others) = (Vec::new(), Vec::new());
         for (text, keys) in self.keys.pieces(&keys) {
-            let values: Vec<_> = keys
-                .iter()
-                .flat_map(|(room, user, key)| {
-                    [
-                        room.0.into(),
-                        user.uuid().into_bytes().into(),
-                        Value::Bytes(key.as_str().as_bytes()),
-                    ]
-                })
-                .collect();
-            found.append(&mut sql.select(text, &values).await?);
+            messages.append(&mut sql.select(text, &key_values(keys)).await?);
         }
-        Ok(found)
+        for (text, keys) in self.used_keys.pieces(&keys) {
+            others.append(&mut sql.select(text, &key_values(keys)).await?);
+        }
+        Ok(FoundKeys { messages, others })
     }
+}
+
+/// Rows of what has taken keys.
+#[derive(Default)]
+pub(super) struct FoundKeys {
+    messages: Vec<KeyRow>,
+    others: Vec<UsedKeyRow>,
+}
+
+impl FoundKeys {
+    /// What they say.
+    pub(super) fn read(&self) -> Result<Keys<'_>, Unreadable> {
+        let messages = self.messages.iter().map(KeyRow::read);
+        messages.chain(self.others.iter().map(UsedKeyRow::read)).collect()
+    }
+}
+
+fn key_values<'k>(keys: &[(RoomKey, UserId, &'k ClientKey)]) -> Vec<Value<'k>> {
+    let values = keys.iter().flat_map(|(room, user, key)| {
+        [room.0.into(), id(*user), Value::Bytes(key.as_str().as_bytes())]
+    });
+    values.collect()
+}
+
+/// Whether a batch has a change with a key, which no index keeps apart from the keys of messages.
+pub(super) fn has_keyed_change(batches: &[Batch]) -> bool {
+    let mut writes = batches.iter().flat_map(|batch| &batch.writes);
+    writes.any(|write| matches!(write, Write::Change { key: Some(_), .. }))
 }
 
 impl Statements {
@@ -337,6 +386,28 @@ async fn amend(sql: &mut impl Sql, amends: &[Amend<'_>]) -> Result<(), sqlx::Err
     Ok(())
 }
 
+/// Keeps the key with which a room is opened. Parameters: key, user, fingerprint, public id, when.
+const KEEP_OPENED: SqlStr = SqlStr::from_static(
+    "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) \
+     VALUES (?, 0, ?, ?, ?, ?)",
+);
+
+/// Keeps the key with which somebody opens a room.
+pub(super) async fn insert_opened(
+    sql: &mut impl Sql,
+    info: &RoomInfo,
+    (user, (key, fingerprint)): (UserId, &(ClientKey, Fingerprint)),
+) -> Result<(), sqlx::Error> {
+    let values = [
+        Value::Bytes(key.as_str().as_bytes()),
+        id(user),
+        fingerprint.0.into(),
+        info.id.uuid().into_bytes().into(),
+        ms(info.created),
+    ];
+    sql.execute(KEEP_OPENED, &values).await.map(drop)
+}
+
 /// Writes a room without anybody in it.
 pub(super) async fn insert_room(
     sql: &mut impl Sql,
@@ -361,7 +432,7 @@ pub(super) async fn insert_room(
 pub(super) fn first_batch(room: RoomKey, info: &RoomInfo, members: &[Membership]) -> Batch {
     let join = |membership: &Membership| {
         let kind = ChangeKind::Joined(membership.clone());
-        Write::Change { kind, by: None, at: info.created }
+        Write::Change { kind, by: None, at: info.created, key: None }
     };
     let writes = members.iter().map(join).collect();
     Batch { room, after: Cursor::default(), may_follow: false, writes }

@@ -16,8 +16,8 @@ pub(super) type Ends = HashMap<RoomKey, Cursor>;
 /// A client key, in bytes, and the room and user it counts for.
 pub(super) type KeyOf<'a> = (RoomKey, UserId, &'a [u8]);
 
-/// The message that took a key: what stands for its contents, and what it was answered.
-pub(super) type FirstUse = (Fingerprint, Sent);
+/// What took a key: what stands for its contents, and what it was answered, if it was a message.
+pub(super) type FirstUse = (Fingerprint, Option<Sent>);
 
 /// Keys that were used before.
 pub(super) type Keys<'a> = HashMap<KeyOf<'a>, FirstUse>;
@@ -59,6 +59,18 @@ pub(super) struct Rows<'a> {
     pub(super) settings: HashMap<RoomKey, Settings>,
     /// What becomes of messages.
     pub(super) amends: Vec<Amend<'a>>,
+    /// Keys of changes.
+    pub(super) keys: Vec<NewKey<'a>>,
+}
+
+/// A key that a change takes.
+#[derive(Debug)]
+pub(super) struct NewKey<'a> {
+    pub(super) room: RoomKey,
+    pub(super) user: UserId,
+    pub(super) key: &'a ClientKey,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) at: Timestamp,
 }
 
 /// What becomes of a message.
@@ -212,7 +224,9 @@ impl<'a> Rows<'a> {
                 if let Some((key, fingerprint)) = key {
                     match keys.entry((room, from.id, key.as_str().as_bytes())) {
                         Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
-                        Entry::Vacant(entry) => entry.insert((*fingerprint, Sent { seq, at: *at })),
+                        Entry::Vacant(entry) => {
+                            entry.insert((*fingerprint, Some(Sent { seq, at: *at })))
+                        }
                     };
                 }
                 let key = key.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
@@ -222,7 +236,16 @@ impl<'a> Rows<'a> {
                 self.messages.push(NewMessage { room, seq, from, body, mentions, files, at, key });
                 end.seq = seq;
             }
-            Write::Change { kind, by, at } => {
+            Write::Change { kind, by, at, key } => {
+                if let Some((key, fingerprint)) = key {
+                    let user = doer(kind, by.as_ref());
+                    match keys.entry((room, user, key.as_str().as_bytes())) {
+                        Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
+                        Entry::Vacant(entry) => entry.insert((*fingerprint, None)),
+                    };
+                    let fingerprint = *fingerprint;
+                    self.keys.push(NewKey { room, user, key, fingerprint, at: *at });
+                }
                 self.change(room, kind, by.as_ref());
                 end.change += 1;
                 if let ChangeKind::Edited(_, seq, edit @ Some(_)) = kind {
@@ -253,7 +276,16 @@ pub(super) fn named<'c>(
     std::iter::once(&kind.membership().user).chain(by)
 }
 
-/// What a message is answered whose key was used by an earlier one.
+/// Who has done what a change says.
+pub(super) fn doer(kind: &ChangeKind, by: Option<&User>) -> UserId {
+    by.unwrap_or(&kind.membership().user).id
+}
+
+/// What a write is answered whose key was used by an earlier one. No message has the fingerprint of a
+/// change.
 fn repeated((first, sent): FirstUse, fingerprint: Fingerprint) -> Outcome {
-    if first == fingerprint { Outcome::Seen(sent) } else { Outcome::KeyConflict }
+    if first != fingerprint {
+        return Outcome::KeyConflict;
+    }
+    sent.map_or(Outcome::Repeated, Outcome::Seen)
 }

@@ -2,17 +2,18 @@
 //! several questions is answered from one moment.
 
 use chat_core::{
-    Change, Kind, Listed, LoadedRoom, Message, Restriction, Revision, RoomId, RoomKey, RoomQuery,
+    Change, ClientKey, Cursor, Fingerprint, Kind, Listed, LoadedRoom, Message, Restriction,
+    Revision, RoomId, RoomKey, RoomQuery, UsedKey, UserId,
 };
 use uuid::Uuid;
 
 use super::plan::Kept;
 use super::rows::{
-    self, ChangeRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RevisionRow, RoomRow,
-    StoredRoom, UserRow, signed,
+    self, ChangeRow, KeyRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RevisionRow,
+    RoomRow, StoredRoom, UsedKeyRow, UserRow, signed,
 };
 use super::selects;
-use super::sql::{Sql, Value};
+use super::sql::{Sql, Value, id};
 
 /// A live room, with its last `recent` messages and changes.
 pub(super) async fn room(
@@ -32,6 +33,7 @@ pub(super) async fn room(
         restrictions.into_iter().partition(|(kept, _)| *kept == Kept::Ban);
     let only = |kept: Vec<(Kept, Restriction)>| kept.into_iter().map(|(_, one)| one).collect();
     let recent = recent as u64;
+    let (keys, all_keys) = last_keys(sql, key, end, recent).await?;
     Ok(Some(LoadedRoom {
         key,
         info,
@@ -44,7 +46,59 @@ pub(super) async fn room(
         mutes: only(mutes),
         messages: messages(sql, key, end.seq.saturating_sub(recent), end.seq).await?,
         changes: changes(sql, key, end.change.saturating_sub(recent), recent).await?,
+        keys,
+        all_keys,
     }))
+}
+
+/// The keys of a room's last messages, and of its last changes; and whether these are all.
+async fn last_keys(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    end: Cursor,
+    recent: u64,
+) -> Result<(Vec<UsedKey>, bool), sqlx::Error> {
+    let (from, until) = (signed(end.seq.saturating_sub(recent)), signed(end.seq));
+    let range = [room.0, from, until].map(Value::Number);
+    let messages: Vec<KeyRow> = sql.select(selects::KEYS, &range).await?;
+    let last = [room.0, signed(recent.saturating_add(1))].map(Value::Number);
+    let changes: Vec<UsedKeyRow> = sql.select(selects::LAST_USED_KEYS, &last).await?;
+    let all = changes.len() as u64 <= recent;
+    let messages = messages.iter().map(KeyRow::read);
+    let used = messages.chain(changes.iter().map(UsedKeyRow::read));
+    let used = used.map(|used| used.and_then(rows::used)).collect::<Result<_, _>>()?;
+    Ok((used, all))
+}
+
+async fn find_used(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    user: UserId,
+    key: &ClientKey,
+) -> Result<Option<UsedKeyRow>, sqlx::Error> {
+    let values = [Value::Bytes(key.as_str().as_bytes()), room.0.into(), id(user)];
+    Ok(sql.select(selects::USED_KEY, &values).await?.pop())
+}
+
+/// What a user has used a key for in a room, but for messages.
+pub(super) async fn used_key(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    user: UserId,
+    key: &ClientKey,
+) -> Result<Option<UsedKey>, sqlx::Error> {
+    let found = find_used(sql, room, user, key).await?;
+    Ok(found.map(|found| found.read().and_then(rows::used)).transpose()?)
+}
+
+/// The room that a user has opened with a key, and what stands for it.
+pub(super) async fn opened(
+    sql: &mut impl Sql,
+    user: UserId,
+    key: &ClientKey,
+) -> Result<Option<(Fingerprint, RoomId)>, sqlx::Error> {
+    let found = find_used(sql, RoomKey(0), user, key).await?;
+    Ok(found.map(|found| found.opened()).transpose()?)
 }
 
 pub(super) async fn messages(

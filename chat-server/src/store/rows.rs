@@ -2,9 +2,9 @@
 //! for every database; the column names are those of [`selects`](super::selects).
 
 use chat_core::{
-    Body, Change, ChangeKind, Cursor, Details, Edit, Fingerprint, Kind, Listed, Membership,
-    Message, Name, Restriction, Revision, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text,
-    Timestamp, Title, User, UserId, WhoInvites,
+    Body, Change, ChangeKind, ClientKey, Cursor, Details, Edit, Fingerprint, Kind, Listed,
+    Membership, Message, Name, Restriction, Revision, Role, RoomId, RoomInfo, RoomKey, Sent,
+    Settings, Text, Timestamp, Title, UsedKey, User, UserId, WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -279,12 +279,50 @@ pub(super) struct KeyRow {
 
 impl KeyRow {
     pub(super) fn read(&self) -> Result<(KeyOf<'_>, FirstUse), Unreadable> {
-        let fingerprint = self.fingerprint.as_slice().try_into();
-        let fingerprint = Fingerprint(fingerprint.map_err(|_| Unreadable("fingerprint"))?);
+        let fingerprint = fingerprint(&self.fingerprint)?;
         let key = (RoomKey(self.room), user_id(&self.sender)?, self.client_key.as_slice());
         let sent = Sent { seq: number(self.seq)?, at: time(self.at_ms)? };
-        Ok((key, (fingerprint, sent)))
+        Ok((key, (fingerprint, Some(sent))))
     }
+}
+
+/// A key that something else has taken.
+#[derive(FromRow)]
+pub(super) struct UsedKeyRow {
+    room: i64,
+    user: Vec<u8>,
+    client_key: Vec<u8>,
+    fingerprint: Vec<u8>,
+    opened: Option<Vec<u8>>,
+}
+
+impl UsedKeyRow {
+    pub(super) fn read(&self) -> Result<(KeyOf<'_>, FirstUse), Unreadable> {
+        let key = (RoomKey(self.room), user_id(&self.user)?, self.client_key.as_slice());
+        Ok((key, (self.fingerprint()?, None)))
+    }
+
+    /// What was opened with it.
+    pub(super) fn opened(&self) -> Result<(Fingerprint, RoomId), Unreadable> {
+        let opened = self.opened.as_deref().ok_or(Unreadable("room id"))?;
+        Ok((self.fingerprint()?, room_id(opened)?))
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, Unreadable> {
+        fingerprint(&self.fingerprint)
+    }
+}
+
+fn fingerprint(stored: &[u8]) -> Result<Fingerprint, Unreadable> {
+    stored.try_into().map(Fingerprint).map_err(|_| Unreadable("fingerprint"))
+}
+
+/// A key as the engine is told of it.
+pub(super) fn used(
+    ((_, user, key), (fingerprint, sent)): (KeyOf<'_>, FirstUse),
+) -> Result<UsedKey, Unreadable> {
+    let key = std::str::from_utf8(key).ok().and_then(|key| ClientKey::new(key).ok());
+    Ok(UsedKey { user, key: key.ok_or(Unreadable("client key"))?, fingerprint, sent })
 }
 
 /// Reads every row of an answer.

@@ -56,6 +56,28 @@ pub(super) const REVISIONS: SqlStr = SqlStr::from_static(
     "SELECT text, at_ms FROM revisions WHERE room = ? AND seq = ? ORDER BY number",
 );
 
+/// Keys of a range of a room's messages. Parameters: room, above, up to and including.
+pub(super) const KEYS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT room, sender, client_key, fingerprint, seq, at_ms FROM messages \
+    WHERE room = ? AND seq > ? AND seq <= ? AND client_key IS NOT NULL",
+);
+
+/// The last keys of a room's changes. Parameters: room, how many at most.
+pub(super) const LAST_USED_KEYS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT room, user, client_key, fingerprint, opened FROM used_keys \
+    WHERE room = ? ORDER BY at_ms DESC LIMIT ?",
+);
+
+/// A key of a room's changes, or with 0 in place of the room, one with which a room was opened. Parameters:
+/// key, room, user.
+pub(super) const USED_KEY: SqlStr = SqlStr::from_static(
+    "\
+    SELECT room, user, client_key, fingerprint, opened FROM used_keys \
+    WHERE client_key = ? AND room = ? AND user = ?",
+);
+
 /// A range of a room's changes, oldest first. What a message says that was edited is what it says now.
 /// Parameters: room, above, how many at most.
 pub(super) const CHANGES: SqlStr = SqlStr::from_static(

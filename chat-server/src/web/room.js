@@ -11,6 +11,7 @@ import { GONE, People } from './people.js';
 import { Standing } from './standing.js';
 import { Timeline } from './timeline.js';
 
+const AMENDS = ['edited', 'deleted']; // What becomes of messages.
 const MOST_KEPT = 1_000; // Of a long conversation this many messages stay loaded; older ones come back by scrolling.
 const TYPING_EVERY = 3_000;
 
@@ -81,7 +82,9 @@ export class Room extends Emitter {
     switch (event.event) {
       case 'message': return this.#messages([event]);
       case 'member': return this.#member(event);
-      case 'settings': return this.#change(event);
+      case 'settings':
+      case 'edited':
+      case 'deleted': return this.#change(event);
       case 'presence': return this.#presence(event);
       case 'renamed': return this.people.renamed(event.user);
       case 'typing': return this.people.typingEvent(event);
@@ -148,6 +151,7 @@ export class Room extends Emitter {
     this.state = 'live';
     if (continues && !answer.reset) {
       for (const change of answer.changes) this.#change(change);
+      // These are as they are now.
       this.#messages(answer.messages);
     } else {
       this.notices.clear();
@@ -199,6 +203,10 @@ export class Room extends Emitter {
 
   /** What an event and a missed change have in common. */
   #change(event) {
+    if (AMENDS.includes(event.event)) {
+      this.timeline.amend(event);
+      return this.#changed();
+    }
     const { user, by, change } = event;
     this.people.names.learn([user, by]);
     this.people.mutes.hear(event);

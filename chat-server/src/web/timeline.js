@@ -60,6 +60,16 @@ export class Timeline {
     for (const [seq, message] of this.#ahead) this.#ahead.set(seq, this.#read(message));
   }
 
+  /** What a message says from now on: nothing, if it was deleted. */
+  amend({ event, seq, text, at }) {
+    const amended = (message) => {
+      if (message?.seq !== seq || message.deleted) return message;
+      return event === 'deleted' ? { ...message, text: '', deleted: true } : { ...message, text, edited: at };
+    };
+    this.messages = this.messages.map(amended);
+    if (this.#ahead.has(seq)) this.#ahead.set(seq, amended(this.#ahead.get(seq)));
+  }
+
   #read(message) {
     return this.#erased.has(message.from.id) && !message.deleted ? { ...message, text: '', deleted: true } : message;
   }

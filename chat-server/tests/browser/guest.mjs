@@ -36,6 +36,14 @@ export class Guest {
     return this.call('POST', `/rooms/${room}/messages`, { text });
   }
 
+  edit(room, seq, text) {
+    return this.call('PATCH', `/rooms/${room}/messages/${seq}`, { text });
+  }
+
+  delete(room, seq) {
+    return this.call('DELETE', `/rooms/${room}/messages/${seq}`);
+  }
+
   async latest(room) {
     return (await this.call('GET', `/rooms/${room}/messages?limit=200`)).messages;
   }

@@ -214,3 +214,30 @@ test('somebody missed more than the server tells at once: the whole gap is fille
   assert.deepEqual((await alice.messages()).map(({ seq, text }) => text === `Message ${seq}`).filter((right) => !right), []);
   await alice.depart(OUTAGE);
 });
+
+test('what was edited and deleted is seen so, at once and by whoever was away', async () => {
+  const wire = await stage.wire();
+  const alice = await stage.arrive(DESK, 'Alice', wire.address);
+  const room = await alice.makeRoom('Second thoughts');
+  const host = await Guest.arrive(stage.server.address, 'Host');
+  await host.join(room);
+  for (const text of ['frist', 'second', 'third', 'fourth']) await host.say(room, text);
+  await alice.reads('fourth');
+  await host.edit(room, 1, 'first');
+  await alice.reads('first');
+  await host.delete(room, 2);
+  await alice.see('erased').waitFor();
+  await alice.shot('11-desk-edited');
+  wire.cut();
+  await alice.phase('waiting');
+  await host.edit(room, 3, 'third, edited');
+  await host.delete(room, 4);
+  await host.say(room, 'fifth');
+  await host.edit(room, 5, 'fifth, edited');
+  wire.mend();
+  await alice.see('try-now').click().catch(() => {});
+  await alice.reads('fifth, edited');
+  assert.deepEqual((await alice.messages()).map(({ text }) => text), ['first', null, 'third, edited', null, 'fifth, edited']);
+  assert.equal(await alice.see('edited').count(), 3);
+  await alice.depart(OUTAGE);
+});

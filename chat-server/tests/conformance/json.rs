@@ -63,6 +63,11 @@ fn encode_room(command: &RoomCommand) -> Value {
             frame
         }
         RoomCommand::Edit { seq, edit } => json!({"do": "edit", "seq": seq, "text": &*edit.text}),
+        RoomCommand::Once { key, command } => {
+            let mut frame = encode_room(command);
+            frame["key"] = json!(key.as_str());
+            frame
+        }
         RoomCommand::Delete { seq } => json!({"do": "delete", "seq": seq}),
         RoomCommand::Revisions { seq } => json!({"do": "revisions", "seq": seq}),
         RoomCommand::History(query) => {

@@ -9,7 +9,7 @@ use chat_server::store::MySqlStore;
 /// A new room.
 pub(crate) async fn room(store: &MySqlStore, owner: &User, title: &str) -> LoadedRoom {
     let (info, owner) = new_room(owner, title);
-    store.create_room(&info, &[owner]).await.expect("a room");
+    store.create_room(&info, &[owner], None).await.expect("a room");
     store.load_room(info.id, 0).await.expect("an answer").expect("a room")
 }
 

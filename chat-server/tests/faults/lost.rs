@@ -191,9 +191,10 @@ async fn write_and_lose(
         key: None,
     };
     let (may_follow, writes) = match writing {
-        Writing::Change => {
-            (false, vec![Write::Change { kind: ChangeKind::Joined(guest), by: None, at }])
-        }
+        Writing::Change => (
+            false,
+            vec![Write::Change { kind: ChangeKind::Joined(guest), by: None, at, key: None }],
+        ),
         _ => (true, vec![message("one"), message("two")]),
     };
     let lose = if answer { Proxy::lose_answer } else { Proxy::lose_command };

@@ -109,7 +109,12 @@ async fn what_another_has_changed_is_not_overlooked() {
     let (one, room, me) = alone(&database, &database.url()).await;
     let other = open(&database.url(), DEADLINE).await;
     let guest = Membership { user: user("guest"), role: Role::Member };
-    let joins = Write::Change { kind: ChangeKind::Joined(guest), by: None, at: room.info.created };
+    let joins = Write::Change {
+        kind: ChangeKind::Joined(guest),
+        by: None,
+        at: room.info.created,
+        key: None,
+    };
     let told = other.append(&[Batch { writes: vec![joins], ..batch(&room, &me, 0) }]).await;
     let joined = Outcome::Stored(Cursor::new(3, 2));
     assert_eq!(told.expect("an answer"), [BatchOutcome::Done(vec![joined])]);

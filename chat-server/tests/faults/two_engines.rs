@@ -131,7 +131,12 @@ async fn a_change_does_not_overtake_a_message_of_the_other() {
     assert_eq!(told, [BatchOutcome::Done(vec![Outcome::Stored(Cursor::new(2, 1))])]);
     // The other one knows of one message.
     let guest = Membership { user: user("guest"), role: Role::Member };
-    let joins = Write::Change { kind: ChangeKind::Joined(guest), by: None, at: room.info.created };
+    let joins = Write::Change {
+        kind: ChangeKind::Joined(guest),
+        by: None,
+        at: room.info.created,
+        key: None,
+    };
     let told = other.append(&[Batch { writes: vec![joins], ..batch(&room, &me, 0) }]).await;
     assert_eq!(told.expect("an answer"), [BatchOutcome::Fenced]);
 }

@@ -20,12 +20,17 @@ cases!(
 
 fn edit(author: &User, seq: u64, said: &str, mentions: Vec<UserId>, at_ms: i64) -> Write {
     let edit = Some(Edit { text: text(said), mentions });
-    Write::Change { kind: ChangeKind::Edited(member(author), seq, edit), by: None, at: at(at_ms) }
+    Write::Change {
+        kind: ChangeKind::Edited(member(author), seq, edit),
+        by: None,
+        at: at(at_ms),
+        key: None,
+    }
 }
 
 fn delete(author: &User, seq: u64, by: Option<&User>) -> Write {
     let kind = ChangeKind::Deleted(member(author), seq);
-    Write::Change { kind, by: by.cloned(), at: at(30) }
+    Write::Change { kind, by: by.cloned(), at: at(30), key: None }
 }
 
 fn revision(said: &str, at_ms: i64) -> Revision {

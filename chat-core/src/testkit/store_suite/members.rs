@@ -55,8 +55,13 @@ async fn memberships_come_and_go(home: &dyn StoreHome) -> Checked {
     same_all("members", members_of(&loaded), expected)?;
     let moderator = Membership { user: bob.clone(), role: Role::Moderator };
     let kind = ChangeKind::Joined(moderator);
-    write(store, room.key, (0, 6), vec![leave(&cyd), Write::Change { kind, by: None, at: at(9) }])
-        .await?;
+    write(
+        store,
+        room.key,
+        (0, 6),
+        vec![leave(&cyd), Write::Change { kind, by: None, at: at(9), key: None }],
+    )
+    .await?;
     let loaded = load(store, room.info.id).await?;
     let expected = members([(&ann, Role::Owner), (&bob, Role::Moderator)]);
     same_all("members", members_of(&loaded), expected)?;
@@ -82,7 +87,7 @@ async fn roles_are_kept(home: &dyn StoreHome) -> Checked {
         let memberships: Vec<_> = memberships.map(|(user, role)| (user, *role)).collect();
         let joining = memberships.iter().map(|(user, role)| {
             let membership = Membership { user: User::clone(user), role: *role };
-            Write::Change { kind: ChangeKind::Joined(membership), by: None, at: at(1) }
+            Write::Change { kind: ChangeKind::Joined(membership), by: None, at: at(1), key: None }
         });
         let end = (0, 2 + 3 * shift as u64);
         write(&*store, room.key, end, joining.collect()).await?;
@@ -178,7 +183,7 @@ async fn changes_are_kept_as_they_were(home: &dyn StoreHome) -> Checked {
     ];
     let steps = kinds.iter().zip(10..);
     let writes = steps.clone().flat_map(|(kind, ms)| {
-        [message(&ann, "x"), Write::Change { kind: kind.clone(), by: None, at: at(ms) }]
+        [message(&ann, "x"), Write::Change { kind: kind.clone(), by: None, at: at(ms), key: None }]
     });
     write(store, room.key, (0, 1), writes.collect()).await?;
     let read = store.changes(room.key, 1, 9).await?;

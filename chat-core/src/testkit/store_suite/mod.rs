@@ -11,6 +11,7 @@ mod kinds;
 mod lasting;
 mod members;
 mod moderation;
+mod once;
 mod paging;
 mod support;
 mod text;
@@ -71,9 +72,10 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 14] = [
+const GROUPS: [&[Case]; 15] = [
     writing::CASES,
     keys::CASES,
+    once::CASES,
     fencing::CASES,
     paging::CASES,
     text::CASES,

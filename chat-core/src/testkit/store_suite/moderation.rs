@@ -18,7 +18,7 @@ cases!(
 );
 
 fn act(kind: ChangeKind, by: &User) -> Write {
-    Write::Change { kind, by: Some(by.clone()), at: at(6) }
+    Write::Change { kind, by: Some(by.clone()), at: at(6), key: None }
 }
 
 fn role(user: &User, role: Role) -> Membership {
@@ -34,7 +34,12 @@ fn mute(user: &User, until: Option<Timestamp>, by: &User) -> Write {
 }
 
 fn set(settings: Settings, by: &User) -> Write {
-    Write::Change { kind: ChangeKind::Settings(owner(by), settings), by: None, at: at(7) }
+    Write::Change {
+        kind: ChangeKind::Settings(owner(by), settings),
+        by: None,
+        at: at(7),
+        key: None,
+    }
 }
 
 type Listed = Vec<(UserId, String, Option<Timestamp>)>;
@@ -251,7 +256,7 @@ async fn changes_say_who_did_what_until_when(home: &dyn StoreHome) -> Checked {
     ];
     let by = |i: usize| [None, Some(mo.clone()), Some(ann.clone())][i % 3].clone();
     let writes = kinds.iter().enumerate().flat_map(|(i, kind)| {
-        let change = Write::Change { kind: kind.clone(), by: by(i), at: at(i as i64) };
+        let change = Write::Change { kind: kind.clone(), by: by(i), at: at(i as i64), key: None };
         [message(&ann, "x"), change]
     });
     write(store, room.key, (0, 1), writes.collect()).await?;

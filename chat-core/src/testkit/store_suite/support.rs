@@ -152,15 +152,15 @@ pub(super) fn keyed(from: &User, said: &str, key: &str) -> Write {
 }
 
 pub(super) fn join(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3) }
+    Write::Change { kind: ChangeKind::Joined(member(user)), by: None, at: at(3), key: None }
 }
 
 pub(super) fn leave(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Left(member(user)), by: None, at: at(4) }
+    Write::Change { kind: ChangeKind::Left(member(user)), by: None, at: at(4), key: None }
 }
 
 pub(super) fn invite(user: &User) -> Write {
-    Write::Change { kind: ChangeKind::Invited(member(user)), by: None, at: at(5) }
+    Write::Change { kind: ChangeKind::Invited(member(user)), by: None, at: at(5), key: None }
 }
 
 pub(super) fn cursor((seq, change): (u64, u64)) -> Cursor {
@@ -194,7 +194,7 @@ pub(super) async fn create(
     info: &RoomInfo,
     members: &[Membership],
 ) -> Checked<LoadedRoom> {
-    same("the id of a new room", store.create_room(info, members).await?, info.id)?;
+    same("the id of a new room", store.create_room(info, members, None).await?, Some(info.id))?;
     load(store, info.id).await
 }
 

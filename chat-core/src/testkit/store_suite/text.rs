@@ -130,7 +130,7 @@ async fn times_keep_their_milliseconds(home: &dyn StoreHome) -> Checked {
         let kind = ChangeKind::Joined(member(&user("Bob")));
         let writes = vec![
             message_at(&ann, "x", time),
-            Write::Change { kind, by: None, at: time },
+            Write::Change { kind, by: None, at: time, key: None },
             keyed_at(&ann, "y", "k", time),
         ];
         write(&*store, room.key, (0, 1), writes).await?;

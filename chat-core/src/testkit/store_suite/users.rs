@@ -36,7 +36,7 @@ async fn a_name_changes_wherever_it_stands(home: &dyn StoreHome) -> Checked {
     let store = home.open().await;
     let (ann, bob) = (user("Ann"), user("Bob"));
     let room = create(&*store, &private("a private room"), &[owner(&ann)]).await?;
-    let act = |kind| Write::Change { kind, by: Some(ann.clone()), at: at(6) };
+    let act = |kind| Write::Change { kind, by: Some(ann.clone()), at: at(6), key: None };
     let writes = vec![
         invite(&bob),
         join(&bob),
@@ -89,7 +89,7 @@ async fn the_rooms_of_a_user_are_known(home: &dyn StoreHome) -> Checked {
     let (ann, bob) = (user("Ann"), user("Bob"));
     let rooms = open_rooms(&*store, &ann, 7).await?;
     let ban = ChangeKind::Banned(member(&bob), None);
-    let ban = Write::Change { kind: ban, by: Some(ann.clone()), at: at(6) };
+    let ban = Write::Change { kind: ban, by: Some(ann.clone()), at: at(6), key: None };
     let steps: [(usize, Vec<Write>); 6] = [
         (0, vec![join(&bob)]),
         (1, vec![join(&bob), leave(&bob)]),
@@ -129,7 +129,7 @@ async fn what_is_erased_is_gone_and_its_places_stay(home: &dyn StoreHome) -> Che
     write(&*store, room.key, (0, 1), writes).await?;
     store.erase(room.key, bob.id, 0, 4).await?;
     let erased = ChangeKind::Erased(member(&bob));
-    let change = Write::Change { kind: erased.clone(), by: None, at: at(8) };
+    let change = Write::Change { kind: erased.clone(), by: None, at: at(8), key: None };
     write(&*store, room.key, (4, 1), vec![change, message(&bob, "five")]).await?;
     // Asked again, it changes nothing.
     store.erase(room.key, bob.id, 0, 4).await?;

@@ -23,10 +23,11 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use super::Inner;
 use super::pen::{Fault, MySqlPen};
 use super::sole::{self, NOBODY};
+use crate::store::inserts::{FoundKeys, has_keyed_change};
 use crate::store::known::Known;
 use crate::store::plan::{self, Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
-use crate::store::rows::{self, EndRow, KeyRow};
+use crate::store::rows::{self, EndRow};
 use crate::store::sql::{Session, Sql, Value};
 use crate::store::statement::ManyRows;
 use crate::store::writer::Lent;
@@ -230,10 +231,10 @@ impl Inner {
         }
         let found = match way {
             Way::EndsAndKeys => self.statements.find_keys(sql, batches).await?,
-            _ => Vec::new(),
+            _ if has_keyed_change(batches) => self.statements.find_keys(sql, batches).await?,
+            _ => FoundKeys::default(),
         };
-        let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
-        let plan = Plan::new(batches, ends, keys);
+        let plan = Plan::new(batches, ends, found.read()?);
         self.statements.insert(sql, &plan.rows).await?;
         let committed = sql.run("COMMIT").await;
         self.end(sql, committed, plan, &names, known, way).await

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use chat_core::{Cursor, Membership, RoomId, RoomInfo, RoomKey};
+use chat_core::{ClientKey, Cursor, Fingerprint, Membership, RoomId, RoomInfo, RoomKey, UserId};
 use sqlx::Connection;
 
 use super::Inner;
 use super::append::{AGAIN, CONFLICTS};
 use super::pen::Fault;
 use crate::store::background::END_ROOM;
-use crate::store::inserts::{first_batch, insert_room, pair_bytes};
+use crate::store::inserts::{first_batch, insert_opened, insert_room, pair_bytes};
 use crate::store::names::Names;
 use crate::store::plan::Plan;
 use crate::store::reads;
@@ -19,23 +19,30 @@ use crate::store::sql::{Session, Sql};
 
 impl Inner {
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
-    /// of the direct room which its members have already.
+    /// of the room which was opened with the key, or of the direct room which its members have already.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, sqlx::Error> {
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, sqlx::Error> {
+        let key = members.first().map(|opener| opener.user.id).zip(key);
         let pair = pair_bytes(info, members);
         let mut conflicts = 0;
         loop {
-            let error = match self.try_insert(info, members, pair.as_deref()).await {
-                Ok(()) => return Ok(info.id),
+            let error = match self.try_insert(info, members, pair.as_deref(), key).await {
+                Ok(()) => return Ok(Some(info.id)),
                 Err(error) => error,
             };
             match Fault::of(&error) {
                 Fault::Duplicate => {
                     let mut connection = self.primary.acquire().await?;
                     let mut sql = Session::new(&mut *connection, &self.queries);
+                    if let Some((user, (key, fingerprint))) = key
+                        && let Some((first, id)) = reads::opened(&mut sql, user, key).await?
+                    {
+                        return Ok((first == *fingerprint).then_some(id));
+                    }
                     let same = match &pair {
                         Some(pair) => reads::direct(&mut sql, pair).await?,
                         None => {
@@ -44,8 +51,8 @@ impl Inner {
                             (!own.is_empty()).then_some(info.id)
                         }
                     };
-                    if let Some(id) = same {
-                        return Ok(id);
+                    if same.is_some() {
+                        return Ok(same);
                     }
                     // It has ended in between.
                     conflicts += 1;
@@ -66,6 +73,7 @@ impl Inner {
         info: &RoomInfo,
         members: &[Membership],
         pair: Option<&[u8]>,
+        key: Option<(UserId, &(ClientKey, Fingerprint))>,
     ) -> Result<(), sqlx::Error> {
         let mut connection = self.primary.acquire().await?;
         let mut transaction = connection.begin().await?;
@@ -74,6 +82,9 @@ impl Inner {
         let names = nobody.unknown(members.iter().map(|membership| &membership.user));
         self.statements.insert_names(&mut sql, &names).await?;
         let room = insert_room(&mut sql, info, pair).await?;
+        if let Some(key) = key {
+            insert_opened(&mut sql, info, key).await?;
+        }
         let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
         self.statements.insert(&mut sql, &plan.rows).await?;

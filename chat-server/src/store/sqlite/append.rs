@@ -8,17 +8,21 @@
 
 use std::collections::HashMap;
 
-use chat_core::{Batch, BatchOutcome, Cursor, Membership, RoomId, RoomInfo};
+use chat_core::{
+    Batch, BatchOutcome, ClientKey, Cursor, Fingerprint, Membership, RoomId, RoomInfo,
+};
 
 use sqlx::SqlStr;
 
 use super::Inner;
 use super::open::SqlitePen;
-use crate::store::inserts::{first_batch, insert_room, pair_bytes};
+use crate::store::inserts::{
+    FoundKeys, first_batch, has_keyed_change, insert_opened, insert_room, pair_bytes,
+};
 use crate::store::known::Known;
-use crate::store::plan::{Ends, Keys, Plan};
+use crate::store::plan::{Ends, Plan};
 use crate::store::reads;
-use crate::store::rows::{EndRow, KeyRow};
+use crate::store::rows::EndRow;
 use crate::store::sql::{Session, Sql, Value};
 use crate::store::writer::Lent;
 
@@ -49,7 +53,8 @@ impl Inner {
     /// Commits all batches at once.
     pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let mut writer = self.writer.lend().await?;
-        let outcomes = match self.try_commit(&mut writer, batches, LookUp::Nothing).await {
+        let look_up = if has_keyed_change(batches) { LookUp::Keys } else { LookUp::Nothing };
+        let outcomes = match self.try_commit(&mut writer, batches, look_up).await {
             Err(error) if is_duplicate(&error) => {
                 let (connection, _) = writer.parts();
                 Session::new(connection, &self.queries).run("ROLLBACK").await?;
@@ -72,11 +77,11 @@ impl Inner {
         sql.run(BEGIN).await?;
         let ends = self.ends(&mut sql, known, batches).await?;
         let found = match look_up {
-            LookUp::Nothing => Vec::new(),
+            LookUp::Nothing => FoundKeys::default(),
             LookUp::Keys => self.statements.find_keys(&mut sql, batches).await?,
         };
-        let keys = found.iter().map(KeyRow::read).collect::<Result<Keys<'_>, _>>()?;
-        self.commit_plan(&mut sql, Plan::new(batches, ends, keys), known).await
+        let plan = Plan::new(batches, ends, found.read()?);
+        self.commit_plan(&mut sql, plan, known).await
     }
 
     /// Where the batches' rooms stand.
@@ -105,12 +110,14 @@ impl Inner {
     }
 
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
-    /// of the direct room which its members have already.
+    /// of the room which was opened with the key, or of the direct room which its members have already.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, sqlx::Error> {
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, sqlx::Error> {
+        let key = members.first().map(|opener| opener.user.id).zip(key);
         let pair = pair_bytes(info, members);
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
@@ -118,19 +125,33 @@ impl Inner {
         sql.run(BEGIN).await?;
         // Nobody else writes during this transaction, so what is not there now does not come in
         // between.
-        if let Some(pair) = &pair
-            && let Some(same) = reads::direct(&mut sql, pair).await?
-        {
+        let before = match key {
+            Some((user, (key, _))) => reads::opened(&mut sql, user, key).await?,
+            None => None,
+        };
+        let there = match (before, key) {
+            (Some((first, id)), Some((_, (_, fingerprint)))) => {
+                Some((first == *fingerprint).then_some(id))
+            }
+            _ => match &pair {
+                Some(pair) => reads::direct(&mut sql, pair).await?.map(Some),
+                None => None,
+            },
+        };
+        if let Some(there) = there {
             sql.run("ROLLBACK").await?;
             writer.give_back();
-            return Ok(same);
+            return Ok(there);
         }
         let room = insert_room(&mut sql, info, pair.as_deref()).await?;
+        if let Some(key) = key {
+            insert_opened(&mut sql, info, key).await?;
+        }
         let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
         self.commit_plan(&mut sql, plan, known).await?;
         writer.give_back();
-        Ok(info.id)
+        Ok(Some(info.id))
     }
 
     async fn commit_plan(

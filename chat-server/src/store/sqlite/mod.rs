@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, Listed, LoadedRoom, Membership, Message, Revision, RoomId,
-    RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, User, UserId,
+    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Listed, LoadedRoom, Membership, Message,
+    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, UsedKey, User,
+    UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
@@ -123,12 +124,31 @@ impl Store for SqliteStore {
         &self,
         info: &RoomInfo,
         members: &[Membership],
-    ) -> Result<RoomId, StoreError> {
-        let (info, members) = (info.clone(), members.to_vec());
+        key: Option<&(ClientKey, Fingerprint)>,
+    ) -> Result<Option<RoomId>, StoreError> {
+        let (info, members, key) = (info.clone(), members.to_vec(), key.cloned());
         self.run(async move |inner: Arc<Inner>| {
-            in_time(DEADLINE, inner.insert_room(&info, &members)).await
+            in_time(DEADLINE, inner.insert_room(&info, &members, key.as_ref())).await
         })
         .await
+    }
+
+    async fn used_key(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        key: &ClientKey,
+    ) -> Result<Option<UsedKey>, StoreError> {
+        let key = key.clone();
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::used_key(sql, room, user, &key))
+        })
+        .await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.run(async move |inner: Arc<Inner>| background::forget_keys(&*inner, before).await)
+            .await
     }
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {

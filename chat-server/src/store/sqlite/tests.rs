@@ -22,7 +22,7 @@ async fn open_room(store: &SqliteStore) -> (User, LoadedRoom) {
     let created = Timestamp::from_timestamp_millis(0).unwrap();
     let info = RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created };
     let owner = Membership { user: ann.clone(), role: Role::Owner };
-    store.create_room(&info, &[owner]).await.unwrap();
+    store.create_room(&info, &[owner], None).await.unwrap();
     (ann, store.load_room(info.id, 1).await.unwrap().unwrap())
 }
 

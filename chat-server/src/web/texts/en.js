@@ -136,6 +136,7 @@ export default {
 
   'message.you': 'You',
   'message.deleted': 'Message deleted',
+  'message.edited': 'edited',
   'message.sending': 'Sending…',
   'message.waiting': 'Goes out when the connection is back',
   'message.slow': 'Goes out when slow mode allows it',

@@ -136,6 +136,7 @@ export default {
 
   'message.you': '나',
   'message.deleted': '삭제된 메시지예요',
+  'message.edited': '수정됨',
   'message.sending': '보내는 중…',
   'message.waiting': '다시 연결되면 보낼게요',
   'message.slow': '슬로 모드 간격이 지나면 보낼게요',

@@ -83,15 +83,15 @@ function messageItem(entry, previous, next, room) {
   const showTime = tail || entry.atTime !== next.atTime;
   const classes = ['message', entry.mine && 'mine', head && 'head', tail && 'tail'];
   if (entry.unsent) return unsentItem(entry, classes, tail, room);
-  const { seq, text, deleted } = entry.message;
+  const { seq, text, deleted, edited } = entry.message;
   return {
     key: `message ${seq}`,
-    look: [head, tail, showTime, deleted, entry.from.name].join('\n'),
+    look: [head, tail, showTime, deleted, edited, entry.from.name].join('\n'),
     make: () => h('li', { class: classes.filter(Boolean).join(' '), dataset: { testid: 'message', seq } },
       !entry.mine && (head ? avatar(entry.from) : h('span', { class: 'avatar none' })),
       h('div', { class: 'body' },
         who(entry, head),
-        h('div', { class: 'line' }, deleted ? erased() : bubble(text), h('time', {
+        h('div', { class: 'line' }, deleted ? erased() : bubble(text), edited && editedAt(edited), h('time', {
           class: showTime ? '' : 'unseen', datetime: entry.message.at, title: moment(entry.date) }, entry.atTime)))),
   };
 }
@@ -126,6 +126,9 @@ const who = ({ mine, from }, head) =>
   h('div', { class: mine || !head ? 'who unseen' : 'who', dir: 'auto' }, mine ? t('message.you') : from.name);
 
 const choice = (text, onclick) => h('button', { class: 'link', type: 'button', onclick }, t(text));
+
+/** That a text is not the first one of its message, and since when. */
+const editedAt = (at) => h('small', { class: 'edited', title: moment(new Date(at)), dataset: { testid: 'edited' } }, t('message.edited'));
 
 /** What stands in the place of a text that has been deleted. */
 const erased = () => h('div', { class: 'bubble erased', dataset: { testid: 'erased' } }, t('message.deleted'));

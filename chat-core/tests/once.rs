@@ -1,0 +1,244 @@
+//! One effect: whatever changes a room may be asked as often as anybody likes with its key. It happens once, and
+//! everybody who asks gets the first answer, on any connection, also after a restart.
+
+mod support;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat_core::testkit::{FaultyStore, Probe};
+use chat_core::{
+    After, ClientKey, Code, Command, Engine, Event, Limits, MemoryStore, Moderation, NewRoom,
+    Policy, Reply, Result, Role, RoomCommand, RoomId, Session, SettingsChange, Text, User,
+};
+use support::{Bench, draft, engine, engine_with, faulty, keyed, until, user};
+
+fn key(text: &str) -> ClientKey {
+    ClientKey::new(text).expect("a good key")
+}
+
+async fn ask(session: &Session, room: RoomId, command: RoomCommand, name: &str) -> Option<Code> {
+    let asked = session.ask(Command::Room(room, command.once(key(name)))).await;
+    asked.err().map(|error| error.code())
+}
+
+fn edit(seq: u64, text: &str) -> RoomCommand {
+    RoomCommand::edit(seq, Text::new(text).expect("a good text"))
+}
+
+/// Where a room stands, as its owner sees it.
+async fn changes(engine: &Engine, owner: &User, room: RoomId) -> u64 {
+    let joined = engine.room(room).join(owner, After::Nothing).await.expect("its owner");
+    joined.cursor.change
+}
+
+#[tokio::test]
+async fn every_write_takes_effect_once() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let owner = ann.session.user().clone();
+    let bob = bench.joined("Bob", room).await;
+    let (bobs, guest) = (bob.session.user().id, user("Cyd"));
+    ann.session.send(room, draft("one")).await.expect("sent");
+    ann.session.send(room, draft("two")).await.expect("sent");
+    let moderate = RoomCommand::Moderate;
+    let slow = SettingsChange { slow_s: Some(0), read_only: Some(true), invite: None };
+    let writes = [
+        edit(1, "edited"),
+        RoomCommand::Delete { seq: 2 },
+        RoomCommand::Invite(guest.clone()),
+        moderate(Moderation::Role { user: bobs, role: Role::Moderator }),
+        moderate(Moderation::Mute { user: bobs, until: None }),
+        moderate(Moderation::Unmute { user: bobs }),
+        moderate(Moderation::Configure(slow)),
+        moderate(Moderation::Kick { user: bobs }),
+        moderate(Moderation::Ban { user: bobs, until: None }),
+        moderate(Moderation::Unban { user: bobs }),
+    ];
+    for (nth, command) in writes.iter().enumerate() {
+        let name = format!("k{nth}");
+        let before = changes(&bench.engine, &owner, room).await;
+        assert_eq!(ask(&ann.session, room, command.clone(), &name).await, None, "{command:?}");
+        assert_eq!(changes(&bench.engine, &owner, room).await, before + 1, "{command:?}");
+        // On another connection, and without one.
+        let other = bench.connect_as(owner.clone());
+        assert_eq!(ask(&other.session, room, command.clone(), &name).await, None, "{command:?}");
+        let again = bench.engine.room(room).ask(&owner, command.clone().once(key(&name))).await;
+        assert!(matches!(again, Ok(Reply::Done)), "{command:?}: {again:?}");
+        assert_eq!(changes(&bench.engine, &owner, room).await, before + 1, "{command:?}");
+    }
+    // What one key stands for, no other command has, be it a message.
+    let end = changes(&bench.engine, &owner, room).await;
+    for (nth, _) in writes.iter().enumerate() {
+        let other = &writes[(nth + 1) % writes.len()];
+        let conflict = ask(&ann.session, room, other.clone(), &format!("k{nth}")).await;
+        assert_eq!(conflict, Some(Code::KeyConflict), "{other:?}");
+        let message = ann.session.send(room, keyed("other", &format!("k{nth}"))).await;
+        assert_eq!(message.err().map(|error| error.code()), Some(Code::KeyConflict));
+    }
+    ann.session.send(room, keyed("three", "of a message")).await.expect("sent");
+    let conflict = ask(&ann.session, room, edit(3, "no"), "of a message").await;
+    assert_eq!(conflict, Some(Code::KeyConflict));
+    assert_eq!(changes(&bench.engine, &owner, room).await, end);
+}
+
+#[tokio::test]
+async fn what_happened_since_is_not_undone_by_asking_again() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: bob.session.user().id });
+    assert_eq!(ask(&ann.session, room, kick.clone(), "kick").await, None);
+    bob.session.join(room, After::Nothing).await.expect("back");
+    assert_eq!(ask(&ann.session, room, kick, "kick").await, None, "the first answer");
+    bob.session.send(room, draft("still here")).await.expect("a member");
+    assert_eq!(ask(&bob.session, room, RoomCommand::Leave, "leave").await, None);
+    bob.session.join(room, After::Nothing).await.expect("back");
+    assert_eq!(ask(&bob.session, room, RoomCommand::Leave, "leave").await, None);
+    bob.session.send(room, draft("still here")).await.expect("a member");
+}
+
+#[tokio::test]
+async fn a_refusal_is_no_effect_and_takes_no_key() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    assert_eq!(ask(&ann.session, room, edit(9, "no"), "k").await, Some(Code::NoSuchMessage));
+    faults.fail_commits(1);
+    assert_eq!(ask(&ann.session, room, edit(1, "two"), "k").await, Some(Code::Unavailable));
+    assert_eq!(ask(&ann.session, room, edit(1, "three"), "k").await, None, "the key is free");
+    // The answer is lost: whoever asks again gets it.
+    faults.lose_answers(1);
+    let delete = RoomCommand::Delete { seq: 1 };
+    assert_eq!(ask(&ann.session, room, delete.clone(), "d").await, Some(Code::Unavailable));
+    until("it is known", async || {
+        bench.clock.advance(Duration::from_secs(1));
+        ask(&ann.session, room, delete.clone(), "d").await.is_none()
+    })
+    .await;
+    assert_eq!(ask(&ann.session, room, edit(1, "no"), "d").await, Some(Code::KeyConflict));
+    for command in [RoomCommand::Typing(true), RoomCommand::View, RoomCommand::join(After::Nothing)]
+    {
+        let refused = ask(&ann.session, room, command, "new").await;
+        assert_eq!(refused, Some(Code::BadRequest), "it changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_ask_at_once_one_does_it() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let owner = ann.session.user().clone();
+    ann.session.send(room, draft("one")).await.expect("sent");
+    let before = changes(&bench.engine, &owner, room).await;
+    let probes: Vec<_> = (0..8).map(|_| bench.connect_as(owner.clone())).collect();
+    faults.hold_commits(true);
+    let asked = probes.iter().map(|probe| ask(&probe.session, room, edit(1, "two"), "k"));
+    let other = bench.connect_as(owner.clone());
+    let let_go = async {
+        until("it is written", async || faults.held_commits() == 1).await;
+        let conflict = ask(&other.session, room, edit(1, "three"), "k").await;
+        assert_eq!(conflict, Some(Code::KeyConflict), "while the first one is under way");
+        faults.hold_commits(false);
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), let_go);
+    assert!(answers.iter().all(Option::is_none), "{answers:?}");
+    assert_eq!(changes(&bench.engine, &owner, room).await, before + 1);
+}
+
+#[tokio::test]
+async fn keys_outlive_a_restart() {
+    let store = MemoryStore::default();
+    let (ann, bob) = (user("Ann"), user("Bob"));
+    let first = engine_with(store.clone(), Limits::default());
+    let new = || NewRoom::open("room").expect("a title").key(key("room"));
+    let room = first.engine.open_room(&ann, new()).await.expect("a room");
+    room.join(&bob, After::Nothing).await.expect("a member");
+    let sent = room.send(&ann, keyed("hello", "m")).await.expect("sent");
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: bob.id }).once(key("kick"));
+    room.ask(&ann, kick.clone()).await.expect("kicked");
+    let id = room.id();
+    first.engine.stop().await;
+
+    let second = engine_with(store, Limits::default());
+    let room = second.engine.open_room(&ann, new()).await.expect("the same room");
+    assert_eq!(room.id(), id);
+    // He is no member any more, and so there is nobody to kick: the answer is the first one all the same.
+    assert!(matches!(room.ask(&ann, kick).await, Ok(Reply::Done)));
+    assert_eq!(room.send(&ann, keyed("hello", "m")).await.expect("sent before"), sent);
+    let other = NewRoom::private("room").expect("a title").key(key("room"));
+    let conflict = second.engine.open_room(&ann, other).await.map(|room| room.id());
+    assert_eq!(conflict.map_err(|error| error.code()), Err(Code::KeyConflict));
+}
+
+#[tokio::test]
+async fn a_key_that_memory_has_forgotten_is_found_in_the_store() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let limits = Limits { kept_keys: 1, ..Limits::default() };
+    let bench: Bench = engine_with(store, limits);
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: bob.session.user().id });
+    assert_eq!(ask(&ann.session, room, kick.clone(), "kick").await, None);
+    let reads = bench.engine.stats().store.reads;
+    ann.session.send(room, draft("zero")).await.expect("sent");
+    for nth in 0..4 {
+        let edited = ask(&ann.session, room, edit(1, &format!("{nth}")), &format!("k{nth}")).await;
+        assert_eq!(edited, None);
+    }
+    bob.session.join(room, After::Nothing).await.expect("back");
+    assert_eq!(ask(&ann.session, room, kick.clone(), "kick").await, None);
+    assert!(bench.engine.stats().store.reads > reads, "the store was asked");
+    bob.session.send(room, draft("still here")).await.expect("a member");
+    faults.fail_all(true);
+    assert_eq!(ask(&ann.session, room, kick, "kick2").await, Some(Code::Unavailable));
+}
+
+/// Refuses edits.
+struct NoEdits;
+
+#[async_trait]
+impl Policy for NoEdits {
+    async fn may(&self, _: &User, command: &Command) -> Result<()> {
+        match command {
+            Command::Room(_, RoomCommand::Edit { .. }) => {
+                Err(chat_core::Error::new(Code::Forbidden, "what is said is said"))
+            }
+            Command::Room(_, RoomCommand::Once { .. }) => panic!("nobody knows what this is"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_asked_about_what_is_to_be_done() {
+    let engine = Engine::builder().policy(NoEdits).threads(2).start().expect("an engine");
+    let ann = Probe::connect(&engine, user("Ann")).expect("a session");
+    let room = engine.open_room(ann.session.user(), NewRoom::open("room").expect("a title")).await;
+    let room = room.expect("a room");
+    ann.session.join(room.id(), After::Nothing).await.expect("in it");
+    ann.session.send(room.id(), draft("one")).await.expect("sent");
+    assert_eq!(ask(&ann.session, room.id(), edit(1, "two"), "k").await, Some(Code::Forbidden));
+    let asked = room.ask(ann.session.user(), edit(1, "two").once(key("k"))).await;
+    assert_eq!(asked.err().map(|error| error.code()), Some(Code::Forbidden));
+}
+
+#[tokio::test]
+async fn an_effect_is_told_once() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    for _ in 0..3 {
+        assert_eq!(ask(&ann.session, room, edit(1, "two"), "k").await, None);
+    }
+    ann.session.send(room, draft("end")).await.expect("sent");
+    let mut told = 0;
+    ann.find(|event| {
+        told += usize::from(
+            matches!(event, Event::Change { change, .. } if change.kind.seq().is_some()),
+        );
+        matches!(event, Event::Message { message, .. } if message.text() == "end").then_some(())
+    })
+    .await;
+    assert_eq!(told, 1);
+}
