@@ -4,8 +4,11 @@ mod support;
 
 use std::collections::HashSet;
 
-use chat_core::testkit::FaultyStore;
-use chat_core::{Code, HistoryAt, HistoryQuery, Limits, MemoryStore};
+use chat_core::testkit::{FaultyStore, Probe};
+use chat_core::{
+    After, ClientKey, Code, Command, HistoryAt, HistoryQuery, Limits, MemoryStore, Moderation,
+    Reply, RoomCommand, Text,
+};
 use futures_util::future::{join, join_all};
 use support::{Bench, draft, engine_with, keyed, until};
 
@@ -97,4 +100,43 @@ async fn whoever_is_far_behind_reads_first() {
     for seq in 1..=701 {
         assert_eq!(ann.message().await.0, seq);
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_again_of_another_engine_gets_its_first_answer() {
+    let store = MemoryStore::default();
+    let one = engine_with(store.clone(), Limits::default());
+    let two = engine_with(store, Limits::default());
+    let (room, ann) = one.room("Ann").await;
+    let owner = ann.session.user().clone();
+    let bob = one.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    // The other engine knows the room as it is now, and nothing of what follows.
+    let other = two.connect_as(owner);
+    other.session.join(room, After::Nothing).await.expect("in it");
+    let key = |name: &str| ClientKey::new(name).expect("a good key");
+    let (user, text) = (bob.session.user().id, Text::new("two").expect("a good text"));
+    let commands = [
+        (RoomCommand::Moderate(Moderation::Kick { user }), "kick"),
+        (RoomCommand::edit(1, text), "edit"),
+        (RoomCommand::Delete { seq: 1 }, "delete"),
+    ];
+    for (command, name) in commands.clone() {
+        let command = Command::Room(room, command.once(key(name)));
+        ann.session.ask(command).await.expect("done");
+    }
+    let changes = async |probe: &Probe| {
+        let joined = probe.session.join(room, After::Nothing).await.expect("in it");
+        joined.cursor.change
+    };
+    let end = changes(&ann).await;
+    for (command, name) in commands {
+        let again = Command::Room(room, command.once(key(name)));
+        let answer = other.session.ask(again).await;
+        assert!(matches!(answer, Ok(Reply::Done)), "{name}: {answer:?}");
+    }
+    assert_eq!(changes(&other).await, end, "nothing was done twice");
+    let conflict = RoomCommand::Delete { seq: 1 }.once(key("kick"));
+    let conflict = other.session.ask(Command::Room(room, conflict)).await;
+    assert_eq!(conflict.err().map(|error| error.code()), Some(Code::KeyConflict));
 }

@@ -206,6 +206,21 @@ impl Writes {
         }
     }
 
+    /// The keys of the changes that have not been sent to the journal.
+    pub(super) fn keys_of_changes(&self) -> impl Iterator<Item = &OnceKey> {
+        let changes = self.queue.iter().filter(|one| !matches!(one.what, What::Send { .. }));
+        changes.filter_map(|pending| pending.what.reply().and_then(ReplyTo::key))
+    }
+
+    /// Takes the change with this key out of those that have not been sent to the journal.
+    pub(super) fn take_once(&mut self, user: UserId, key: &ClientKey) -> Option<Pending> {
+        let place = self.queue.iter().position(|pending| {
+            let once = pending.what.reply().and_then(ReplyTo::key);
+            once.is_some_and(|once| once.user == user && once.key == *key)
+        })?;
+        self.queue.remove(place)
+    }
+
     /// How many writes wait.
     pub(super) fn len(&self) -> usize {
         self.queue.len() + self.in_flight.len()

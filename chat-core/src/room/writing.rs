@@ -9,7 +9,8 @@ use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
-use crate::deliver::ReplyTo;
+use crate::dedup::Written;
+use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
@@ -22,7 +23,7 @@ use crate::room::entering::Entering;
 use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::roster::newcomer;
-use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, Write};
+use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, UsedKey, Write};
 
 /// How often in a row a batch gives way to somebody else's writes before its senders are told
 /// `unavailable`.
@@ -518,6 +519,7 @@ impl Hosted {
         self.writes.under_way = UnderWay::Check;
         let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
         let (id, page) = (self.id, limits::PAGE);
+        let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
         let read = async move {
             let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
             // The next one has been removed perhaps, because it is too old, before it came here.
@@ -527,7 +529,12 @@ impl Hosted {
                 false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
             };
             let changes = store.changes(key, end.change, page).await?;
-            Ok((removed, messages, changes))
+            // What waits here may have been done by another process, for the same client.
+            let mut used = Vec::new();
+            for OnceKey { user, key: name, .. } in keys.iter().filter(|_| !changes.is_empty()) {
+                used.extend(store.used_key(key, *user, name).await?);
+            }
+            Ok(Stored { removed, messages, changes, used })
         };
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
             room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
@@ -535,23 +542,20 @@ impl Hosted {
     }
 
     /// What the store had and the room did not is shown now: it is committed.
-    fn checked(
-        &mut self,
-        read: Result<(u64, Vec<Message>, Vec<Change>), StoreError>,
-        ctx: &mut Context<RoomActor>,
-    ) {
+    fn checked(&mut self, read: Result<Stored, StoreError>, ctx: &mut Context<RoomActor>) {
         self.writes.under_way = UnderWay::Nothing;
         match read {
-            Ok((removed, _, _)) if removed > self.timeline.end().seq => {
+            Ok(Stored { removed, .. }) if removed > self.timeline.end().seq => {
                 // Who listens is told to read for itself what there is.
                 let after = self.timeline.end();
                 self.audience.tell(Event::Behind { room: self.id, after });
                 self.timeline.skip_to(removed);
                 self.writes.unsure = Some(self.now());
             }
-            Ok((_, messages, changes)) => {
+            Ok(Stored { messages, changes, used, .. }) => {
                 let full = self.catch_up_with_store(messages, changes);
                 self.writes.unsure = full.then(|| self.now());
+                self.answer_used(used, ctx);
                 self.look_again(ctx);
             }
             Err(error) => {
@@ -559,6 +563,17 @@ impl Hosted {
                 self.writes.unsure = Some(self.now() + AGAIN);
                 self.refuse_waiting(&Error::unavailable());
             }
+        }
+    }
+
+    /// What waits and was done before, in another process, gets its first answer.
+    fn answer_used(&mut self, used: Vec<UsedKey>, ctx: &mut Context<RoomActor>) {
+        for UsedKey { user, key, fingerprint, sent } in used {
+            let found = self.writes.take_once(user, &key);
+            let Some(Pending { what, .. }) = found else { continue };
+            let asked = what.reply().and_then(ReplyTo::key).map(|once| once.fingerprint);
+            let answer = Written { fingerprint, sent }.answer(asked.unwrap_or(fingerprint));
+            self.end_write(what, &answer, ctx);
         }
     }
 
@@ -673,6 +688,16 @@ impl Hosted {
             }
         }
     }
+}
+
+/// What the store has of a room that the room did not have.
+struct Stored {
+    /// The last message that is kept nowhere any more.
+    removed: u64,
+    messages: Vec<Message>,
+    changes: Vec<Change>,
+    /// What was done with the keys of changes that wait.
+    used: Vec<UsedKey>,
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {
