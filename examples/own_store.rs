@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Listed, LoadedRoom,
-    Membership, MemoryStore, Message, Name, NewRoom, Revision, RoomId, RoomInfo, RoomKey,
-    RoomQuery, Store, StoreError, Timestamp, UsedKey, User, UserId,
+    After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Given, Listed,
+    LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom, OwnMark, Revision,
+    RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, UsedKey, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -202,6 +202,24 @@ impl Store for LogStore {
 
     async fn messages(&self, room: RoomKey, after: u64, until: u64) -> Kept<Vec<Message>> {
         self.contents().await?.messages(room, after, until).await
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Kept<Vec<Given>> {
+        self.contents().await?.marks(room, after, until).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Kept<Vec<OwnMark>> {
+        self.contents().await?.marks_of(room, user, after, until).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Kept<Vec<User>> {
+        self.contents().await?.markers(room, query).await
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Kept<Vec<Revision>> {

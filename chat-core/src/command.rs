@@ -10,8 +10,9 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, MemberView, Membership, Message,
-    Moderation, Mute, NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text, User,
+    Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, Mark, MemberView, Membership,
+    Message, Moderation, Mute, NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text,
+    User,
 };
 
 /// Something that a session may ask.
@@ -74,6 +75,18 @@ pub enum RoomCommand {
         /// Which message.
         seq: u64,
     },
+    /// Give a message a mark, or take one's own back. Answered by [`Reply::Done`] once the store has
+    /// committed it, also if it is so already.
+    Mark {
+        /// Which message.
+        seq: u64,
+        /// What mark.
+        mark: Mark,
+        /// Whether to give it.
+        on: bool,
+    },
+    /// Read who has given a message a mark. Answered by [`Reply::Markers`].
+    Markers(MarkerQuery),
     /// Read what a message said before it was edited. Answered by [`Reply::Revisions`].
     Revisions {
         /// Which message.
@@ -136,6 +149,9 @@ impl RoomCommand {
             Self::Moderate(act) => of("moderate", &[act.canonical().as_bytes()]),
             Self::Edit { seq, edit } => of("edit", &[&seq.to_be_bytes(), edit.text.as_bytes()]),
             Self::Delete { seq } => of("delete", &[&seq.to_be_bytes()]),
+            Self::Mark { seq, mark, on } => {
+                of("mark", &[&seq.to_be_bytes(), mark.as_bytes(), &[u8::from(*on)]])
+            }
             _ => None,
         }
     }
@@ -198,6 +214,19 @@ pub struct BanQuery {
     pub limit: usize,
 }
 
+/// Which page of those who have given a message a mark, in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkerQuery {
+    /// Which message.
+    pub seq: u64,
+    /// What mark.
+    pub mark: Mark,
+    /// Only those with a greater id.
+    pub after: Option<UserId>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
 /// What a command is answered.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -220,6 +249,8 @@ pub enum Reply {
     Members(MemberPage),
     /// To `Bans`.
     Bans(BanPage),
+    /// To `Markers`.
+    Markers(MarkerPage),
     /// To `Revisions`: oldest first.
     Revisions(Vec<Revision>),
     /// To what has nothing to tell.
@@ -268,6 +299,13 @@ impl Reply {
     pub(crate) fn members(self) -> Result<MemberPage> {
         match self {
             Self::Members(members) => Ok(members),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn markers(self) -> Result<MarkerPage> {
+        match self {
+            Self::Markers(page) => Ok(page),
             other => Err(other.unexpected()),
         }
     }
@@ -322,6 +360,8 @@ pub struct Joined {
     pub messages: Vec<Arc<Message>>,
     /// What else was missed; oldest first.
     pub changes: Vec<Arc<Change>>,
+    /// What the asker has marked of those messages, and of those that changes say are marked.
+    pub mine: Vec<OwnMark>,
     /// More was missed than one answer carries: these messages, which are in the history.
     pub behind: Option<Behind>,
     /// The cursor was not one of this room's, or too much has changed since: forget what is known
@@ -345,10 +385,24 @@ pub struct History {
     pub room: RoomId,
     /// Oldest first.
     pub messages: Vec<Arc<Message>>,
+    /// What the asker has marked of them.
+    pub mine: Vec<OwnMark>,
     /// Whether there are older ones.
     pub more_before: bool,
     /// Whether there are newer ones.
     pub more_after: bool,
+}
+
+/// A message that the asker has marked, and the mark.
+pub type OwnMark = (u64, Mark);
+
+/// A page of those who have given a message a mark.
+#[derive(Clone, Debug)]
+pub struct MarkerPage {
+    /// In the order of their ids.
+    pub users: Vec<User>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<UserId>,
 }
 
 /// A page of members.

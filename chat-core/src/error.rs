@@ -36,6 +36,8 @@ pub enum Code {
     MessageDeleted,
     /// The message is older than what its author may still edit or delete.
     TooLate,
+    /// There are as many of these as there may be.
+    TooMany,
     /// The user is not a member of the room.
     NotAMember,
     /// The user may not be a member of this room, for now or for good.
@@ -81,6 +83,7 @@ impl Code {
         Self::NoSuchMessage,
         Self::MessageDeleted,
         Self::TooLate,
+        Self::TooMany,
         Self::NotAMember,
         Self::Banned,
         Self::Muted,
@@ -111,6 +114,7 @@ impl Code {
             Self::NoSuchMessage => "no_such_message",
             Self::MessageDeleted => "message_deleted",
             Self::TooLate => "too_late",
+            Self::TooMany => "too_many",
             Self::NotAMember => "not_a_member",
             Self::Banned => "banned",
             Self::Muted => "muted",

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::command::Joined;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Counts, Cursor, Message, Presence, RoomInfo, User};
+use crate::model::{Change, Counts, Cursor, Mark, Message, Presence, RoomInfo, User};
 
 /// Something that happened. `Message` and `Change` are durable: the store has committed them, and
 /// whoever missed them gets them by their cursor. All others are hints about this moment.
@@ -71,6 +71,18 @@ pub enum Event {
         /// Who.
         user: User,
         /// Whether it is.
+        on: bool,
+    },
+    /// This session's user has given a message of a room that the session hears a mark, or taken it back,
+    /// perhaps on another connection. Follows the change that says how the message is marked.
+    Marked {
+        /// Where.
+        room: RoomId,
+        /// Which message.
+        seq: u64,
+        /// What mark.
+        mark: Mark,
+        /// Whether it is given.
         on: bool,
     },
     /// This session's user is mentioned in a message, of a room that the session need not hear.

@@ -9,7 +9,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 mod command;
 pub use command::{
     After, BanPage, BanQuery, Behind, Command, History, HistoryAt, HistoryQuery, Joined,
-    MemberPage, MemberQuery, Reply, RoomCommand, Sent,
+    MarkerPage, MarkerQuery, MemberPage, MemberQuery, OwnMark, Reply, RoomCommand, Sent,
 };
 
 mod connections;
@@ -48,9 +48,9 @@ pub use limits::Limits;
 mod model;
 pub use model::{
     BadCursor, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Draft, Edit,
-    Fingerprint, Kind, MemberView, Membership, Message, Moderation, Mute, Name, NewRoom, Presence,
-    Restriction, Revision, Role, RoomInfo, RoomView, Settings, SettingsChange, Text, Title, User,
-    WhoInvites,
+    Fingerprint, Given, Kind, Mark, MarkCount, Marking, MemberView, Membership, Message,
+    Moderation, Mute, Name, NewRoom, Presence, Restriction, Revision, Role, RoomInfo, RoomView,
+    Settings, SettingsChange, Text, Title, User, WhoInvites,
 };
 
 mod outbox;

@@ -12,6 +12,12 @@ pub const TITLE_CHARS: usize = 100;
 pub const NAME_CHARS: usize = 32;
 /// The longest client key, in characters.
 pub const KEY_CHARS: usize = 64;
+/// The longest mark, in characters.
+pub const MARK_CHARS: usize = 32;
+/// The most different marks of one message.
+pub const MARKS: usize = 50;
+/// The most marks that one user gives one message.
+pub const OWN_MARKS: usize = 10;
 /// The most members whom one message mentions; of more, the first.
 pub const MENTIONS: usize = 50;
 /// The most files that go with one message.
@@ -50,6 +56,12 @@ pub struct Limits {
     /// How many bytes of message text a room keeps in memory at most, beyond which older messages
     /// are read from the store. 1 MiB.
     pub kept_bytes: usize,
+    /// How many marks of its last messages a room keeps in memory, each with who gave it; of messages whose
+    /// marks are not there they are read from the store. 65,536.
+    pub kept_marks: usize,
+    /// The shortest time between two changes of a room that say how its messages are marked; what is marked
+    /// in between is one change of each message. 250 ms.
+    pub marks_every: Duration,
     /// How many client keys a room remembers in each of two generations. 1,024.
     pub kept_keys: usize,
     /// How many writes of one room may wait for the store; more are answered `busy`. 4,096.
@@ -101,6 +113,8 @@ impl Default for Limits {
             summary_every: Duration::from_secs(1),
             kept_messages: 256,
             kept_bytes: 1 << 20,
+            kept_marks: 65_536,
+            marks_every: Duration::from_millis(250),
             kept_keys: 1_024,
             room_writes: 4_096,
             queued_writes: 65_536,

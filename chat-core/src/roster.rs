@@ -285,6 +285,12 @@ impl<S> Roster<S> {
         self.sessions.contains_key(&id)
     }
 
+    /// A member's sessions.
+    pub(crate) fn seats_of(&self, user: UserId) -> impl Iterator<Item = &S> {
+        let sessions = self.members.get(&user).into_iter().flat_map(|entry| &entry.sessions);
+        sessions.filter_map(|id| self.sessions.get(id)).map(|seat| &seat.session)
+    }
+
     /// Every seated session.
     pub(crate) fn seated(&self) -> impl Iterator<Item = (ConnectionId, &S)> {
         self.sessions.iter().map(|(id, seat)| (*id, &seat.session))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::command::{HistoryAt, HistoryQuery};
 use crate::ids::UserId;
-use crate::model::{Change, ChangeKind, Cursor, Edit, Message, User};
+use crate::model::{Change, ChangeKind, Cursor, Edit, MarkCount, Message, User};
 
 /// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
 #[derive(Debug)]
@@ -138,6 +138,11 @@ impl Timeline {
     pub(crate) fn edit(&mut self, seq: u64, edit: &Edit, at: Timestamp) {
         self.change_message(seq, |message| message.edit(edit, at));
         self.trim();
+    }
+
+    /// A message is marked like this from now on.
+    pub(crate) fn mark(&mut self, seq: u64, marks: &[MarkCount]) {
+        self.change_message(seq, |message| message.mark(marks));
     }
 
     /// A message has been deleted.

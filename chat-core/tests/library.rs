@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
     AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
-    ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, HistoryAt,
-    HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, Membership, MemoryStore,
-    Message, NewRoom, Parcel, Policy, Revision, Room, RoomCommand, RoomId, RoomInfo, RoomKey,
-    RoomQuery, Session, Store, StoreError, Timestamp, UsedKey, User, UserId,
+    ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, Given,
+    HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, MarkerQuery,
+    Membership, MemoryStore, Message, NewRoom, OwnMark, Parcel, Policy, Revision, Room,
+    RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError, Timestamp,
+    UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -411,6 +412,24 @@ impl Store for Fragile {
         self.call(self.store.messages(room, after, until)).await
     }
 
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.call(self.store.marks(room, after, until)).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.call(self.store.marks_of(room, user, after, until)).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        self.call(self.store.markers(room, query)).await
+    }
+
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         self.call(self.store.revisions(room, seq)).await
     }
@@ -641,6 +660,24 @@ impl Store for Driver {
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
         self.store.messages(room, after, until).await
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.store.marks(room, after, until).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.store.marks_of(room, user, after, until).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        self.store.markers(room, query).await
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {

@@ -1,21 +1,24 @@
 //! A whole engine against a plain model: random commands, sessions that come and go, readers that
-//! do not read, a store that fails and loses answers, restarts and crashes. In the end what every
-//! client has rebuilt from what it heard is what the store says, and what was acknowledged is
-//! there, once.
+//! do not read, a store that fails and loses answers, restarts and crashes; messages that are edited
+//! and deleted, and writes that are asked again with their keys. In the end what every client has
+//! rebuilt from what it heard is what the store says, that is what plain rules make of the log, and
+//! what was acknowledged is there, once.
 
+mod properties_model;
 mod support;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::testkit::{Broken, FakeClock, Faults, FaultyStore, View};
 use chat_core::{
-    After, Clock, Code, Command, Draft, Engine, Error, Event, Inbox, Inboxes, Limits, MemberQuery,
-    MemoryStore, Moderation, NewRoom, Presence, Reply, Role, RoomCommand, RoomId, Session,
-    SettingsChange, Store, Timestamp, User, UserId, Wire,
+    After, Clock, Code, Command, Engine, Error, Event, Inbox, Inboxes, Limits, LoadedRoom,
+    MemberQuery, MemoryStore, NewRoom, Presence, Reply, Role, RoomCommand, RoomId, Session, Store,
+    User, UserId, Wire,
 };
 use futures_util::{FutureExt, StreamExt};
+use properties_model::{Deed, Expect, Plain, Seen, Write, Writes, moderation};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
@@ -27,6 +30,9 @@ const USERS: usize = 4;
 const CLIENTS: usize = 6;
 /// How long everything may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often somebody asks again who was not answered as expected, because the engine may still be
+/// on its way to where the store is.
+const TRIES: usize = 500;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -43,6 +49,7 @@ enum Step {
     Leave {
         client: usize,
         room: Index,
+        keyed: bool,
     },
     Send {
         client: usize,
@@ -58,12 +65,36 @@ enum Step {
         client: usize,
         room: Index,
         guest: usize,
+        keyed: bool,
     },
     Moderate {
         client: usize,
         room: Index,
         user: usize,
         act: u8,
+        by_owner: bool,
+        keyed: bool,
+    },
+    /// Edits or deletes a message, which need not be there. If it is done calmly, everything rests
+    /// first.
+    Amend {
+        client: usize,
+        room: Index,
+        seq: Index,
+        delete: bool,
+        keyed: bool,
+        by: u8,
+        calmly: bool,
+    },
+    /// Asks again what was asked with a key before.
+    Repeat {
+        write: Index,
+        device: Index,
+    },
+    /// Asks something else with the key of what has been done, while everything rests.
+    Clash {
+        write: Index,
+        what: u8,
     },
     Typing {
         client: usize,
@@ -100,15 +131,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(client, kind, with)| Step::Open { client, kind, with }),
         6 => (client(), room(), any::<bool>())
             .prop_map(|(client, room, afresh)| Step::Join { client, room, afresh }),
-        2 => (client(), room()).prop_map(|(client, room)| Step::Leave { client, room }),
+        2 => (client(), room(), any::<bool>())
+            .prop_map(|(client, room, keyed)| Step::Leave { client, room, keyed }),
         8 => (client(), room(), any::<bool>())
             .prop_map(|(client, room, keyed)| Step::Send { client, room, keyed }),
         2 => (client(), room(), 1u8..40)
             .prop_map(|(client, room, count)| Step::Burst { client, room, count }),
-        2 => (client(), room(), 0..USERS)
-            .prop_map(|(client, room, guest)| Step::Invite { client, room, guest }),
-        5 => (client(), room(), 0..USERS, 0u8..12)
-            .prop_map(|(client, room, user, act)| Step::Moderate { client, room, user, act }),
+        2 => (client(), room(), 0..USERS, any::<bool>())
+            .prop_map(|(client, room, guest, keyed)| Step::Invite { client, room, guest, keyed }),
+        5 => (client(), room(), 0..USERS, 0u8..12, any::<[bool; 2]>())
+            .prop_map(|(client, room, user, act, [by_owner, keyed])| {
+                Step::Moderate { client, room, user, act, by_owner, keyed }
+            }),
+        9 => (client(), room(), room(), 0u8..4, any::<[bool; 3]>())
+            .prop_map(|(client, room, seq, by, [delete, keyed, calmly])| {
+                Step::Amend { client, room, seq, delete, keyed, by, calmly }
+            }),
+        4 => any::<(Index, Index)>().prop_map(|(write, device)| Step::Repeat { write, device }),
+        2 => (room(), 0u8..3).prop_map(|(write, what)| Step::Clash { write, what }),
         1 => (client(), room()).prop_map(|(client, room)| Step::Typing { client, room }),
         1 => (client(), any::<bool>()).prop_map(|(client, away)| Step::Away { client, away }),
         5 => client().prop_map(|client| Step::Read { client }),
@@ -121,41 +161,30 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
     ];
-    prop::collection::vec(step, 20..120)
+    let steps = prop::collection::vec(step, 20..120);
+    (any::<bool>(), room(), steps).prop_map(|(peopled, room, steps)| match peopled {
+        true => people(room).chain(steps).collect(),
+        false => steps,
+    })
 }
 
-fn moderation(act: u8, user: UserId, now: Timestamp) -> Moderation {
-    let soon = Some(now + Duration::from_secs(20));
-    let set = |slow_s, read_only| {
-        let (slow_s, read_only) = (Some(slow_s), Some(read_only));
-        Moderation::Configure(SettingsChange { invite: None, slow_s, read_only })
-    };
-    match act {
-        0 | 1 => Moderation::Role { user, role: Role::Moderator },
-        2 => Moderation::Role { user, role: Role::Member },
-        3 => Moderation::Transfer { user },
-        4 => Moderation::Kick { user },
-        5 => Moderation::Ban { user, until: soon },
-        6 => Moderation::Ban { user, until: None },
-        7 => Moderation::Unban { user },
-        8 => Moderation::Mute { user, until: soon },
-        9 => Moderation::Unmute { user },
-        10 => set(5, true),
-        _ => set(0, false),
-    }
+/// Everybody joins the only room, and one of them becomes a moderator.
+fn people(room: Index) -> impl Iterator<Item = Step> {
+    let open = Step::Open { client: 0, kind: 0, with: 0 };
+    let joins = (0..CLIENTS).map(move |client| Step::Join { client, room, afresh: false });
+    let (by_owner, keyed) = (true, false);
+    let moderate = Step::Moderate { client: 0, room, user: 1, act: 0, by_owner, keyed };
+    [open, Step::Rest].into_iter().chain(joins).chain([Step::Rest, moderate])
 }
 
-/// Whether a message was refused because of what the room's owner and moderators have done.
-fn is_order(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NotAMember
-            | Code::NoSuchRoom
-            | Code::Banned
-            | Code::Muted
-            | Code::ReadOnly
-            | Code::SlowMode
-    )
+fn author(room: &LoadedRoom, seq: u64) -> Option<UserId> {
+    let message = room.messages.iter().find(|message| message.seq == seq);
+    message.map(|message| message.from.id)
+}
+
+fn with_role(room: &LoadedRoom, role: Role) -> Option<UserId> {
+    let member = room.members.iter().find(|member| member.role == role);
+    member.map(|member| member.user.id)
 }
 
 /// Everything that reaches a client, in one stream and in order.
@@ -199,25 +228,9 @@ enum Asked {
     Join(RoomId, After),
     Members(RoomId),
     History(RoomId),
-    Send(Message),
+    Write(Write, Expect),
     Resume,
     Other,
-}
-
-/// A message as its sender knows it.
-#[derive(Clone, Debug)]
-struct Message {
-    room: RoomId,
-    user: User,
-    text: String,
-    keyed: bool,
-}
-
-impl Message {
-    fn draft(&self) -> Draft {
-        let draft = support::draft(&self.text);
-        if self.keyed { draft.key(&*self.text).expect("a good key") } else { draft }
-    }
 }
 
 struct Client {
@@ -244,11 +257,9 @@ struct World {
     running: Running,
     clients: Vec<Client>,
     rooms: Vec<RoomId>,
-    sent: usize,
-    acknowledged: Vec<(Message, u64)>,
-    /// Keyed messages of which nobody knows whether they are stored.
-    unsure: Vec<Message>,
-    attempted: HashSet<String>,
+    writes: Writes,
+    /// Keyed writes of which nobody knows whether they are stored.
+    unsure: Vec<Write>,
 }
 
 /// Starts an engine that reads nothing yet. Its store can no longer be reached once it has ended.
@@ -285,10 +296,8 @@ impl World {
             running,
             clients,
             rooms: Vec::new(),
-            sent: 0,
-            acknowledged: Vec::new(),
+            writes: Writes::default(),
             unsure: Vec::new(),
-            attempted: HashSet::new(),
         }
     }
 
@@ -313,10 +322,8 @@ impl World {
         client.resuming.clear();
         client.views.values_mut().for_each(View::disconnected);
         for asked in std::mem::take(&mut client.asked).into_values() {
-            if let Asked::Send(message) = asked
-                && message.keyed
-            {
-                self.unsure.push(message);
+            if let Asked::Write(write, expect) = asked {
+                self.unsure.extend(write.again(expect));
             }
         }
     }
@@ -327,6 +334,9 @@ impl World {
         let Some((session, _)) = &client.line else { return };
         client.tag += 1;
         if session.submit(client.tag, command).is_ok() {
+            if let Asked::Write(write, _) = &asked {
+                self.writes.asked(write);
+            }
             client.asked.insert(client.tag, asked);
         }
     }
@@ -341,13 +351,129 @@ impl World {
         self.ask_room(client, Asked::Join(room, after), room, RoomCommand::join(after));
     }
 
+    fn ask_write(&mut self, client: usize, write: Write, expect: Expect) {
+        let (room, command) = (write.room, write.command());
+        self.ask_room(client, Asked::Write(write, expect), room, command);
+    }
+
+    /// Asks for something new.
+    fn do_new(&mut self, client: usize, room: RoomId, deed: Deed, keyed: bool) {
+        let write = self.writes.add(&self.clients[client].user, room, deed, keyed);
+        self.ask_write(client, write, Expect::New);
+    }
+
     fn send(&mut self, client: usize, room: RoomId, keyed: bool) {
-        self.sent += 1;
-        let (user, text) = (self.clients[client].user.clone(), format!("message {}", self.sent));
-        let message = Message { room, user, text, keyed };
-        self.attempted.insert(message.text.clone());
-        let draft = message.draft();
-        self.ask_room(client, Asked::Send(message), room, RoomCommand::Send(draft));
+        let say = Deed::Say(self.writes.text());
+        self.do_new(client, room, say, keyed);
+    }
+
+    fn stored(&self, room: RoomId) -> Option<LoadedRoom> {
+        let stored = self.store.load_room(room, usize::MAX).now_or_never();
+        stored.expect("memory does not wait").expect("it answers")
+    }
+
+    /// How a write should be answered that may have been asked before.
+    fn expect(&self, write: &Write) -> Expect {
+        let used = self.writes.is_used(write, self.stored(write.room).as_ref());
+        if used { Expect::AsBefore } else { Expect::New }
+    }
+
+    /// What was asked with a key, and may be known to have been done.
+    fn pick_keyed(&self, index: Index, may: impl Fn(Expect) -> bool) -> Option<Write> {
+        let keyed = self.writes.keyed().filter(|write| may(self.expect(write)));
+        let keyed: Vec<_> = keyed.collect();
+        (!keyed.is_empty()).then(|| (*index.get(&keyed)).clone())
+    }
+
+    fn repeat(&mut self, write: Write, device: Index) {
+        let devices = (0..CLIENTS).filter(|client| self.clients[*client].user.id == write.user.id);
+        let devices: Vec<_> = devices.collect();
+        let expect = self.expect(&write);
+        self.ask_write(*device.get(&devices), write, expect);
+    }
+
+    /// A client of the user who is found in a room.
+    fn client_of(
+        &self,
+        room: RoomId,
+        find: impl FnOnce(&LoadedRoom) -> Option<UserId>,
+    ) -> Option<usize> {
+        let user = find(&self.stored(room)?)?;
+        self.clients.iter().position(|client| client.user.id == user)
+    }
+
+    /// A write has its answer.
+    fn written(
+        &mut self,
+        write: Write,
+        expect: Expect,
+        result: Result<&Reply, &Error>,
+    ) -> Result<(), Broken> {
+        let code = result.err().map(Error::code);
+        // An ephemeral room ends.
+        let ended = code == Some(Code::NoSuchRoom) && self.may_end(write.room);
+        // An answer for which there was no room has become `busy`.
+        if let Some(Code::Unavailable | Code::Stopping | Code::Busy) = code {
+            self.unsure.extend(write.again(expect));
+        } else if !self.writes.answered(&write, expect, result) && !ended {
+            return Err(format!(
+                "{write:?} was answered {result:?}, where {expect:?} was expected"
+            ));
+        }
+        Ok(())
+    }
+
+    fn may_end(&self, room: RoomId) -> bool {
+        self.stored(room).is_none_or(|room| room.info.ephemeral)
+    }
+
+    async fn ask_at_once(&mut self, write: &Write) -> Result<Reply, Error> {
+        self.writes.asked(write);
+        let room = self.running.engine.room(write.room);
+        room.ask(&write.user, write.command()).await
+    }
+
+    /// Asks until the answer does not depend on what is under way.
+    async fn ask_surely(&mut self, write: Write, expect: Expect) -> Result<(), Broken> {
+        for _ in 0..TRIES {
+            let result = self.ask_at_once(&write).await;
+            let passing = [Code::Unavailable, Code::Busy];
+            let again = result.as_ref().is_err_and(|error| passing.contains(&error.code()));
+            if !again {
+                return self.written(write, expect, result.as_ref());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(format!("{write:?} was never answered"))
+    }
+
+    /// Edits or deletes a message while everything rests: what comes of it is what the rules say.
+    async fn amend_calmly(
+        &mut self,
+        client: usize,
+        room: RoomId,
+        deed: Deed,
+        keyed: bool,
+    ) -> Result<(), Broken> {
+        self.rest().await?;
+        let write = self.writes.add(&self.clients[client].user, room, deed, keyed);
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            let Some(stored) = self.stored(write.room) else { return Ok(()) };
+            let expect = self.expect(&write);
+            let room = Plain::replay(&stored, self.limits.edit_age)?;
+            let judged = room.judge(write.user.id, &write.deed, self.clock.now());
+            let expected = if let Expect::AsBefore = expect { Ok(()) } else { judged };
+            let result = self.ask_at_once(&write).await;
+            let actual = result.as_ref().map(|_| ()).map_err(Error::code);
+            self.written(write.clone(), expect, result.as_ref())?;
+            if actual == expected || actual == Err(Code::NoSuchRoom) && self.may_end(write.room) {
+                return Ok(());
+            }
+            said = format!("{write:?} was answered {actual:?}, where {expected:?} was expected");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(said)
     }
 
     /// Takes what waits for a client. Answers whether there was anything.
@@ -449,15 +575,7 @@ impl World {
                 }
                 self.ask_for_more(client, room);
             }
-            (Asked::Send(message), Ok(Reply::Sent(sent))) => {
-                self.acknowledged.push((message, sent.seq));
-            }
-            (Asked::Send(message), Err(error)) => match error.code() {
-                Code::Unavailable | Code::Stopping if message.keyed => self.unsure.push(message),
-                Code::Unavailable | Code::Stopping | Code::Busy => {}
-                code if is_order(code) => {}
-                other => return Err(format!("sending was refused with {other:?}")),
-            },
+            (Asked::Write(write, expect), result) => return self.written(write, expect, result),
             (Asked::Room | Asked::Join(..) | Asked::Members(_) | Asked::History(_), Err(_))
             | (Asked::Resume | Asked::Other, _) => {}
             (asked, result) => return Err(format!("{asked:?} was answered {result:?}")),
@@ -525,10 +643,8 @@ impl World {
             Step::Join { client, room, afresh } => {
                 pick(room).for_each(|room| self.join(client, room, afresh));
             }
-            Step::Leave { client, room } => {
-                for room in pick(room) {
-                    self.ask_room(client, Asked::Other, room, RoomCommand::Leave);
-                }
+            Step::Leave { client, room, keyed } => {
+                pick(room).for_each(|room| self.do_new(client, room, Deed::Leave, keyed));
             }
             Step::Send { client, room, keyed } => {
                 pick(room).for_each(|room| self.send(client, room, keyed));
@@ -538,18 +654,49 @@ impl World {
                     (0..count).for_each(|_| self.send(client, room, false));
                 }
             }
-            Step::Invite { client, room, guest } => {
-                let guest = self.clients[guest].user.clone();
+            Step::Invite { client, room, guest, keyed } => {
+                let invite = Deed::Invite(self.clients[guest].user.clone());
+                pick(room).for_each(|room| self.do_new(client, room, invite.clone(), keyed));
+            }
+            Step::Moderate { client, room, user, act, by_owner, keyed } => {
+                let user = self.clients[user].user.id;
+                let act = Deed::Moderate(moderation(act, user, self.clock.now()));
                 for room in pick(room) {
-                    let invite = RoomCommand::Invite(guest.clone());
-                    self.ask_room(client, Asked::Other, room, invite);
+                    let owner = self.client_of(room, |room| with_role(room, Role::Owner));
+                    let owner = owner.filter(|_| by_owner);
+                    self.do_new(owner.unwrap_or(client), room, act.clone(), keyed);
                 }
             }
-            Step::Moderate { client, room, user, act } => {
-                let user = self.clients[user].user.id;
-                let act = moderation(act, user, self.clock.now());
+            Step::Amend { client, room, seq, delete, keyed, by, calmly } => {
                 for room in pick(room) {
-                    self.ask_room(client, Asked::Other, room, RoomCommand::Moderate(act));
+                    let end = self.stored(room).map_or(0, |room| room.end.seq);
+                    // The first and the last of these are not there.
+                    let seq = seq.index(end as usize + 2) as u64;
+                    let by = self.client_of(room, |room| match by {
+                        0 | 1 => author(room, seq),
+                        2 => with_role(room, Role::Moderator),
+                        _ => None,
+                    });
+                    let client = by.unwrap_or(client);
+                    let text = self.writes.text();
+                    let deed = if delete { Deed::Delete(seq) } else { Deed::Edit(seq, text) };
+                    if calmly {
+                        self.amend_calmly(client, room, deed, keyed).await?;
+                    } else {
+                        self.do_new(client, room, deed, keyed);
+                    }
+                }
+            }
+            Step::Repeat { write, device } => {
+                let write = self.pick_keyed(write, |_| true);
+                write.into_iter().for_each(|write| self.repeat(write, device));
+            }
+            Step::Clash { write, what } => {
+                self.rest().await?;
+                let done = |expect| matches!(expect, Expect::AsBefore);
+                if let Some(first) = self.pick_keyed(write, done) {
+                    let (write, expect) = self.writes.clash(&first, what);
+                    self.ask_surely(write, expect).await?;
                 }
             }
             Step::Typing { client, room } => {
@@ -577,21 +724,23 @@ impl World {
         Ok(())
     }
 
-    /// The store works again, everybody is connected and reads, and what nobody was sure of is sent
+    /// The store works again, everybody is connected and reads, and what nobody was sure of is asked
     /// again.
     async fn settle(&mut self) -> Result<(), Broken> {
         self.release();
         self.running.faults.fail_commits(0);
         self.running.faults.lose_answers(0);
         (0..CLIENTS).for_each(|client| self.connect(client));
-        for message in std::mem::take(&mut self.unsure) {
-            let room = self.running.engine.room(message.room);
-            match room.send(&message.user, message.draft()).await {
-                Ok(sent) => self.acknowledged.push((message, sent.seq)),
-                Err(error) if is_order(error.code()) => {}
-                Err(error) => return Err(format!("sending again was refused: {error}")),
-            }
+        for write in std::mem::take(&mut self.unsure) {
+            let expect = self.expect(&write);
+            self.ask_surely(write, expect).await?;
         }
+        self.quieten().await?;
+        self.ask_all_again().await
+    }
+
+    /// Lets everybody hear everything.
+    async fn quieten(&mut self) -> Result<(), Broken> {
         for round in 1.. {
             if round % 20 == 0 {
                 // What is told by a summary, or read again because it failed, waits for the clock.
@@ -601,7 +750,7 @@ impl World {
             for client in 0..CLIENTS {
                 quiet &= !self.read(client)? && self.clients[client].asked.is_empty();
             }
-            if quiet && self.is_complete().await {
+            if quiet && self.is_complete() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -609,52 +758,69 @@ impl World {
         Ok(())
     }
 
-    /// Whether every client that hears a room has heard all of it.
-    async fn is_complete(&self) -> bool {
-        for (room, view) in self.clients.iter().flat_map(|client| &client.views) {
-            let stored = self.store.load_room(*room, 1).await.expect("it answers");
-            if view.hears() && stored.is_none_or(|stored| !view.has_heard(stored.end)) {
-                return false;
+    /// Whatever was done with a key is answered as before, and nothing else is done with that key.
+    async fn ask_all_again(&mut self) -> Result<(), Broken> {
+        let before = self.ends();
+        let keyed: Vec<_> = self.writes.keyed().cloned().collect();
+        for (what, write) in (0..3).cycle().zip(keyed) {
+            if let Expect::AsBefore = self.expect(&write) {
+                let (other, conflict) = self.writes.clash(&write, what);
+                self.ask_surely(other, conflict).await?;
+                self.ask_surely(write, Expect::AsBefore).await?;
             }
         }
-        true
+        let after = self.ends();
+        if before == after {
+            return Ok(());
+        }
+        Err(format!("what was done before is done again: {before:?} is now {after:?}"))
     }
 
-    async fn check(&self) -> Result<(), Broken> {
-        let mut stored = HashMap::new();
-        for room in &self.rooms {
-            stored
-                .insert(*room, self.store.load_room(*room, usize::MAX).await.expect("it answers"));
-        }
+    /// Where the rooms stand that nobody is taken out of because it is away.
+    fn ends(&self) -> Vec<chat_core::Cursor> {
+        let rooms = self.rooms.iter().filter_map(|room| self.stored(*room));
+        rooms.filter(|room| !room.info.ephemeral).map(|room| room.end).collect()
+    }
+
+    /// Whether every client that hears a room has heard all of it.
+    fn is_complete(&self) -> bool {
+        let big = self.limits.big_room < CLIENTS;
+        let mut views = self.clients.iter().flat_map(|client| &client.views);
+        views.all(|(room, view)| {
+            let stored = if view.hears() { self.stored(*room) } else { return true };
+            // In a big room nothing but the messages says whether all changes of these were heard.
+            stored.is_some_and(|stored| {
+                view.has_heard(stored.end) && (!big || view.compare(&stored).is_ok())
+            })
+        })
+    }
+
+    fn check(&self) -> Result<(), Broken> {
+        let stored = self.rooms.iter().map(|room| (*room, self.stored(*room)));
+        let stored: HashMap<_, _> = stored.collect();
         for client in &self.clients {
             for (room, view) in client.views.iter().filter(|(_, view)| view.hears()) {
                 let stored = stored[room].as_ref().ok_or("a room is heard that does not exist")?;
                 view.compare(stored)?;
             }
         }
-        for (message, seq) in &self.acknowledged {
-            // An ephemeral room goes with its messages.
-            let Some(room) = &stored[&message.room] else { continue };
-            let found = room.messages.iter().find(|stored| stored.seq == *seq);
-            let same = found.is_some_and(|stored| stored.text() == message.text);
-            if !same {
-                return Err(format!("{message:?} was acknowledged as {seq}, where is {found:?}"));
+        let mut seen = Seen::default();
+        for stored in stored.values().flatten() {
+            let seqs = stored.messages.iter().map(|message| message.seq);
+            if !seqs.eq(1..=stored.end.seq) {
+                return Err(format!("the numbers of a room have a gap: {:?}", stored.messages));
             }
-        }
-        let texts = stored.values().flatten().flat_map(|room| &room.messages);
-        let mut seen = HashSet::new();
-        for message in texts {
-            if !self.attempted.contains(message.text()) || !seen.insert(message.text()) {
-                return Err(format!("{message:?} is doubled, or was never sent"));
+            let room = Plain::replay(stored, self.limits.edit_age)?;
+            room.compare_members(stored)?;
+            for message in &stored.messages {
+                let revisions = self.store.revisions(stored.key, message.seq).now_or_never();
+                let revisions = revisions.expect("memory does not wait").expect("it answers");
+                room.compare(message, &revisions)?;
+                self.writes.compare(stored.info.id, message, &revisions, &mut seen)?;
             }
+            self.writes.compare_amendments(stored, &room, &mut seen)?;
         }
-        for room in stored.values().flatten() {
-            let seqs = room.messages.iter().map(|message| message.seq);
-            if !seqs.eq(1..=room.end.seq) {
-                return Err(format!("the numbers of a room have a gap: {:?}", room.messages));
-            }
-        }
-        Ok(())
+        self.writes.compare_done(&stored, &seen)
     }
 }
 
@@ -665,7 +831,7 @@ async fn run(steps: Vec<Step>, limits: Limits) -> Result<(), Broken> {
         world.step(step).await.map_err(|broken| format!("{broken}; {said}"))?;
     }
     world.settle().await?;
-    world.check().await?;
+    world.check()?;
     world.running.engine.stop().await;
     Ok(())
 }
@@ -679,8 +845,10 @@ proptest! {
         outbox_bytes in prop::sample::select(vec![1_500, 1 << 20]),
         kept_bytes in prop::sample::select(vec![15, 1 << 20]),
         big_room in prop::sample::select(vec![2, 200]),
+        kept_keys in prop::sample::select(vec![1, 1_024]),
+        edit_age in prop::sample::select(vec![30, 100_000]).prop_map(Duration::from_secs),
     ) {
-        let limits = Limits { outbox_bytes, kept_bytes, big_room, ..Limits::default() };
+        let limits = Limits { outbox_bytes, kept_bytes, big_room, kept_keys, edit_age, ..Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let run = runtime.expect("a runtime").block_on(async { timeout(PATIENCE, run(steps, limits)).await });
         let run = run.unwrap_or_else(|_| Err("it never comes to rest".into()));

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use chat_core::{
     Batch, Body, Change, ChangeKind, ClientKey, Cursor, Draft, Edit, FileId, Fingerprint, Kind,
-    Membership, Message, Name, Restriction, Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text,
-    Timestamp, Title, User, UserId, WhoInvites, Write,
+    Mark, MarkCount, Marking, Membership, Message, Name, Restriction, Role, RoomId, RoomInfo,
+    RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId, WhoInvites, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -140,6 +140,10 @@ fn records_come_back() {
             is(&kind, &json!({ "edited": [json, 7, edit] }));
             kinds.push(kind);
         }
+        let count = MarkCount { mark: Mark::new("👍").unwrap(), count: 3 };
+        let marked = ChangeKind::Marked(member.clone(), 7, vec![count.clone()]);
+        is(&marked, &json!({ "marked": [json, 7, [{ "mark": "👍", "count": 3 }]] }));
+        kinds.push(marked);
         let deleted = ChangeKind::Deleted(member.clone(), 7);
         is(&deleted, &json!({ "deleted": [json, 7] }));
         kinds.push(deleted);
@@ -158,13 +162,19 @@ fn records_come_back() {
         let print = draft.fingerprint();
         let message =
             |key| Write::Message { from: from.clone(), body: Body::text(text.clone()), at, key };
-        let mut writes = vec![message(None), message(draft.key.map(|key| (key, print)))];
+        let mut writes = vec![message(None), message(draft.key.clone().map(|key| (key, print)))];
         writes.extend(kinds.into_iter().map(|kind| Write::Change {
             kind,
             by: None,
             at,
             key: None,
         }));
+        let (user, mark) = (from.id, count.mark);
+        for key in [None, draft.key.map(|key| (key, print))] {
+            let marking = Marking { user, mark: mark.clone(), on: true, key };
+            let (markings, last) = (vec![marking], member.clone());
+            writes.push(Write::Marks { seq: 7, markings, last, at });
+        }
         through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });
     }
     for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {

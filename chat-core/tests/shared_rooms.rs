@@ -31,7 +31,7 @@ async fn messages_of_two_engines_are_in_one_order_without_a_gap() {
     };
     // Each engine learns of the other's members, who came in between, before the messages begin.
     let (ones, twos) = (join_all_of(&one, "one").await, join_all_of(&two, "two").await);
-    let send = async |senders: Vec<chat_core::testkit::Probe>| {
+    let send = async |senders: Vec<Probe>| {
         let sending = senders.iter().map(async |sender| {
             let name = sender.session.user().name.to_string();
             let mut answers = Vec::new();

@@ -96,8 +96,12 @@ impl Conversation {
 
     async fn line(&mut self, number: usize, line: &str) {
         if let Some(time) = line.strip_prefix("⏱ ") {
-            let seconds = time.strip_suffix(" s").and_then(|seconds| seconds.parse().ok());
-            let time = Duration::from_secs(seconds.expect("whole seconds"));
+            let millis = |unit: &str, each: u64| {
+                let number: u64 = time.strip_suffix(unit)?.parse().ok()?;
+                Some(number * each)
+            };
+            let millis = millis(" ms", 1).or_else(|| millis(" s", 1_000));
+            let time = Duration::from_millis(millis.expect("whole seconds or milliseconds"));
             let clock = &self.server.clock;
             // Somebody who is alone waits alone; else others may wait for the same time.
             let (least, most) = if self.alone { (1, 1) } else { (1, usize::MAX) };

@@ -1,7 +1,7 @@
 //! What happens in a room besides new messages, and must not be missed either.
 
 use crate::clock::Timestamp;
-use crate::model::{Cursor, Edit, Membership, Settings, User};
+use crate::model::{Cursor, Edit, MarkCount, Membership, Settings, User};
 
 /// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
 /// `cursor.seq` is the last message before it.
@@ -70,6 +70,9 @@ pub enum ChangeKind {
     Edited(Membership, u64, Option<Edit>),
     /// The message with this `seq`, which is this author's, has been deleted.
     Deleted(Membership, u64),
+    /// The message with this `seq` is marked like this, or as it has been since; of those who gave or took
+    /// back marks, this one was the last.
+    Marked(Membership, u64, Vec<MarkCount>),
 }
 
 /// What kinds of change have besides a membership, each some of it.
@@ -83,6 +86,8 @@ pub struct Details {
     pub seq: Option<u64>,
     /// What that says from then on.
     pub edit: Option<Edit>,
+    /// How it is marked.
+    pub marks: Vec<MarkCount>,
 }
 
 /// The membership that a kind is about, borrowed as the kind is.
@@ -102,7 +107,8 @@ macro_rules! whose {
             | ChangeKind::Settings(membership, _)
             | ChangeKind::Erased(membership)
             | ChangeKind::Edited(membership, ..)
-            | ChangeKind::Deleted(membership, _) => membership,
+            | ChangeKind::Deleted(membership, _)
+            | ChangeKind::Marked(membership, ..) => membership,
         }
     };
 }
@@ -126,6 +132,7 @@ impl ChangeKind {
             Self::Erased(_) => "erased",
             Self::Edited(..) => "edited",
             Self::Deleted(..) => "deleted",
+            Self::Marked(..) => "marked",
         }
     }
 
@@ -133,7 +140,7 @@ impl ChangeKind {
     /// has.
     #[must_use]
     pub fn parse(text: &str, membership: Membership, details: Details) -> Option<Self> {
-        let Details { until, settings, seq, edit } = details;
+        let Details { until, settings, seq, edit, marks } = details;
         Some(match text {
             "joined" => Self::Joined(membership),
             "left" => Self::Left(membership),
@@ -149,6 +156,7 @@ impl ChangeKind {
             "erased" => Self::Erased(membership),
             "edited" => Self::Edited(membership, seq?, edit),
             "deleted" => Self::Deleted(membership, seq?),
+            "marked" => Self::Marked(membership, seq?, marks),
             _ => return None,
         })
     }
@@ -185,7 +193,7 @@ impl ChangeKind {
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
         match self {
-            Self::Edited(_, seq, _) | Self::Deleted(_, seq) => Some(*seq),
+            Self::Edited(_, seq, _) | Self::Deleted(_, seq) | Self::Marked(_, seq, _) => Some(*seq),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{FileId, UserId};
 use crate::limits;
-use crate::model::{ClientKey, Text, User};
+use crate::model::{ClientKey, Mark, Text, User};
 
 /// A message that the store has committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,45 @@ pub struct Message {
     /// Whether it has been deleted. Its place stays.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub deleted: bool,
+    /// How it is marked, in the order of the marks' bytes.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub marks: Vec<MarkCount>,
+}
+
+/// How often a mark was given to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MarkCount {
+    /// The mark.
+    pub mark: Mark,
+    /// How many users have given it.
+    pub count: u64,
+}
+
+/// That a user has given a message a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Which message.
+    pub seq: u64,
+    /// What mark.
+    pub mark: Mark,
+    /// Who.
+    pub user: UserId,
+}
+
+/// That a user gives a message a mark, or takes it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Marking {
+    /// Who.
+    pub user: UserId,
+    /// What mark.
+    pub mark: Mark,
+    /// Whether it is given.
+    pub on: bool,
+    /// The client's key, and what stands for what it has done.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub key: Option<(ClientKey, Fingerprint)>,
 }
 
 /// What a message says. The engine shows nothing of it that is not in here, and runs none of it: a text
@@ -74,7 +113,7 @@ impl Message {
     /// A message as it is written.
     #[must_use]
     pub fn new(seq: u64, from: User, body: Body, at: Timestamp) -> Self {
-        Self { seq, from, body, at, edited: None, deleted: false }
+        Self { seq, from, body, at, edited: None, deleted: false, marks: Vec::new() }
     }
 
     /// What it says: nothing, once it has been deleted.
@@ -92,11 +131,19 @@ impl Message {
         }
     }
 
+    /// It is marked like this from now on, unless it has been deleted.
+    pub fn mark(&mut self, marks: &[MarkCount]) {
+        if !self.deleted {
+            self.marks = marks.to_vec();
+        }
+    }
+
     /// It says nothing from now on.
     pub fn delete(&mut self) {
         self.body = self.body.deleted();
         self.edited = None;
         self.deleted = true;
+        self.marks.clear();
     }
 }
 

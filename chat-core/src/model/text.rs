@@ -111,6 +111,12 @@ checked_text! {
 }
 
 checked_text! {
+    /// What somebody marks a message with, an emoji or a word, compared byte for byte: 1 to
+    /// [`limits::MARK_CHARS`] characters in one line, not only white space.
+    Mark, check_line, "mark", "mark", limits::MARK_CHARS
+}
+
+checked_text! {
     /// A name that a client gives a write, unique per user and room, compared byte for byte: 1 to
     /// [`limits::KEY_CHARS`] characters of any kind.
     ClientKey, check_key, "key", "key", limits::KEY_CHARS

@@ -11,7 +11,7 @@ use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::limits;
-use crate::model::{ChangeKind, Edit, Kind, Membership, Message, User};
+use crate::model::{Change, ChangeKind, Edit, Kind, Membership, Message, User};
 use crate::room::writes::What;
 use crate::room::{Hosted, RoomActor};
 use crate::roster::newcomer;
@@ -111,32 +111,43 @@ impl Hosted {
         let known = self.timeline.end().change;
         let read = async move { store.messages(key, seq - 1, seq).await };
         self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
-            let message = read.and_then(|messages| {
-                messages.into_iter().next().ok_or_else(|| Error::no_such_message().field(field))
-            });
             let id = user.id;
-            match message {
-                Ok(message) if hosted.has_changed(&message, known) => {
-                    hosted.with_message(user, (seq, field), reply, ctx, then);
-                }
-                Ok(message) => then(hosted, &user, &message, reply),
+            match read {
+                Ok(mut messages) => match hosted.bring_up(&mut messages, known) {
+                    true => match messages.first() {
+                        Some(message) => then(hosted, &user, message, reply),
+                        None => hosted.answer(reply, Err(Error::no_such_message().field(field))),
+                    },
+                    false => hosted.with_message(user, (seq, field), reply, ctx, then),
+                },
                 Err(error) => hosted.answer(reply, Err(error)),
             }
             hosted.go_on(id, ctx);
         });
     }
 
-    /// Whether a message may be another than it was when the room stood at this change.
-    fn has_changed(&self, message: &Message, known: u64) -> bool {
-        let Some(changes) = self.timeline.changes(known) else { return true };
-        changes.iter().any(|change| match &change.kind {
-            ChangeKind::Erased(author) => author.user.id == message.from.id,
-            kind => kind.seq() == Some(message.seq),
-        })
+    /// Lets messages that were read be as they are now: what has become of them since the room stood at this
+    /// change. Answers whether that is known.
+    pub(super) fn bring_up(&self, messages: &mut [Message], known: u64) -> bool {
+        let Some(changes) = self.timeline.changes(known) else { return false };
+        for Change { kind, at, .. } in changes.iter().map(|change| &**change) {
+            let of = |message: &&mut Message| match kind {
+                ChangeKind::Erased(author) => author.user.id == message.from.id,
+                kind => kind.seq() == Some(message.seq),
+            };
+            for message in messages.iter_mut().filter(of) {
+                match kind {
+                    ChangeKind::Edited(_, _, Some(edit)) => message.edit(edit, *at),
+                    ChangeKind::Marked(_, _, marks) => message.mark(marks),
+                    _ => message.delete(),
+                }
+            }
+        }
+        true
     }
 
     /// Whether somebody may ask for a message that may be there.
-    fn look_for(&self, user: UserId, (seq, field): (u64, &'static str)) -> Result<()> {
+    pub(super) fn look_for(&self, user: UserId, (seq, field): (u64, &'static str)) -> Result<()> {
         if self.roster.membership(user).is_none() {
             return Err(self.not_a_member(user));
         }

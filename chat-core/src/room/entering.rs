@@ -2,16 +2,17 @@
 //! and then, in one step, it is answered and begins to hear what happens next. Between the two
 //! nothing is lost and nothing comes twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::fut::wrap_future;
 use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
-use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined};
+use crate::command::{After, Behind, HistoryAt, HistoryQuery, Joined, OwnMark};
 use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::limits;
-use crate::model::{Change, Cursor, Message};
+use crate::model::{Change, ChangeKind, Cursor, Message};
 use crate::room::reading::shared;
 use crate::room::{Asker, Hosted, RoomActor};
 use crate::roster::newcomer;
@@ -40,6 +41,15 @@ struct Missed {
     changes: Option<u64>,
     behind: Option<Behind>,
     reset: bool,
+}
+
+/// What the store had of it.
+struct Found {
+    missed: Missed,
+    messages: Vec<Message>,
+    changes: Vec<Change>,
+    /// What somebody has marked of these.
+    mine: Vec<OwnMark>,
 }
 
 impl Hosted {
@@ -142,9 +152,11 @@ impl Hosted {
         let missed = self.missed(end, entering.after, entering.limit);
         let messages = self.timeline.messages(missed.messages);
         let changes = missed.changes.map_or(Some(Vec::new()), |after| self.timeline.changes(after));
-        if let (Some(messages), Some(mut changes)) = (messages, changes) {
+        if let (Some(messages), Some(mut changes)) = (messages, changes)
+            && marked(&messages, &changes).all(|seq| self.marks.knows(seq))
+        {
             changes.retain(|change| change.cursor.change <= end.change);
-            return self.admit(entering, missed, messages, changes, joined);
+            return self.admit(entering, missed, (messages, changes), &[], joined);
         }
         if let Some(joined) = joined {
             self.tell_change(&joined);
@@ -156,6 +168,7 @@ impl Hosted {
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
         // What the newcomer itself has caused has been told to the others by now: it reads it.
         let missed = Missed { end: self.timeline.end(), ..missed };
+        let user = entering.asker.user.id;
         let read = async move {
             let Span { after, until } = missed.messages;
             let messages = store.messages(key, after, until).await?;
@@ -163,7 +176,14 @@ impl Hosted {
                 Some(after) => store.changes(key, after, limits::PAGE + 1).await?,
                 None => Vec::new(),
             };
-            Ok((missed, messages, changes))
+            let of_messages = messages.iter().filter(|message| !message.marks.is_empty());
+            let of_changes = changes.iter().filter_map(|change| change.kind.seq());
+            let first = of_messages.map(|message| message.seq).chain(of_changes).min();
+            let mine = match first {
+                Some(first) => store.marks_of(key, user, first.saturating_sub(1), u64::MAX).await?,
+                None => Vec::new(),
+            };
+            Ok(Found { missed, messages, changes, mine })
         };
         self.reads += 1;
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
@@ -199,10 +219,10 @@ impl Hosted {
     fn caught_up(
         &mut self,
         entering: Entering,
-        read: Result<(Missed, Vec<Message>, Vec<Change>), StoreError>,
+        read: Result<Found, StoreError>,
         ctx: &mut Context<RoomActor>,
     ) {
-        let (missed, messages, changes) = match read {
+        let Found { missed, mut messages, changes, mine } = match read {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, room = %self.id, "could not read what somebody missed");
@@ -216,6 +236,14 @@ impl Hosted {
         else {
             return self.catch_up(entering, None, ctx);
         };
+        let unknown = |change: &Arc<Change>| match change.kind {
+            ChangeKind::Marked(_, seq, _) => !self.marks.knows(seq),
+            _ => false,
+        };
+        // What somebody else has marked since it was read is read again.
+        if changed.iter().any(unknown) || !self.bring_up(&mut messages, missed.end.change) {
+            return self.catch_up(entering, None, ctx);
+        }
         let mut messages = shared(messages);
         messages.extend(newer);
         let read = changes.into_iter().filter(|change| change.cursor.change <= missed.end.change);
@@ -223,7 +251,7 @@ impl Hosted {
         if missed.changes.is_some() {
             changes.extend(changed);
         }
-        self.admit(entering, Missed { end, ..missed }, messages, changes, None);
+        self.admit(entering, Missed { end, ..missed }, (messages, changes), &mine, None);
     }
 
     /// Answers, and from here on the session hears the room.
@@ -231,8 +259,8 @@ impl Hosted {
         &mut self,
         entering: Entering,
         missed: Missed,
-        messages: Vec<Arc<Message>>,
-        changes: Vec<Arc<Change>>,
+        (messages, changes): (Vec<Arc<Message>>, Vec<Arc<Change>>),
+        mine: &[OwnMark],
         joined: Option<Arc<Change>>,
     ) {
         if !self.arrived(&entering.asker) {
@@ -253,6 +281,7 @@ impl Hosted {
             let away = self.away.remove(&connection).unwrap_or(asker.away);
             seen = self.roster.enter(asker.user.id, connection, seat.clone(), away);
         }
+        let seqs: BTreeSet<u64> = marked(&messages, &changes).collect();
         let answer = Joined {
             room: self.view(),
             mute: self.mute_of(&me),
@@ -260,6 +289,7 @@ impl Hosted {
             settings: self.settings,
             first: self.with_mutes(self.roster.first_present(limits::DEFAULT_PAGE)),
             cursor: missed.end,
+            mine: self.mine(asker.user.id, seqs.into_iter(), mine),
             messages,
             changes,
             behind: missed.behind,
@@ -275,4 +305,16 @@ impl Hosted {
             self.announce(view);
         }
     }
+}
+
+/// The messages of an answer that may be marked: those in it, and those that its changes say are.
+fn marked<'a>(
+    messages: &'a [Arc<Message>],
+    changes: &'a [Arc<Change>],
+) -> impl Iterator<Item = u64> + 'a {
+    let changes = changes.iter().filter_map(|change| match change.kind {
+        ChangeKind::Marked(_, seq, _) => Some(seq),
+        _ => None,
+    });
+    messages.iter().map(|message| message.seq).chain(changes)
 }

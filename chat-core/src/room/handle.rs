@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::command::{
-    After, BanPage, BanQuery, History, HistoryQuery, Joined, MemberPage, MemberQuery, Reply,
-    RoomCommand, Sent,
+    After, BanPage, BanQuery, History, HistoryQuery, Joined, MarkerPage, MarkerQuery, MemberPage,
+    MemberQuery, Reply, RoomCommand, Sent,
 };
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
@@ -127,6 +127,14 @@ impl Room {
     /// As [`Session::delete`](crate::Session::delete).
     pub async fn delete(&self, user: &User, seq: u64) -> Result<()> {
         self.ask(user, RoomCommand::Delete { seq }).await.map(drop)
+    }
+
+    /// Reads a page of those who have given a message a mark.
+    ///
+    /// # Errors
+    /// As [`Session::markers`](crate::Session::markers).
+    pub async fn markers(&self, user: &User, query: MarkerQuery) -> Result<MarkerPage> {
+        self.ask(user, RoomCommand::Markers(query)).await?.markers()
     }
 
     /// Reads what a message said before it was edited.

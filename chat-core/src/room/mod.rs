@@ -7,6 +7,8 @@ mod editing;
 mod entering;
 mod forgetting;
 mod handle;
+mod marking;
+mod marks;
 mod messages;
 mod moderating;
 mod presence;
@@ -41,6 +43,8 @@ use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
 use crate::model::{ClientKey, Counts, Draft, Kind, RoomInfo, RoomView, Settings};
+use crate::room::marking::Gathered;
+use crate::room::marks::Marks;
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
 use crate::room::typing::Typing;
@@ -88,6 +92,8 @@ struct Hosted {
     slow: Slow,
     audience: Audience,
     timeline: Timeline,
+    marks: Marks,
+    gathered: Gathered,
     dedup: Dedup,
     typing: Typing,
     writes: Writes,
@@ -240,7 +246,9 @@ impl Hosted {
     fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
         let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
-        let LoadedRoom { keys, all_keys, .. } = loaded;
+        let LoadedRoom { keys, all_keys, marks, .. } = loaded;
+        let before = messages.first().map_or(end.seq, |first| first.seq - 1);
+        let marks = Marks::new(before, marks, shared.limits.kept_marks);
         let now = shared.clock.elapsed();
         let limits = &shared.limits;
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
@@ -259,6 +267,8 @@ impl Hosted {
             slow,
             audience: Audience::new(info.id),
             timeline,
+            marks,
+            gathered: Gathered::default(),
             dedup: Dedup::new(limits.kept_keys, keys, all_keys),
             typing: Typing::default(),
             writes: Writes::default(),
@@ -409,8 +419,12 @@ impl Hosted {
             RoomCommand::Send(draft) => self.send(&asker.user, draft, reply, ctx),
             RoomCommand::Edit { seq, edit } => self.edit(&asker.user, seq, edit, reply, ctx),
             RoomCommand::Delete { seq } => self.delete(&asker.user, seq, reply, ctx),
+            RoomCommand::Mark { seq, mark, on } => {
+                self.mark(asker.user, seq, (mark, on), reply, ctx);
+            }
+            RoomCommand::Markers(query) => self.markers(&asker.user, query, reply, ctx),
             RoomCommand::Revisions { seq } => self.revisions(&asker.user, seq, reply, ctx),
-            RoomCommand::History(query) => self.history(&asker.user, query, reply, ctx),
+            RoomCommand::History(query) => self.history(asker.user.id, query, reply, ctx),
             RoomCommand::Members(query) => self.members(&asker.user, &query, reply),
             RoomCommand::Typing(on) => self.type_(&asker.user, on, reply),
             RoomCommand::View => {
@@ -428,6 +442,7 @@ impl Hosted {
     /// the next thing to wait for is waited for.
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
         self.publish();
+        self.write_gathered();
         self.dispatch(ctx);
         self.audience.flush(self.now());
         self.arm(ctx);
@@ -441,6 +456,7 @@ impl Hosted {
             self.unseat(&seat);
         }
         self.refuse_waiting(&Error::no_such_room());
+        self.refuse_gathered(&Error::no_such_room());
         for reply in self.writes.take_waiting() {
             self.answer(reply, Err(Error::no_such_room()));
         }

@@ -219,6 +219,7 @@ impl Hosted {
     }
 
     fn refuse_queued(&mut self, user: UserId, error: &Error) {
+        self.refuse_marks_of(user, error);
         let (refused, queue) = std::mem::take(&mut self.writes.queue)
             .into_iter()
             .partition::<VecDeque<_>, _>(|pending| pending.what.is_said_by(user));

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use actix::fut::wrap_future;
-use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+use actix::prelude::Context;
 
-use crate::command::{History, HistoryQuery, MemberQuery, Reply};
+use crate::command::{History, HistoryQuery, MemberQuery, OwnMark, Reply};
 use crate::deliver::ReplyTo;
-use crate::error::Error;
+use crate::ids::UserId;
 use crate::limits;
 use crate::model::{Message, User};
 use crate::room::{Hosted, RoomActor};
@@ -19,44 +18,51 @@ impl Hosted {
     /// Reads a page of messages, from the store if memory does not reach so far.
     pub(super) fn history(
         &mut self,
-        user: &User,
+        user: UserId,
         mut query: HistoryQuery,
         reply: ReplyTo,
         ctx: &mut Context<RoomActor>,
     ) {
-        if self.roster.membership(user.id).is_none() {
-            return self.answer(reply, Err(self.not_a_member(user.id)));
+        if self.roster.membership(user).is_none() {
+            return self.answer(reply, Err(self.not_a_member(user)));
         }
         query.limit = query.limit.min(limits::PAGE);
         let span = self.timeline.span(query);
-        if let Some(messages) = self.timeline.messages(span) {
-            return self.answer(reply, Ok(self.page(span, messages)));
+        if let Some(messages) = self.timeline.messages(span)
+            && messages.iter().all(|message| self.marks.knows(message.seq))
+        {
+            return self.answer(reply, Ok(self.page(user, span, messages, &[])));
         }
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
-        let read = async move { store.messages(key, span.after, span.until).await };
-        self.reads += 1;
-        ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
-            let answer = |hosted: &mut Self, reply, _: &mut _| {
-                hosted.reads -= 1;
-                let result = match read {
-                    Ok(messages) => {
-                        // What the store no longer has is asked for no more.
-                        let first = messages.first().map_or(span.until + 1, |first| first.seq);
-                        if first > span.after + 1 {
-                            hosted.timeline.remove(first - 1);
-                        }
-                        Ok(hosted.page(span, shared(messages)))
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, room = %hosted.id, "could not read history");
-
-                        Err(Error::unavailable())
-                    }
-                };
-                hosted.answer(reply, result);
+        let known = self.timeline.end().change;
+        let read = async move {
+            let messages = store.messages(key, span.after, span.until).await?;
+            let mine = match messages.iter().all(|message| message.marks.is_empty()) {
+                true => Vec::new(),
+                false => store.marks_of(key, user, span.after, span.until).await?,
             };
-            room.go_on(reply, ctx, answer, |reply| (reply, None));
-        }));
+            Ok((messages, mine))
+        };
+        self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
+            let result = match read {
+                Ok((mut messages, mine)) => {
+                    if hosted.roster.membership(user).is_none() {
+                        return hosted.answer(reply, Err(hosted.not_a_member(user)));
+                    }
+                    // What the store no longer has is asked for no more.
+                    let first = messages.first().map_or(span.until + 1, |first| first.seq);
+                    if first > span.after + 1 {
+                        hosted.timeline.remove(first - 1);
+                    }
+                    if !hosted.bring_up(&mut messages, known) {
+                        return hosted.history(user, query, reply, ctx);
+                    }
+                    Ok(hosted.page(user, span, shared(messages), &mine))
+                }
+                Err(error) => Err(error),
+            };
+            hosted.answer(reply, result);
+        });
     }
 
     /// Reads a page of members.
@@ -73,9 +79,16 @@ impl Hosted {
         self.answer(reply, Ok(Reply::Members(page)));
     }
 
-    fn page(&self, span: Span, messages: Vec<Arc<Message>>) -> Reply {
+    fn page(
+        &self,
+        user: UserId,
+        span: Span,
+        messages: Vec<Arc<Message>>,
+        mine: &[OwnMark],
+    ) -> Reply {
         Reply::History(History {
             room: self.id,
+            mine: self.mine(user, messages.iter().map(|message| message.seq), mine),
             messages,
             more_before: span.after > self.timeline.removed(),
             more_after: span.until < self.timeline.end().seq,

@@ -22,7 +22,8 @@ impl Hosted {
         let quiet = self.is_quiet().then_some(self.quiet_since.saturating_add(idle));
         let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
         let gone = gone.map(|since| since.saturating_add(grace));
-        let deadlines = [gone, self.typing.next_end(), summary, quiet, unsure];
+        let marks = self.gathered.due();
+        let deadlines = [gone, self.typing.next_end(), summary, quiet, unsure, marks];
         deadlines.into_iter().flatten().min()
     }
 
@@ -33,6 +34,7 @@ impl Hosted {
             && self.entering.is_empty()
             && self.reads == 0
             && self.writes.is_idle()
+            && self.gathered.due().is_none()
             && self.writes.unsure.is_none()
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }

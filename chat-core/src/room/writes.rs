@@ -14,6 +14,7 @@ use crate::journal::{OpenBatch, Slot};
 use crate::model::{Body, ChangeKind, ClientKey, Fingerprint, Membership, Moderation, User};
 use crate::room::Ask;
 use crate::room::entering::Entering;
+use crate::room::marking::Marker;
 
 /// What waits, and what is under way.
 #[derive(Default)]
@@ -101,6 +102,12 @@ pub(super) enum What {
         kind: ChangeKind,
         reply: ReplyTo,
     },
+    /// A message is marked, by the last of these and the others.
+    Marks {
+        seq: u64,
+        given: Vec<Marker>,
+        last: Membership,
+    },
     /// In the store, its messages up to and including `until` are deleted already.
     Erase {
         author: Membership,
@@ -118,6 +125,7 @@ impl What {
             Self::Invite { guest, .. } => guest.user.id,
             Self::Moderate { kind, .. } | Self::Amend { kind, .. } => kind.membership().user.id,
             Self::Erase { author, .. } => author.user.id,
+            Self::Marks { last, .. } => last.user.id,
         }
     }
 
@@ -127,6 +135,7 @@ impl What {
             Self::Send { from, .. } => (from, None),
             Self::Join { membership, .. }
             | Self::Leave { membership, .. }
+            | Self::Marks { last: membership, .. }
             | Self::Erase { author: membership, .. } => (&mut membership.user, None),
             Self::Invite { by, guest, .. } => (by, Some(&mut guest.user)),
             Self::Moderate { by, kind, .. } | Self::Amend { by, kind, .. } => {
@@ -146,7 +155,11 @@ impl What {
             Self::Invite { by, .. } | Self::Moderate { by, .. } | Self::Amend { by, .. } => {
                 Some(by).filter(|by| by.id != self.user())
             }
-            Self::Send { .. } | Self::Join { .. } | Self::Leave { .. } | Self::Erase { .. } => None,
+            Self::Send { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Marks { .. }
+            | Self::Erase { .. } => None,
         }
     }
 
@@ -159,7 +172,7 @@ impl What {
             | Self::Amend { reply, .. }
             | Self::Erase { reply, .. } => Some(reply),
             Self::Leave { reply, .. } => reply.as_ref(),
-            Self::Join { .. } => None,
+            Self::Join { .. } | Self::Marks { .. } => None,
         }
     }
 
@@ -175,7 +188,7 @@ impl What {
     /// Whose membership, invitation, role, ban or mute it changes.
     pub(super) fn moves(&self) -> Vec<UserId> {
         match self {
-            Self::Send { .. } | Self::Amend { .. } => Vec::new(),
+            Self::Send { .. } | Self::Amend { .. } | Self::Marks { .. } => Vec::new(),
             // The owner is one no longer.
             Self::Moderate { by, act: Moderation::Transfer { user }, .. } => vec![by.id, *user],
             _ => vec![self.user()],
@@ -255,6 +268,27 @@ impl Writes {
             }
             None => Some(ask),
         }
+    }
+
+    /// Those who mark a message by what waits or is under way.
+    pub(super) fn markers_of(&self, seq: u64) -> impl Iterator<Item = &Marker> {
+        let all = self.in_flight.iter().chain(&self.queue);
+        all.filter_map(move |pending| match &pending.what {
+            What::Marks { seq: of, given, .. } if *of == seq => Some(given),
+            _ => None,
+        })
+        .flatten()
+    }
+
+    /// Takes what a user has marked out of what has not been sent to the journal.
+    pub(super) fn take_marks_of(&mut self, user: UserId) -> Vec<Marker> {
+        let mut taken = Vec::new();
+        self.queue.retain_mut(|pending| {
+            let What::Marks { given, .. } = &mut pending.what else { return true };
+            taken.extend(given.extract_if(.., |marker| marker.user == user));
+            !given.is_empty()
+        });
+        taken
     }
 
     /// Whether the deletion of this message waits or is under way.

@@ -20,6 +20,7 @@ use crate::model::{
     Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
+use crate::room::marking::Marker;
 use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::roster::newcomer;
@@ -282,6 +283,9 @@ impl Hosted {
                 self.tell_change(&change);
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
             }
+            (What::Marks { seq, given, last }, Outcome::Stored(cursor)) => {
+                self.marked(cursor, seq, given, last, at);
+            }
             (what @ What::Amend { .. }, Outcome::Stored(cursor)) => {
                 let by = what.by().cloned();
                 let What::Amend { before, kind, reply, .. } = what else { return };
@@ -318,6 +322,11 @@ impl Hosted {
             | What::Amend { reply, .. }
             | What::Send { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
+            What::Marks { given, .. } => {
+                for marker in given {
+                    self.answer(marker.reply, result.clone());
+                }
+            }
             What::Leave { reply: None, .. } | What::Join { .. } => {}
         }
         moved.into_iter().for_each(|user| self.go_on(user, ctx));
@@ -337,6 +346,11 @@ impl Hosted {
                 // It is still away, and is tried again after another grace period.
                 None => self.roster.still_gone(membership.user.id, self.now()),
             },
+            What::Marks { given, .. } => {
+                for marker in given {
+                    self.answer(marker.reply, Err(error.clone()));
+                }
+            }
             What::Invite { reply, .. } | What::Amend { reply, .. } | What::Erase { reply, .. } => {
                 self.answer(reply, Err(error.clone()));
             }
@@ -419,7 +433,7 @@ impl Hosted {
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
     /// [`tell_change`](Self::tell_change).
-    fn change(
+    pub(super) fn change(
         &mut self,
         cursor: Cursor,
         kind: ChangeKind,
@@ -467,10 +481,17 @@ impl Hosted {
                 }
                 self.settings = *settings;
             }
-            ChangeKind::Erased(_) => self.timeline.erase(user.id),
+            ChangeKind::Erased(_) => {
+                let written = self.timeline.kept().filter(|message| message.from.id == user.id);
+                let first = self.timeline.kept().next().map_or(u64::MAX, |message| message.seq);
+                self.marks.delete_all(written.map(|message| message.seq), first);
+                self.timeline.erase(user.id);
+            }
+            ChangeKind::Marked(_, seq, marks) => self.timeline.mark(*seq, marks),
             ChangeKind::Edited(_, seq, Some(edit)) => self.timeline.edit(*seq, edit, change.at),
             ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
                 self.timeline.delete(*seq);
+                self.marks.delete(*seq);
             }
         }
     }
@@ -599,6 +620,9 @@ impl Hosted {
                 break;
             }
             let message = change.kind.seq().and_then(|seq| self.timeline.find(seq));
+            if let ChangeKind::Marked(_, seq, _) = &change.kind {
+                self.marks.forget(*seq);
+            }
             let change = Arc::new(change);
             self.apply_change(&change);
             self.tell_change(&change);
@@ -684,6 +708,13 @@ impl Hosted {
                     Ok(()) => self.writes.queue.push_back(pending),
                     Err(error) => self.fail(pending.what, &error),
                 },
+                What::Marks { seq, given, last } => {
+                    let given = self.look_at_marks_again(seq, given, ctx);
+                    if !given.is_empty() {
+                        let what = What::Marks { seq, given, last };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                }
                 What::Join { .. } | What::Erase { .. } => self.writes.queue.push_back(pending),
             }
         }
@@ -712,5 +743,9 @@ fn to_write(what: &What, at: Timestamp) -> Write {
         What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
         What::Moderate { kind, .. } | What::Amend { kind, .. } => change(kind.clone()),
         What::Erase { author, .. } => change(ChangeKind::Erased(author.clone())),
+        What::Marks { seq, given, last } => {
+            let markings = given.iter().map(Marker::marking).collect();
+            Write::Marks { seq: *seq, markings, last: last.clone(), at }
+        }
     }
 }

@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
 use crate::command::{
-    After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MemberPage, MemberQuery,
-    Reply, RoomCommand, Sent,
+    After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MarkerPage, MarkerQuery,
+    MemberPage, MemberQuery, Reply, RoomCommand, Sent,
 };
 use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::{GrantId, RoomId};
-use crate::model::{Draft, Moderation, NewRoom, Presence, Revision, RoomView, Text, User};
+use crate::model::{Draft, Mark, Moderation, NewRoom, Presence, Revision, RoomView, Text, User};
 use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
 
@@ -205,6 +205,25 @@ impl Session {
     /// [`Limits::edit_age`](crate::Limits::edit_age); `no_such_room`, `not_a_member`, `unavailable`, `busy`.
     pub async fn delete(&self, room: RoomId, seq: u64) -> Result<()> {
         self.ask_room(room, RoomCommand::Delete { seq }).await.map(drop)
+    }
+
+    /// Gives a message a mark, or takes one's own back. Does nothing if it is so already. What is marked
+    /// within [`Limits::marks_every`](crate::Limits::marks_every) is told together.
+    ///
+    /// # Errors
+    /// `no_such_message`, `message_deleted`, `too_many` beyond [`limits::MARKS`](crate::limits::MARKS) different marks
+    /// of one message or [`limits::OWN_MARKS`](crate::limits::OWN_MARKS) of one user; `no_such_room`,
+    /// `not_a_member`, `muted`, `unavailable`, `busy`.
+    pub async fn mark(&self, room: RoomId, seq: u64, mark: Mark, on: bool) -> Result<()> {
+        self.ask_room(room, RoomCommand::Mark { seq, mark, on }).await.map(drop)
+    }
+
+    /// Reads a page of those who have given a message a mark.
+    ///
+    /// # Errors
+    /// `no_such_message`, `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn markers(&self, room: RoomId, query: MarkerQuery) -> Result<MarkerPage> {
+        self.ask_room(room, RoomCommand::Markers(query)).await?.markers()
     }
 
     /// Reads what a message said before it was edited, oldest first.

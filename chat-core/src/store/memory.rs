@@ -2,18 +2,18 @@
 //! history beyond a restart, and as the plainest statement of what a [`Store`] must do.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
 use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
-use crate::command::Sent;
+use crate::command::{MarkerQuery, OwnMark, Sent};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Kind, Membership, Message, Name,
-    Restriction, Revision, Role, RoomInfo, Settings, Title, User,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Mark, MarkCount, Marking,
+    Membership, Message, Name, Restriction, Revision, Role, RoomInfo, Settings, Title, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError,
@@ -55,6 +55,7 @@ struct Room {
     settings: Settings,
     messages: Vec<Message>,
     revisions: HashMap<u64, Vec<Revision>>,
+    marks: BTreeSet<(u64, Mark, UserId)>,
     changes: Vec<Change>,
     /// What keys were used for: what a message got, or when something else was done.
     keys: HashMap<(UserId, ClientKey), (Fingerprint, Use)>,
@@ -70,6 +71,12 @@ enum Use {
 impl Room {
     fn end(&self) -> Cursor {
         Cursor::new(self.messages.len() as u64, self.changes.len() as u64)
+    }
+
+    /// The marks of a range of messages.
+    fn given(&self, after: u64, until: u64) -> Vec<Given> {
+        let of = self.marks.iter().filter(|(seq, ..)| *seq > after && *seq <= until);
+        of.map(|(seq, mark, user)| Given { seq: *seq, mark: mark.clone(), user: *user }).collect()
     }
 
     /// Everybody who is named here.
@@ -121,15 +128,50 @@ impl Room {
             }
             ChangeKind::Deleted(_, seq) => {
                 of_seq(&mut self.messages, *seq).into_iter().for_each(Message::delete);
-                self.revisions.remove(seq);
+                self.forget_said(*seq);
                 self.forget_edits();
             }
-            ChangeKind::Erased(_) | ChangeKind::Edited(_, _, None) => {}
+            ChangeKind::Erased(_) | ChangeKind::Edited(_, _, None) | ChangeKind::Marked(..) => {}
         }
         shrink_map(&mut self.members);
         shrink_map(&mut self.invited);
         self.changes.push(Change { cursor, kind, by, at });
         Outcome::Stored(cursor)
+    }
+
+    /// What belongs to a message that is deleted.
+    fn forget_said(&mut self, seq: u64) {
+        self.revisions.remove(&seq);
+        self.marks.retain(|(marked, ..)| *marked != seq);
+    }
+
+    fn mark(
+        &mut self,
+        seq: u64,
+        markings: Vec<Marking>,
+        last: Membership,
+        at: Timestamp,
+    ) -> Outcome {
+        let message = of_seq(&mut self.messages, seq).filter(|message| !message.deleted);
+        let is_there = message.is_some();
+        for Marking { user, mark, on, key } in markings {
+            if let Some((key, fingerprint)) = key {
+                self.keys.entry((user, key)).or_insert((fingerprint, Use::Change(at)));
+            }
+            match on {
+                true if is_there => _ = self.marks.insert((seq, mark, user)),
+                _ => _ = self.marks.remove(&(seq, mark, user)),
+            }
+        }
+        let mut counts = Vec::<MarkCount>::new();
+        for (_, mark, _) in self.marks.iter().filter(|(marked, ..)| *marked == seq) {
+            match counts.last_mut() {
+                Some(last) if last.mark == *mark => last.count += 1,
+                _ => counts.push(MarkCount { mark: mark.clone(), count: 1 }),
+            }
+        }
+        of_seq(&mut self.messages, seq).into_iter().for_each(|message| message.mark(&counts));
+        self.change(ChangeKind::Marked(last, seq, counts), None, at)
     }
 
     /// Changes say no more what messages said that have been deleted since.
@@ -159,6 +201,7 @@ impl Room {
                 }
                 self.change(kind, by, at)
             }
+            Write::Marks { seq, markings, last, at } => self.mark(seq, markings, last, at),
             Write::Message { from, body, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
@@ -187,6 +230,7 @@ impl Write {
         let (one, other) = match self {
             Self::Message { from, .. } => (from, None),
             Self::Change { kind, by, .. } => (&mut kind.membership_mut().user, by.as_mut()),
+            Self::Marks { last, .. } => (&mut last.user, None),
         };
         std::iter::once(one).chain(other)
     }
@@ -268,6 +312,7 @@ impl Store for MemoryStore {
             settings: Settings::default(),
             messages: Vec::new(),
             revisions: HashMap::new(),
+            marks: BTreeSet::new(),
             changes: Vec::new(),
             keys: HashMap::new(),
         };
@@ -324,6 +369,7 @@ impl Store for MemoryStore {
             bans: room.bans.values().cloned().collect(),
             mutes: room.mutes.values().cloned().collect(),
             messages: last(&room.messages, recent),
+            marks: room.given(room.end().seq.saturating_sub(recent as u64), u64::MAX),
             changes: last(&room.changes, recent),
             keys: room.keys.iter().map(used_key).collect(),
             all_keys: true,
@@ -362,6 +408,34 @@ impl Store for MemoryStore {
         let Some(room) = tables.rooms.get(&room) else { return Ok(Vec::new()) };
         let until = index(room.messages.len(), until);
         Ok(room.messages[index(until, after)..until].to_vec())
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        let tables = self.tables();
+        Ok(tables.rooms.get(&room).map(|room| room.given(after, until)).unwrap_or_default())
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        let given = self.marks(room, after, until).await?;
+        let own = given.into_iter().filter(|given| given.user == user);
+        Ok(own.map(|given| (given.seq, given.mark)).collect())
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        let given = self.marks(room, query.seq.saturating_sub(1), query.seq).await?;
+        let of_mark = given.into_iter().filter(|given| given.mark == query.mark);
+        let after = |user: &UserId| query.after.is_none_or(|after| *user > after);
+        let users = of_mark.map(|given| given.user).filter(after).take(query.limit);
+        let mut tables = self.tables();
+        let Some(room) = tables.rooms.get_mut(&room) else { return Ok(Vec::new()) };
+        let named = |id| room.names().find(|user| user.id == id).cloned();
+        Ok(users.filter_map(named).collect())
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
@@ -436,9 +510,13 @@ impl Store for MemoryStore {
         let until = index(room.messages.len(), until);
         let after = index(until, after);
         let written = room.messages[after..until].iter_mut();
+        let mut erased = Vec::new();
         for message in written.filter(|message| message.from.id == user) {
             message.delete();
-            room.revisions.remove(&message.seq);
+            erased.push(message.seq);
+        }
+        for seq in erased {
+            room.forget_said(seq);
         }
         room.forget_edits();
         Ok(())

@@ -10,8 +10,11 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::clock::Timestamp;
+use crate::command::{MarkerQuery, OwnMark};
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, ClientKey, Fingerprint, Membership, Message, Revision, RoomInfo, User};
+use crate::model::{
+    Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
+};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
 };
@@ -113,6 +116,24 @@ impl Store for Metered {
         until: u64,
     ) -> Result<Vec<Message>, StoreError> {
         self.read(|store| store.messages(room, after, until)).await
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.read(|store| store.marks(room, after, until)).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.read(|store| store.marks_of(room, user, after, until)).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        self.read(|store| store.markers(room, query)).await
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {

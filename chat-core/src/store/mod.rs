@@ -13,11 +13,11 @@ pub(crate) use metered::Metered;
 pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
-use crate::command::Sent;
+use crate::command::{MarkerQuery, OwnMark, Sent};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Membership, Message, Restriction,
-    Revision, RoomInfo, Settings, User,
+    Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Marking, Membership, Message,
+    Restriction, Revision, RoomInfo, Settings, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
@@ -78,6 +78,23 @@ pub trait Store: Send + Sync + 'static {
         after: u64,
         until: u64,
     ) -> Result<Vec<Message>, StoreError>;
+
+    /// Who has given the room's messages above `after`, up to and including `until`, which marks; in any
+    /// order.
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError>;
+
+    /// What a user has marked of those messages, in any order.
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError>;
+
+    /// Who has given a message a mark, under their names of now, in the order of their ids: at most
+    /// `limit` of those with a greater id.
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError>;
 
     /// What a message said before it was edited, oldest first; nothing of one that was never edited, has
     /// been deleted, or is not there.
@@ -142,6 +159,8 @@ pub struct LoadedRoom {
     pub mutes: Vec<Restriction>,
     /// Its last messages, oldest first, up to the end.
     pub messages: Vec<Message>,
+    /// Who has marked these, in any order.
+    pub marks: Vec<Given>,
     /// Its last changes, oldest first, up to the end.
     pub changes: Vec<Change>,
     /// Keys that were used in it, in any order: those of its last messages, and of its last changes.
@@ -235,6 +254,20 @@ pub enum Write {
         /// The key of whoever did it, and what stands for what was done. Kept for a day at least.
         #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
         key: Option<(ClientKey, Fingerprint)>,
+    },
+    /// Users give a message marks, or take them back: the change [`ChangeKind::Marked`], with the next
+    /// change number. To give what is given already, or take back what is not, does nothing, and neither
+    /// does anything of a message that is deleted. Keys are kept like those of changes; one that was used
+    /// before stays what it was.
+    Marks {
+        /// Which message.
+        seq: u64,
+        /// What they do, in order.
+        markings: Vec<Marking>,
+        /// The last of them.
+        last: Membership,
+        /// When.
+        at: Timestamp,
     },
 }
 

@@ -7,8 +7,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
+use crate::command::{MarkerQuery, OwnMark};
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, ClientKey, Fingerprint, Membership, Message, Revision, RoomInfo, User};
+use crate::model::{
+    Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
+};
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
 };
@@ -177,6 +180,27 @@ impl Store for FaultyStore {
     ) -> Result<Vec<Message>, StoreError> {
         self.faults.reads.pass().await;
         self.reach()?.messages(room, after, until).await
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.marks(room, after, until).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.marks_of(room, user, after, until).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.markers(room, query).await
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {

@@ -255,6 +255,9 @@ impl View {
             ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
                 self.change_message(*seq, Message::delete);
             }
+            ChangeKind::Marked(_, seq, marks) => {
+                self.change_message(*seq, |message| message.mark(marks));
+            }
             ChangeKind::Erased(author) => {
                 let id = author.user.id;
                 let theirs = self.messages.values_mut().filter(|message| message.from.id == id);

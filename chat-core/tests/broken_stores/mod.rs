@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
-    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Kind,
-    Listed, LoadedRoom, Membership, MemoryStore, Message, Outcome, Revision, Role, RoomId,
-    RoomInfo, RoomKey, RoomQuery, Settings, Store, StoreError, Text, Timestamp, Title, UsedKey,
-    User, UserId, Write,
+    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Given,
+    Kind, Listed, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership, MemoryStore, Message,
+    Outcome, OwnMark, Revision, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Settings, Store,
+    StoreError, Text, Timestamp, Title, UsedKey, User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -129,6 +129,20 @@ pub(crate) enum Flaw {
     ForgetsKeysOfDeleted,
     /// A change's key is not kept.
     DropsKeysOfChanges,
+    /// Case does not count in a mark.
+    FoldsMarks,
+    /// A mark that is taken back stays.
+    KeepsMarks,
+    /// Whatever is marked, it is the first message.
+    MarksTheFirst,
+    /// What others have marked is everybody's own.
+    TakesAllMarksForOnes,
+    /// Every page of those who have marked a message begins with the first.
+    ListsAllMarkersAtOnce,
+    /// A mark's key is not kept.
+    DropsKeysOfMarks,
+    /// The marks of a deleted message stay.
+    KeepsMarksOfDeleted,
     /// A room that is opened again with its key is another room.
     OpensTwice,
     /// Nobody is told what a key was used for.
@@ -344,6 +358,23 @@ impl Broken {
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
                 }
+                Write::Marks { seq, markings, at, .. } => {
+                    *at = self.time(*at);
+                    for marking in markings.iter_mut() {
+                        if self.flaw == Flaw::FoldsMarks {
+                            marking.mark = Mark::new(marking.mark.to_lowercase()).expect("a mark");
+                        }
+                        if self.flaw == Flaw::DropsKeysOfMarks {
+                            marking.key = None;
+                        }
+                    }
+                    if self.flaw == Flaw::MarksTheFirst {
+                        *seq = 1;
+                    }
+                    if self.flaw == Flaw::KeepsMarks {
+                        markings.retain(|marking| marking.on);
+                    }
+                }
                 Write::Change { at, kind, by, key } => {
                     *at = self.time(*at);
                     if self.flaw == Flaw::DropsKeysOfChanges {
@@ -520,6 +551,9 @@ impl Broken {
     fn seen(&self, room: RoomKey, hidden: Option<&Cursor>, messages: &mut Vec<Message>) {
         let state = self.state();
         for message in &mut *messages {
+            if self.flaw == Flaw::KeepsMarksOfDeleted && message.deleted {
+                message.marks = vec![MarkCount { mark: Mark::new("x").expect("a mark"), count: 2 }];
+            }
             for (_, seq, edit) in state.edits.iter().filter(|(edited, ..)| *edited == room) {
                 let wrongly = match self.flaw {
                     Flaw::EditsTheWholeRoom => *seq != message.seq,
@@ -675,7 +709,7 @@ impl Store for Broken {
         let refused = self.state().refused.clone();
         let is_refused = |write: &Write| match write {
             Write::Message { body, .. } => Some(body.as_str()) == refused.as_deref(),
-            Write::Change { .. } => false,
+            Write::Change { .. } | Write::Marks { .. } => false,
         };
         let bad = batches.iter().position(|batch| batch.writes.iter().any(is_refused));
         let (good, fails) = match (self.flaw, bad) {
@@ -715,6 +749,33 @@ impl Store for Broken {
         }
         self.seen(room, hidden.get(&room), &mut messages);
         Ok(messages)
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.store().marks(self.inner(room), after, until).await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        let (room, store) = (self.inner(room), self.store());
+        if self.flaw == Flaw::TakesAllMarksForOnes {
+            let all = store.marks(room, after, until).await?;
+            return Ok(all.into_iter().map(|given| (given.seq, given.mark)).collect());
+        }
+        store.marks_of(room, user, after, until).await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        let mut query = query.clone();
+        if self.flaw == Flaw::ListsAllMarkersAtOnce {
+            query.after = None;
+        }
+        self.store().markers(self.inner(room), &query).await
     }
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use actix_web::web::{self, Bytes};
+use actix_web::web::{self, Bytes, Path};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use chat_core::{ClientKey, RoomCommand, RoomId, UserId};
+use chat_core::{ClientKey, Mark, RoomCommand, RoomId, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
 use tokio::time::timeout;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{RefOr, Required, Schema};
@@ -190,6 +191,35 @@ in_path! {
 in_path! {
     /// The group of friends in the path.
     Group, Uuid, "group"
+}
+
+/// The mark in the path.
+pub(super) struct InPath(pub(super) Mark);
+
+impl FromRequest for InPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        #[derive(Deserialize)]
+        struct Part {
+            mark: String,
+        }
+        let bad = || Problem::bad_request("the mark in the address cannot be read").at("mark");
+        // Decodes what is left of the percent signs.
+        let part = Path::<Part>::extract(request).into_inner().map_err(|_| bad());
+        ready(
+            part.and_then(|part| {
+                Mark::new(part.into_inner().mark).map(Self).map_err(Problem::from)
+            }),
+        )
+    }
+}
+
+impl IntoParams for InPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![in_path("mark", words::Mark::schema())]
+    }
 }
 
 /// The number of a message in the path.

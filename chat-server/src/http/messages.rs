@@ -6,11 +6,12 @@ use chat_core::{Code, Error, HistoryAt, HistoryQuery, RoomCommand};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Key, Query, Room, Seq};
+use crate::http::body::{Body, InPath, Key, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{
-    HistoryView, MessageView, Problem, RevisionsView, SentView, draft, history_query, new_text,
+    HistoryView, MarkerPageView, MessageView, Problem, RevisionsView, SentView, draft,
+    history_query, marker_query, new_text,
 };
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -29,12 +30,20 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(
             resource("/rooms/{room}/messages/{seq}/revisions", "GET")
                 .route(web::get().to(revisions)),
+        )
+        .service(
+            resource("/rooms/{room}/messages/{seq}/marks", "GET").route(web::get().to(markers)),
+        )
+        .service(
+            resource("/rooms/{room}/messages/{seq}/marks/{mark}", "PUT, DELETE")
+                .route(web::put().to(mark))
+                .route(web::delete().to(unmark)),
         );
 }
 
 /// These calls, for the document.
 #[derive(OpenApi)]
-#[openapi(paths(list, send, look, edit, delete, revisions))]
+#[openapi(paths(list, send, look, edit, delete, revisions, markers, mark, unmark))]
 pub(super) struct Calls;
 
 /// A message that is to be written.
@@ -253,7 +262,9 @@ async fn look(
     let one = HistoryQuery { at: HistoryAt::After(seq.saturating_sub(1)), limit: 1 };
     let page = api.engine.room(room).history(&user, one).await?;
     match page.messages.first().filter(|message| message.seq == seq) {
-        Some(message) => Ok(HttpResponse::Ok().json(MessageView::new(page.room, message))),
+        Some(message) => {
+            Ok(HttpResponse::Ok().json(MessageView::new(page.room, message, &page.mine)))
+        }
         None => {
             Err(Error::new(Code::NoSuchMessage, "the room has no message with this seq").into())
         }
@@ -356,4 +367,125 @@ async fn revisions(
 ) -> Result<HttpResponse, Problem> {
     let revisions = api.engine.room(room).revisions(&user, seq).await?;
     Ok(HttpResponse::Ok().json(RevisionsView::from(&revisions[..])))
+}
+
+/// Which mark, and which page, as `marker_query` reads them.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described")]
+struct Marked {
+    /// The mark.
+    #[param(inline, value_type = words::Mark)]
+    mark: String,
+    /// Only users whose ids come after this one.
+    #[param(inline, value_type = Option<words::Id>)]
+    after: Option<String>,
+    #[param(inline, value_type = Option<words::Limit>)]
+    limit: Option<usize>,
+}
+
+/// Who has given a message a mark
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/messages/{seq}/marks",
+    tag = "messages",
+    operation_id = "listMarkers",
+    params(Room, Seq, Marked),
+    security(("bearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "A page of them, in the order of their ids.",
+            body = MarkerPageView<'_>,
+            links(("next" = (
+                operation_id = "listMarkers",
+                parameters(
+                    ("room" = "$request.path.room"),
+                    ("seq" = "$request.path.seq"),
+                    ("mark" = "$request.query.mark"),
+                    ("after" = "$response.body#/next")
+                ),
+                description = "The next page, if there is one.",
+            ))),
+            example = json!({ "users": [{ "id": CAROL, "name": "Carol" }] }),
+        ),
+        codes::ToMembers,
+        codes::NoSuchMessage,
+        codes::Name,
+    ),
+)]
+async fn markers(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+    Query(mut fields): Query,
+) -> Result<HttpResponse, Problem> {
+    let query = marker_query(&mut fields, seq)?;
+    fields.finish()?;
+    let page = api.engine.room(room).markers(&user, query).await?;
+    Ok(HttpResponse::Ok().json(MarkerPageView::from(&page)))
+}
+
+/// Mark a message
+///
+/// With an emoji or a word. What many mark at once is told together, four times a second at most. A message has 50 different
+/// marks at most, ten of them from one user.
+#[utoipa::path(
+    put,
+    path = "/rooms/{room}/messages/{seq}/marks/{mark}",
+    tag = "messages",
+    operation_id = "mark",
+    params(Room, Seq, InPath, Key),
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is marked so on disk, or was before."),
+        codes::AsMember,
+        codes::Muted,
+        codes::NoSuchUser,
+        codes::NoSuchMessage,
+        codes::MessageDeleted,
+        codes::TooMany,
+        codes::BadText,
+        codes::Once,
+    ),
+)]
+async fn mark(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+    InPath(mark): InPath,
+    key: Key,
+) -> Result<HttpResponse, Problem> {
+    key.write(&api, &user, room, RoomCommand::Mark { seq, mark, on: true }).await
+}
+
+/// Take a mark back
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/messages/{seq}/marks/{mark}",
+    tag = "messages",
+    operation_id = "unmark",
+    params(Room, Seq, InPath, Key),
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is not marked so by the caller, on disk, or was not before."),
+        codes::AsMember,
+        codes::Muted,
+        codes::NoSuchMessage,
+        codes::MessageDeleted,
+        codes::BadText,
+        codes::Once,
+    ),
+)]
+async fn unmark(
+    api: Data<Api>,
+    Caller(user): Caller,
+    Room(room): Room,
+    Seq(seq): Seq,
+    InPath(mark): InPath,
+    key: Key,
+) -> Result<HttpResponse, Problem> {
+    key.write(&api, &user, room, RoomCommand::Mark { seq, mark, on: false }).await
 }

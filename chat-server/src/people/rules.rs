@@ -77,7 +77,10 @@ impl Policy for Rules {
             Command::Room(_, RoomCommand::InviteUser(guest)) => self.reach(user.id, *guest).await,
             Command::Room(
                 room,
-                RoomCommand::Send(_) | RoomCommand::Edit { .. } | RoomCommand::Typing(true),
+                RoomCommand::Send(_)
+                | RoomCommand::Edit { .. }
+                | RoomCommand::Mark { on: true, .. }
+                | RoomCommand::Typing(true),
             ) => self.write(user.id, *room).await,
             _ => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! What clients say, from JSON to the engine's words.
 
 use chat_core::{
-    After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, MemberQuery, Moderation, Name,
-    NewRoom, Presence, Role, RoomCommand, SettingsChange, Text, Timestamp, UserId, WhoInvites,
-    limits,
+    After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, Mark, MarkerQuery, MemberQuery,
+    Moderation, Name, NewRoom, Presence, Role, RoomCommand, SettingsChange, Text, Timestamp,
+    UserId, WhoInvites, limits,
 };
 use serde::Deserialize;
 
@@ -126,6 +126,11 @@ fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, P
         "send" => draft(fields).map(RoomCommand::Send),
         "edit" => seq(fields).and_then(|seq| Ok(RoomCommand::edit(seq, new_text(fields)?))),
         "delete" => seq(fields).map(|seq| RoomCommand::Delete { seq }),
+        "mark" => mark(fields, true),
+        "unmark" => mark(fields, false),
+        "markers" => {
+            seq(fields).and_then(|seq| marker_query(fields, seq)).map(RoomCommand::Markers)
+        }
         "revisions" => seq(fields).map(|seq| RoomCommand::Revisions { seq }),
         "history" => history_query(fields).map(RoomCommand::History),
         "members" => member_query(fields).map(RoomCommand::Members),
@@ -207,6 +212,20 @@ pub fn draft(fields: &mut Fields) -> Result<Draft, Problem> {
 /// Whatever is wrong with it.
 pub fn new_text(fields: &mut Fields) -> Result<Text, Problem> {
     checked(fields, "text", Text::new)
+}
+
+fn mark(fields: &mut Fields, on: bool) -> Result<RoomCommand, Problem> {
+    Ok(RoomCommand::Mark { seq: seq(fields)?, mark: checked(fields, "mark", Mark::new)?, on })
+}
+
+/// Which page of those who have marked a message: `mark`, `after`, `limit`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn marker_query(fields: &mut Fields, seq: u64) -> Result<MarkerQuery, Problem> {
+    let mark = checked(fields, "mark", Mark::new)?;
+    let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
+    Ok(MarkerQuery { seq, mark, after, limit: fields.limit()? })
 }
 
 fn seq(fields: &mut Fields) -> Result<u64, Problem> {
@@ -398,6 +417,11 @@ mod tests {
             (r#""do":"delete","room":"$""#, "seq"),
             (r#""do":"delete","room":"$","seq":-1"#, "seq"),
             (r#""do":"revisions","room":"$","seq":true"#, "seq"),
+            (r#""do":"mark","room":"$","mark":"x""#, "seq"),
+            (r#""do":"mark","room":"$","seq":1"#, "mark"),
+            (r#""do":"unmark","room":"$","seq":1,"mark":7"#, "mark"),
+            (r#""do":"markers","room":"$","seq":1"#, "mark"),
+            (r#""do":"markers","room":"$","seq":1,"mark":"x","after":"x""#, "after"),
             (r#""do":"open","kind":"direct""#, "with"),
             (r#""do":"invite","room":"$""#, "user"),
             (r#""do":"invite","room":"$","user":"Bob""#, "user"),

@@ -11,13 +11,13 @@ pub(crate) mod words;
 
 pub use close::{CloseCode, close_code};
 pub use command::{
-    Asked, Refused, Request, ban_query, draft, history_query, member_change, member_query,
-    new_room, new_text, nickname, parse, read_id, settings_change, until,
+    Asked, Refused, Request, ban_query, draft, history_query, marker_query, member_change,
+    member_query, new_room, new_text, nickname, parse, read_id, settings_change, until,
 };
 pub use error::Problem;
 pub use fields::Fields;
 pub use view::{
-    BanPageView, HistoryView, MemberPageView, MembershipView, MessageView, RevisionsView, RoomView,
-    SentView, Time, UserView,
+    BanPageView, HistoryView, MarkerPageView, MemberPageView, MembershipView, MessageView,
+    RevisionsView, RoomView, SentView, Time, UserView,
 };
 pub use wire::{JsonWire, error, reply_auth};

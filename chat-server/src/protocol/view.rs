@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chat_core::{
-    BanPage, Behind, Change, ChangeKind, Counts, Edit, FileId, History, Joined, MemberPage,
-    MemberView, Membership, Message, Mute, Restriction, Revision, RoomId, RoomInfo, Sent, Settings,
-    Timestamp, User, UserId,
+    BanPage, Behind, Change, ChangeKind, Counts, Edit, FileId, History, Joined, Mark, MarkCount,
+    MarkerPage, MemberPage, MemberView, Membership, Message, Mute, OwnMark, Restriction, Revision,
+    RoomId, RoomInfo, Sent, Settings, Timestamp, User, UserId,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
@@ -187,6 +187,35 @@ pub struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     edited: Option<Time>,
+    /// How it is marked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    marks: Vec<MarkView<'a>>,
+}
+
+/// How often a mark was given to a message.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mark)]
+pub(super) struct MarkView<'a> {
+    #[schema(value_type = words::Mark)]
+    mark: &'a str,
+    count: u64,
+    /// There, and true, if the asker has given it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    mine: bool,
+}
+
+impl<'a> MarkView<'a> {
+    fn all(seq: u64, marks: &'a [MarkCount], mine: &[OwnMark]) -> Vec<Self> {
+        let is_mine = |mark: &Mark| mine.iter().any(|(of, own)| *of == seq && own == mark);
+        let view = |one: &'a MarkCount| MarkView {
+            mark: &one.mark,
+            count: one.count,
+            mine: is_mine(&one.mark),
+        };
+        marks.iter().map(view).collect()
+    }
 }
 
 /// Ids as their text forms.
@@ -206,9 +235,9 @@ impl<T: std::fmt::Display> Serialize for IdsView<'_, T> {
 }
 
 impl<'a> MessageView<'a> {
-    /// The message as this room's.
+    /// The message as this room's, with what the asker has marked of it.
     #[must_use]
-    pub fn new(room: RoomId, message: &'a Message) -> Self {
+    pub fn new(room: RoomId, message: &'a Message, mine: &[OwnMark]) -> Self {
         Self {
             room,
             seq: message.seq,
@@ -220,11 +249,12 @@ impl<'a> MessageView<'a> {
             files: IdsView(&message.body.files),
             at: Time(message.at),
             edited: message.edited.map(Time),
+            marks: MarkView::all(message.seq, &message.marks, mine),
         }
     }
 
-    fn all(room: RoomId, messages: &'a [Arc<Message>]) -> Vec<Self> {
-        messages.iter().map(|message| Self::new(room, message)).collect()
+    fn all(room: RoomId, messages: &'a [Arc<Message>], mine: &[OwnMark]) -> Vec<Self> {
+        messages.iter().map(|message| Self::new(room, message, mine)).collect()
     }
 }
 
@@ -270,6 +300,16 @@ pub(super) enum ChangeView<'a> {
         mentions: IdsView<'a, UserId>,
         at: Time,
     },
+    Marks {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        seq: u64,
+        marks: Vec<MarkView<'a>>,
+        by: UserView<'a>,
+        at: Time,
+    },
     Deleted {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
@@ -288,7 +328,12 @@ pub(super) struct CountsView {
 }
 
 impl<'a> ChangeView<'a> {
-    pub(super) fn new(room: RoomId, change: &'a Change, counts: Option<Counts>) -> Self {
+    pub(super) fn new(
+        room: RoomId,
+        change: &'a Change,
+        counts: Option<Counts>,
+        mine: &[OwnMark],
+    ) -> Self {
         let (cursor, at) = (change.cursor, Time(change.at));
         let membership = change.kind.membership();
         let by = UserView::from(change.by.as_ref().unwrap_or(&membership.user));
@@ -299,6 +344,10 @@ impl<'a> ChangeView<'a> {
             ChangeKind::Edited(_, seq, Some(Edit { text, mentions })) => {
                 let mentions = IdsView(mentions);
                 Self::Edited { room, cursor, seq: *seq, by, text, mentions, at }
+            }
+            ChangeKind::Marked(_, seq, marks) => {
+                let marks = MarkView::all(*seq, marks, mine);
+                Self::Marks { room, cursor, seq: *seq, marks, by, at }
             }
             // Of a message that has been deleted since, an edit says that too.
             ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
@@ -396,8 +445,10 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
                 first: joined.first.iter().map(PresentView::from).collect(),
             },
             cursor: joined.cursor,
-            messages: MessageView::all(room, &joined.messages),
-            changes: changes.map(|change| ChangeView::new(room, change, None)).collect(),
+            messages: MessageView::all(room, &joined.messages, &joined.mine),
+            changes: changes
+                .map(|change| ChangeView::new(room, change, None, &joined.mine))
+                .collect(),
             behind: joined.behind.map(|Behind { after, until }| BehindView { after, until }),
             reset: joined.reset,
         }
@@ -426,9 +477,28 @@ struct MoreView {
 impl<'a> From<&'a History> for HistoryView<'a> {
     fn from(history: &'a History) -> Self {
         Self {
-            messages: MessageView::all(history.room, &history.messages),
+            messages: MessageView::all(history.room, &history.messages, &history.mine),
             more: MoreView { before: history.more_before, after: history.more_after },
         }
+    }
+}
+
+/// A page of those who have given a message a mark.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MarkerPage)]
+pub struct MarkerPageView<'a> {
+    /// In the order of their ids.
+    users: Vec<UserView<'a>>,
+    /// There if there are more: sent as `after`, it gives the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
+    next: Option<String>,
+}
+
+impl<'a> From<&'a MarkerPage> for MarkerPageView<'a> {
+    fn from(page: &'a MarkerPage) -> Self {
+        let next = page.next.map(|next| next.to_string());
+        Self { users: page.users.iter().map(UserView::from).collect(), next }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::people::Notice;
 use crate::protocol::close_code;
 use crate::protocol::error::Problem;
 use crate::protocol::view::{
-    BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MemberPageView, MessageView,
-    RevisionsView, RoomView, SentView, Time, UserView, as_text,
+    BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MarkerPageView, MemberPageView,
+    MessageView, RevisionsView, RoomView, SentView, Time, UserView, as_text,
 };
 
 /// JSON text frames.
@@ -88,6 +88,7 @@ enum ReplyView<'a> {
     Members(MemberPageView<'a>),
     Bans(BanPageView<'a>),
     Revisions(RevisionsView<'a>),
+    Markers(MarkerPageView<'a>),
     Done {},
     Pong { at: Time },
 }
@@ -105,6 +106,7 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::Members(page) => Self::Members(page.into()),
             Reply::Bans(page) => Self::Bans(page.into()),
             Reply::Revisions(revisions) => Self::Revisions(revisions[..].into()),
+            Reply::Markers(page) => Self::Markers(page.into()),
             Reply::Done => Self::Done {},
             Reply::Pong(at) => Self::Pong { at: Time(*at) },
         }
@@ -146,6 +148,13 @@ enum EventView<'a> {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
         user: UserView<'a>,
+        on: bool,
+    },
+    Marked {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        seq: u64,
+        mark: &'a str,
         on: bool,
     },
     Mentioned {
@@ -200,10 +209,10 @@ impl<'a> From<&'a Event> for EventView<'a> {
     fn from(event: &'a Event) -> Self {
         match event {
             Event::Change { room, change, counts } => {
-                Self::Change(ChangeView::new(*room, change, Some(*counts)))
+                Self::Change(ChangeView::new(*room, change, Some(*counts), &[]))
             }
             Event::Message { room, cursor, message } => {
-                Self::Message { cursor: *cursor, message: MessageView::new(*room, message) }
+                Self::Message { cursor: *cursor, message: MessageView::new(*room, message, &[]) }
             }
             Event::Presence { room, user, presence, devices, online } => Self::Presence {
                 room: *room,
@@ -225,7 +234,10 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 Self::Typing { room: *room, user: user.into(), on: *on }
             }
             Event::Mentioned { room, message } => {
-                Self::Mentioned { message: MessageView::new(*room, message) }
+                Self::Mentioned { message: MessageView::new(*room, message, &[]) }
+            }
+            Event::Marked { room, seq, mark, on } => {
+                Self::Marked { room: *room, seq: *seq, mark, on: *on }
             }
             Event::Invited { room } => Self::Invited { room: room.into() },
             Event::Closed { room } => Self::Closed { room: *room },

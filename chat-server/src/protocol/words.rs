@@ -41,6 +41,9 @@ words! {
     MessageText = text(1, limits::TEXT_CHARS);
     /// What a message says: nothing, once it has been deleted.
     Said = text(0, limits::TEXT_CHARS);
+    /// What a message is marked with, an emoji or a word: not only white space, no control characters. Kept byte
+    /// for byte.
+    Mark = text(1, limits::MARK_CHARS);
     /// Chosen by the client for a write: the same write with the same key takes effect once.
     Key = text(1, limits::KEY_CHARS);
     /// Who may find and enter a room.

@@ -111,10 +111,19 @@ enum By {
 const REMOVE_MESSAGES: SqlStr =
     SqlStr::from_static("DELETE FROM messages WHERE room = ? AND seq <= ?");
 
+const REMOVE_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room = ? AND seq <= ?");
+
 const REMOVE_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
+    Table {
+        end: SqlStr::from_static(
+            "SELECT seq FROM marks WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
+        ),
+        remove: REMOVE_MARKS,
+        by: By::Number,
+    },
     Table {
         end: SqlStr::from_static(
             "SELECT at_ms FROM used_keys WHERE room = ? ORDER BY at_ms LIMIT 1 OFFSET ?",
@@ -276,7 +285,8 @@ async fn trim(
         if up_to <= from {
             break;
         }
-        database.change(&[(REMOVE_REVISIONS, &[key.0, up_to].map(Value::Number))]).await?;
+        let before = [key.0, up_to].map(Value::Number);
+        database.change(&[(REMOVE_REVISIONS, &before), (REMOVE_MARKS, &before)]).await?;
         let mark = [up_to, key.0, up_to].map(Value::Number);
         let rows = [key.0, up_to].map(Value::Number);
         let changed = database.change(&[(MARK_REMOVED, &mark), (REMOVE_MESSAGES, &rows)]).await?;
@@ -325,6 +335,13 @@ const ERASE_REVISIONS: SqlStr = SqlStr::from_static(
             AND sender = ?)",
 );
 
+/// How they were marked. Parameters likewise.
+const ERASE_MARKS: SqlStr = SqlStr::from_static(
+    "DELETE FROM marks WHERE room = ? AND seq > ? AND seq <= ? AND seq IN \
+        (SELECT seq FROM messages WHERE messages.room = ? AND messages.seq = marks.seq \
+            AND sender = ?)",
+);
+
 /// Where a room's messages begin and end. Parameter: room.
 const RANGE: SqlStr = SqlStr::from_static(
     "SELECT r.removed_seq, \
@@ -351,7 +368,9 @@ pub(super) async fn erase(
         let values = [room.0.into(), from.into(), up_to.into(), user];
         let [room_, from_, up_to_, user] = values;
         let before = [room_, from_, up_to_, room_, user];
-        let rows = database.change(&[(ERASE_REVISIONS, &before), (ERASE, &values)]).await?;
+        let rows = database
+            .change(&[(ERASE_REVISIONS, &before), (ERASE_MARKS, &before), (ERASE, &values)])
+            .await?;
         pace.after_piece(database.progress(), rows, room, "erasing what a user has written").await;
         from = up_to;
     }

@@ -1,16 +1,18 @@
 //! Writes a commit's rows with as few statements as their number allows: each is one way to the
 //! database and back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
-    Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Membership, Message, Name, RoomInfo,
-    RoomKey, Timestamp, UserId, Write,
+    Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking, Membership, Message, Name,
+    RoomInfo, RoomKey, Timestamp, UserId, Write,
 };
 
 use sqlx::SqlStr;
 
-use super::plan::{Amend, Between, Kept, Keys, NewChange, NewMessage, Rows, doer, packed};
+use super::plan::{
+    Amend, Between, Kept, Keys, NewChange, NewKey, NewMessage, Rows, What, doer, packed,
+};
 use super::rows::{BetweenRow, KeyRow, Unreadable, UsedKeyRow, signed};
 use super::sql::{Sql, Value, id, ms};
 use super::statement::ManyRows;
@@ -47,6 +49,13 @@ const DELETE: SqlStr = SqlStr::from_static(
 const FORGET_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq = ?");
 
+/// A message that is not deleted. Parameters: room, seq.
+const CAN_BE_MARKED: SqlStr =
+    SqlStr::from_static("SELECT seq FROM messages WHERE room = ? AND seq = ? AND deleted = 0");
+
+/// Parameters: room, seq.
+const FORGET_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room = ? AND seq = ?");
+
 /// What databases write differently.
 pub(super) struct Syntax {
     /// What follows an insert that replaces a column of the row that is there already, if it is
@@ -75,10 +84,13 @@ pub(super) struct Statements {
     restricted: ManyRows,
     lifted: ManyRows,
     used: ManyRows,
+    used_too: ManyRows,
+    marked: ManyRows,
+    unmarked: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 14;
+pub(super) const KINDS: usize = 17;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -156,6 +168,19 @@ impl Statements {
                 "(?, ?, ?, ?, ?, ?)",
                 "",
             ),
+            used_too: ManyRows::new(
+                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
+                "(?, ?, ?, ?, ?, ?)",
+                // What it was used for before counts.
+                &or_replace("client_key, room, user", "user"),
+            ),
+            marked: ManyRows::new(
+                "INSERT INTO marks (room, seq, mark, user) VALUES",
+                "(?, ?, ?, ?)",
+                // What is given already stays so.
+                &or_replace("room, seq, mark, user", "user"),
+            ),
+            unmarked: among("DELETE FROM marks WHERE (room, seq, mark, user)", "(?, ?, ?, ?)"),
             lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }
     }
@@ -176,18 +201,8 @@ impl Statements {
             return Ok(());
         }
         self.insert_changes(sql, &rows.changes).await?;
-        execute(sql, &self.used, &rows.keys, |values, used| {
-            values.extend([
-                Value::Bytes(used.key.as_str().as_bytes()),
-                used.room.0.into(),
-                id(used.user),
-                used.fingerprint.0.into(),
-                Value::Null,
-                ms(used.at),
-            ]);
-        })
-        .await?;
-        amend(sql, &rows.amends).await?;
+        execute(sql, &self.used, &rows.keys, put_used).await?;
+        self.amend(sql, &rows.amends).await?;
         let members = rows.members.iter();
         let joined: Vec<_> =
             members.clone().filter_map(|(member, role)| Some((member, (*role)?))).collect();
@@ -235,6 +250,64 @@ impl Statements {
                 room.0.into(),
             ];
             sql.execute(CONFIGURE, &values).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes messages, in order.
+    async fn amend(&self, sql: &mut impl Sql, amends: &[Amend<'_>]) -> Result<(), sqlx::Error> {
+        for amended in amends {
+            let Amend { room, seq, what, number, at } = amended;
+            let (room, seq) = (Value::from(room.0), Value::from(signed(*seq)));
+            match what {
+                What::Edited(Edit { text, mentions }) => {
+                    sql.execute(KEEP_REVISION, &[signed(*number).into(), room, seq]).await?;
+                    let mentions = packed(mentions.iter().map(|user| user.uuid()));
+                    let mentions = mentions.as_deref().map_or(Value::Null, Value::Bytes);
+                    sql.execute(EDIT, &[Value::Text(text), mentions, ms(*at), room, seq]).await?;
+                }
+                What::Deleted => {
+                    sql.execute(DELETE, &[room, seq]).await?;
+                    sql.execute(FORGET_REVISIONS, &[room, seq]).await?;
+                    sql.execute(FORGET_MARKS, &[room, seq]).await?;
+                }
+                What::Marked(markings) => {
+                    self.mark(sql, (amended.room, amended.seq), markings, *at).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a message marks, and takes them back, as it ends up; unless it is deleted.
+    async fn mark(
+        &self,
+        sql: &mut impl Sql,
+        (room, seq): (RoomKey, u64),
+        markings: &[Marking],
+        at: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let mut keys = BTreeMap::new();
+        for Marking { user, key, .. } in markings {
+            let Some((key, fingerprint)) = key else { continue };
+            let used = NewKey { room, user: *user, key, fingerprint: *fingerprint, at };
+            keys.entry((key.as_str(), *user)).or_insert(used);
+        }
+        let keys: Vec<_> = keys.into_values().collect();
+        execute(sql, &self.used_too, &keys, put_used).await?;
+        let there = [room.0, signed(seq)].map(Value::Number);
+        if sql.select::<(i64,)>(CAN_BE_MARKED, &there).await?.is_empty() {
+            return Ok(());
+        }
+        let last: BTreeMap<_, _> =
+            markings.iter().map(|one| ((&*one.mark, one.user), one.on)).collect();
+        let (on, off): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, on)| *on);
+        for (statement, rows) in [(&self.marked, on), (&self.unmarked, off)] {
+            execute(sql, statement, &rows, |values, ((mark, user), _)| {
+                let mark = Value::Bytes(mark.as_bytes());
+                values.extend([room.0.into(), signed(seq).into(), mark, id(*user)]);
+            })
+            .await?;
         }
         Ok(())
     }
@@ -302,6 +375,7 @@ impl Statements {
             Write::Change { kind, by, key, .. } => {
                 Some((room, doer(kind, by.as_ref()), &key.as_ref()?.0))
             }
+            Write::Marks { .. } => None,
         });
         let keys: Vec<_> = keys.collect();
         let (mut messages, mut others) = (Vec::new(), Vec::new());
@@ -364,26 +438,6 @@ impl Statements {
         }
         Ok(read)
     }
-}
-
-/// Changes messages, in order.
-async fn amend(sql: &mut impl Sql, amends: &[Amend<'_>]) -> Result<(), sqlx::Error> {
-    for Amend { room, seq, edit, number, at } in amends {
-        let (room, seq) = (Value::from(room.0), Value::from(signed(*seq)));
-        match edit {
-            Some(Edit { text, mentions }) => {
-                sql.execute(KEEP_REVISION, &[signed(*number).into(), room, seq]).await?;
-                let mentions = packed(mentions.iter().map(|user| user.uuid()));
-                let mentions = mentions.as_deref().map_or(Value::Null, Value::Bytes);
-                sql.execute(EDIT, &[Value::Text(text), mentions, ms(*at), room, seq]).await?;
-            }
-            None => {
-                sql.execute(DELETE, &[room, seq]).await?;
-                sql.execute(FORGET_REVISIONS, &[room, seq]).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Keeps the key with which a room is opened. Parameters: key, user, fingerprint, public id, when.
@@ -458,6 +512,17 @@ fn put_message<'m>(values: &mut Vec<Value<'m>>, message: &'m NewMessage<'_>) {
         message.body.reply_to.map(signed).into(),
         message.mentions.as_deref().map_or(Value::Null, Value::Bytes),
         message.files.as_deref().map_or(Value::Null, Value::Bytes),
+    ]);
+}
+
+fn put_used<'k>(values: &mut Vec<Value<'k>>, used: &'k NewKey<'_>) {
+    values.extend([
+        Value::Bytes(used.key.as_str().as_bytes()),
+        used.room.0.into(),
+        id(used.user),
+        used.fingerprint.0.into(),
+        Value::Null,
+        ms(used.at),
     ]);
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chat_core::{
-    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint,
+    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking,
     Membership, Message, Outcome, Role, RoomKey, Sent, Settings, Timestamp, User, UserId, Write,
 };
 use uuid::Uuid;
@@ -63,6 +63,17 @@ pub(super) struct Rows<'a> {
     pub(super) keys: Vec<NewKey<'a>>,
 }
 
+/// What becomes of it.
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    /// It says this from then on.
+    Edited(&'a Edit),
+    /// It is deleted.
+    Deleted,
+    /// These give it marks, or take them back.
+    Marked(&'a [Marking]),
+}
+
 /// A key that a change takes.
 #[derive(Debug)]
 pub(super) struct NewKey<'a> {
@@ -78,8 +89,7 @@ pub(super) struct NewKey<'a> {
 pub(super) struct Amend<'a> {
     pub(super) room: RoomKey,
     pub(super) seq: u64,
-    /// What it says from then on; `None` if it is deleted.
-    pub(super) edit: Option<&'a Edit>,
+    pub(super) what: What<'a>,
     /// The number of the change that it is.
     pub(super) number: u64,
     pub(super) at: Timestamp,
@@ -248,13 +258,23 @@ impl<'a> Rows<'a> {
                 }
                 self.change(room, kind, by.as_ref());
                 end.change += 1;
-                if let ChangeKind::Edited(_, seq, edit @ Some(_)) = kind {
-                    let (edit, number, at) = (edit.as_ref(), end.change, *at);
-                    self.amends.push(Amend { room, seq: *seq, edit, number, at });
-                } else if let Some(seq) = kind.seq() {
-                    self.amends.push(Amend { room, seq, edit: None, number: end.change, at: *at });
+                let what = match kind {
+                    ChangeKind::Edited(_, _, Some(edit)) => Some(What::Edited(edit)),
+                    ChangeKind::Edited(..) | ChangeKind::Deleted(..) => Some(What::Deleted),
+                    _ => None,
+                };
+                if let Some((what, seq)) = what.zip(kind.seq()) {
+                    self.amends.push(Amend { room, seq, what, number: end.change, at: *at });
                 }
                 let change = Change { cursor: *end, kind: kind.clone(), by: by.clone(), at: *at };
+                self.changes.push(NewChange { room, change });
+            }
+            Write::Marks { seq, markings, last, at } => {
+                end.change += 1;
+                let (seq, number, at) = (*seq, end.change, *at);
+                self.amends.push(Amend { room, seq, what: What::Marked(markings), number, at });
+                let kind = ChangeKind::Marked(last.clone(), seq, Vec::new());
+                let change = Change { cursor: *end, kind, by: None, at };
                 self.changes.push(NewChange { room, change });
             }
         }

@@ -1,16 +1,20 @@
 //! What is read. Whoever calls says from which connection, and sees to it that what consists of
 //! several questions is answered from one moment.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use chat_core::{
-    Change, ClientKey, Cursor, Fingerprint, Kind, Listed, LoadedRoom, Message, Restriction,
-    Revision, RoomId, RoomKey, RoomQuery, UsedKey, UserId,
+    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed, LoadedRoom, MarkCount,
+    MarkerQuery, Message, OwnMark, Restriction, Revision, RoomId, RoomKey, RoomQuery, UsedKey,
+    User, UserId,
 };
 use uuid::Uuid;
 
 use super::plan::Kept;
 use super::rows::{
-    self, ChangeRow, KeyRow, ListedRow, MemberRow, MessageRow, RestrictionRow, RevisionRow,
-    RoomRow, StoredRoom, UsedKeyRow, UserRow, signed,
+    self, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, MemberRow, MessageRow, RestrictionRow,
+    RevisionRow, RoomRow, StoredRoom, UsedKeyRow, UserRow, signed,
 };
 use super::selects;
 use super::sql::{Sql, Value, id};
@@ -33,6 +37,7 @@ pub(super) async fn room(
         restrictions.into_iter().partition(|(kept, _)| *kept == Kept::Ban);
     let only = |kept: Vec<(Kept, Restriction)>| kept.into_iter().map(|(_, one)| one).collect();
     let recent = recent as u64;
+    let marks = marks(sql, key, end.seq.saturating_sub(recent), end.seq).await?;
     let (keys, all_keys) = last_keys(sql, key, end, recent).await?;
     Ok(Some(LoadedRoom {
         key,
@@ -46,6 +51,7 @@ pub(super) async fn room(
         mutes: only(mutes),
         messages: messages(sql, key, end.seq.saturating_sub(recent), end.seq).await?,
         changes: changes(sql, key, end.change.saturating_sub(recent), recent).await?,
+        marks,
         keys,
         all_keys,
     }))
@@ -108,7 +114,57 @@ pub(super) async fn messages(
     until: u64,
 ) -> Result<Vec<Message>, sqlx::Error> {
     let values = [room.0, signed(after), signed(until)].map(Value::Number);
-    rows::read_all(sql.select(selects::MESSAGES, &values).await?, MessageRow::read)
+    let rows = sql.select(selects::MESSAGES, &values).await?;
+    let mut messages: Vec<Message> = rows::read_all(rows, MessageRow::read)?;
+    let counts = sql.select(selects::COUNTS, &values).await?;
+    let counts: Vec<(u64, MarkCount)> = rows::read_all(counts, CountRow::read)?;
+    for (seq, count) in counts {
+        if let Ok(place) = messages.binary_search_by_key(&seq, |message| message.seq) {
+            messages[place].marks.push(count);
+        }
+    }
+    Ok(messages)
+}
+
+/// Who has given a range of messages which marks.
+pub(super) async fn marks(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    after: u64,
+    until: u64,
+) -> Result<Vec<Given>, sqlx::Error> {
+    let values = [room.0, signed(after), signed(until)].map(Value::Number);
+    rows::read_all(sql.select(selects::MARKS, &values).await?, GivenRow::read)
+}
+
+/// What a user has marked of a range of messages.
+pub(super) async fn marks_of(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    user: UserId,
+    after: u64,
+    until: u64,
+) -> Result<Vec<OwnMark>, sqlx::Error> {
+    let values = [room.0.into(), id(user), signed(after).into(), signed(until).into()];
+    let given = sql.select(selects::MARKS_OF, &values).await?;
+    rows::read_all(given, |row: GivenRow| row.read().map(|given| (given.seq, given.mark)))
+}
+
+/// Who has given a message a mark.
+pub(super) async fn markers(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    query: &MarkerQuery,
+) -> Result<Vec<User>, sqlx::Error> {
+    let after = query.after.map_or(Uuid::nil(), UserId::uuid);
+    let values = [
+        room.0.into(),
+        signed(query.seq).into(),
+        Value::Bytes(query.mark.as_bytes()),
+        after.into_bytes().into(),
+        signed(query.limit as u64).into(),
+    ];
+    rows::read_all(sql.select(selects::MARKERS, &values).await?, UserRow::read)
 }
 
 pub(super) async fn revisions(
@@ -127,7 +183,21 @@ pub(super) async fn changes(
     limit: u64,
 ) -> Result<Vec<Change>, sqlx::Error> {
     let values = [room.0, signed(after), signed(limit)].map(Value::Number);
-    rows::read_all(sql.select(selects::CHANGES, &values).await?, ChangeRow::read)
+    let rows = sql.select(selects::CHANGES, &values).await?;
+    let mut changes: Vec<Change> = rows::read_all(rows, ChangeRow::read)?;
+    let mut counts = HashMap::new();
+    for change in &mut changes {
+        let ChangeKind::Marked(_, seq, marks) = &mut change.kind else { continue };
+        // Several changes may be about one message.
+        if let Entry::Vacant(entry) = counts.entry(*seq) {
+            let one = [room.0, signed(seq.saturating_sub(1)), signed(*seq)].map(Value::Number);
+            let found = sql.select(selects::COUNTS, &one).await?;
+            let found: Vec<(u64, MarkCount)> = rows::read_all(found, CountRow::read)?;
+            entry.insert(found.into_iter().map(|(_, count)| count).collect::<Vec<_>>());
+        }
+        marks.clone_from(&counts[seq]);
+    }
+    Ok(changes)
 }
 
 pub(super) async fn listed(

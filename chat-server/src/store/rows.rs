@@ -2,9 +2,9 @@
 //! for every database; the column names are those of [`selects`](super::selects).
 
 use chat_core::{
-    Body, Change, ChangeKind, ClientKey, Cursor, Details, Edit, Fingerprint, Kind, Listed,
-    Membership, Message, Name, Restriction, Revision, Role, RoomId, RoomInfo, RoomKey, Sent,
-    Settings, Text, Timestamp, Title, UsedKey, User, UserId, WhoInvites,
+    Body, Change, ChangeKind, ClientKey, Cursor, Details, Edit, Fingerprint, Given, Kind, Listed,
+    Mark, MarkCount, Membership, Message, Name, Restriction, Revision, Role, RoomId, RoomInfo,
+    RoomKey, Sent, Settings, Text, Timestamp, Title, UsedKey, User, UserId, WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -160,8 +160,43 @@ impl MessageRow {
             at: time(self.at_ms)?,
             edited: self.edited_ms.map(time).transpose()?,
             deleted: self.deleted,
+            marks: Vec::new(),
         })
     }
+}
+
+/// How often a mark was given to a message.
+#[derive(FromRow)]
+pub(super) struct CountRow {
+    seq: i64,
+    mark: Vec<u8>,
+    count: i64,
+}
+
+impl CountRow {
+    pub(super) fn read(self) -> Result<(u64, MarkCount), Unreadable> {
+        let count = number(self.count)?;
+        Ok((number(self.seq)?, MarkCount { mark: mark(self.mark)?, count }))
+    }
+}
+
+/// A mark that a user has given.
+#[derive(FromRow)]
+pub(super) struct GivenRow {
+    seq: i64,
+    mark: Vec<u8>,
+    user: Vec<u8>,
+}
+
+impl GivenRow {
+    pub(super) fn read(self) -> Result<Given, Unreadable> {
+        Ok(Given { seq: number(self.seq)?, mark: mark(self.mark)?, user: user_id(&self.user)? })
+    }
+}
+
+fn mark(stored: Vec<u8>) -> Result<Mark, Unreadable> {
+    let mark = String::from_utf8(stored).ok().and_then(|mark| Mark::new(mark).ok());
+    mark.ok_or(Unreadable("mark"))
 }
 
 #[derive(FromRow)]
@@ -222,6 +257,7 @@ impl ChangeRow {
             settings: set.transpose()?,
             seq: self.target.map(number).transpose()?,
             edit: said.map(|text| Edit { text, mentions }),
+            marks: Vec::new(),
         };
         let kind = ChangeKind::parse(&self.kind, self.member.read()?, details);
         let by = match (self.actor, self.actor_name) {

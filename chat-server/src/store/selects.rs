@@ -51,6 +51,31 @@ pub(super) const MESSAGES: SqlStr = SqlStr::from_static(
     WHERE m.room = ? AND m.seq > ? AND m.seq <= ? ORDER BY m.seq",
 );
 
+/// How often each mark was given to a range of messages. Parameters: room, above, up to and including.
+pub(super) const COUNTS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT seq, mark, COUNT(*) AS count FROM marks \
+    WHERE room = ? AND seq > ? AND seq <= ? GROUP BY seq, mark ORDER BY seq, mark",
+);
+
+/// Who has given a range of messages which marks. Parameters: room, above, up to and including.
+pub(super) const MARKS: SqlStr = SqlStr::from_static(
+    "SELECT seq, mark, user FROM marks WHERE room = ? AND seq > ? AND seq <= ?",
+);
+
+/// What a user has marked of a range of messages. Parameters: room, user, above, up to and including.
+pub(super) const MARKS_OF: SqlStr = SqlStr::from_static(
+    "SELECT seq, mark, user FROM marks WHERE room = ? AND user = ? AND seq > ? AND seq <= ?",
+);
+
+/// Who has given a message a mark, in the order of ids. Parameters: room, seq, mark, above this id, how many at
+/// most.
+pub(super) const MARKERS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT m.user, u.name FROM marks m LEFT JOIN users u ON u.id = m.user \
+    WHERE m.room = ? AND m.seq = ? AND m.mark = ? AND m.user > ? ORDER BY m.user LIMIT ?",
+);
+
 /// What a message said before it was edited, oldest first. Parameters: room, seq.
 pub(super) const REVISIONS: SqlStr = SqlStr::from_static(
     "SELECT text, at_ms FROM revisions WHERE room = ? AND seq = ? ORDER BY number",

@@ -7,9 +7,10 @@ use std::time::Duration;
 use chat_core::testkit::Heard;
 use chat_core::{
     After, BanPage, Behind, Body, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor,
-    Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, MemberPage, MemberView,
-    Membership, Message, Moderation, Mute, Name, Presence, Reply, Restriction, Role, RoomCommand,
-    RoomId, RoomInfo, RoomView, Sent, Settings, Text, Timestamp, Title, User, WhoInvites,
+    Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, Mark, MarkCount, MemberPage,
+    MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Presence, Reply, Restriction,
+    Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Settings, Text, Timestamp, Title, User,
+    WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +70,16 @@ fn encode_room(command: &RoomCommand) -> Value {
             frame
         }
         RoomCommand::Delete { seq } => json!({"do": "delete", "seq": seq}),
+        RoomCommand::Mark { seq, mark, on } => {
+            json!({"do": if *on { "mark" } else { "unmark" }, "seq": seq, "mark": &**mark})
+        }
+        RoomCommand::Markers(query) => {
+            let mut frame = json!({"do": "markers", "seq": query.seq, "mark": &*query.mark, "limit": query.limit});
+            if let Some(after) = query.after {
+                frame["after"] = json!(after.to_string());
+            }
+            frame
+        }
         RoomCommand::Revisions { seq } => json!({"do": "revisions", "seq": seq}),
         RoomCommand::History(query) => {
             let mut frame = json!({"do": "history", "limit": query.limit});
@@ -166,6 +177,7 @@ fn reply(ok: &Value, command: Option<&Command>) -> Reply {
             RoomCommand::Join { .. } => Reply::Joined(Box::new(joined(ok))),
             RoomCommand::Send(_) => Reply::Sent(Sent { seq: number(ok, "seq"), at: time(ok) }),
             RoomCommand::History(_) => Reply::History(History {
+                mine: mine(list(ok, "messages")),
                 room: *room,
                 messages: messages(ok, *room),
                 more_before: flag(&ok["more"], "before"),
@@ -204,7 +216,13 @@ fn event(frame: &Value) -> Event {
             Event::Change { room: room(), change: Arc::new(change(frame)), counts }
         }
         "mentioned" => Event::Mentioned { room: room(), message: Arc::new(message(frame)) },
-        "settings" | "edited" | "deleted" => {
+        "marked" => Event::Marked {
+            room: room(),
+            seq: number(frame, "seq"),
+            mark: Mark::new(text(frame, "mark")).expect("a good mark"),
+            on: flag(frame, "on"),
+        },
+        "settings" | "edited" | "deleted" | "marks" => {
             // These events have no counts.
             let change = Arc::new(change(frame));
             Event::Change { room: room(), change, counts: Counts::default() }
@@ -286,6 +304,10 @@ fn joined(ok: &Value) -> Joined {
         first: list(members, "first").iter().map(member).collect(),
         cursor: parsed(ok, "cursor"),
         messages: messages(ok, id),
+        mine: {
+            let all = [&list(ok, "messages")[..], &list(ok, "changes")[..]].concat();
+            mine(&all)
+        },
         changes: list(ok, "changes").iter().map(|missed| Arc::new(change(missed))).collect(),
         behind: ok.get("behind").map(behind),
         reset: ok.get("reset").is_some_and(|_| flag(ok, "reset")),
@@ -311,7 +333,29 @@ fn message(value: &Value) -> Message {
     };
     let edited = value.get("edited").map(|_| moment(value, "edited"));
     let message = Message::new(number(value, "seq"), user(&value["from"]), body, time(value));
-    Message { edited, deleted, ..message }
+    let marks = value.get("marks").map(|_| marks(value)).unwrap_or_default();
+    Message { edited, deleted, marks, ..message }
+}
+
+fn marks(value: &Value) -> Vec<MarkCount> {
+    let mark = |one: &Value| MarkCount {
+        mark: Mark::new(text(one, "mark")).expect("a good mark"),
+        count: number(one, "count"),
+    };
+    list(value, "marks").iter().map(mark).collect()
+}
+
+/// What the asker has marked of these messages or changes.
+fn mine(values: &[Value]) -> Vec<OwnMark> {
+    let marked = values.iter().filter(|value| value.get("marks").is_some());
+    let mine = marked.flat_map(|value| {
+        let own = list(value, "marks").iter().filter(|one| one.get("mine").is_some());
+        own.map(|one| {
+            let mark = Mark::new(text(one, "mark")).expect("a good mark");
+            (number(value, "seq"), mark)
+        })
+    });
+    mine.collect()
 }
 
 /// Ids, if there are any.
@@ -339,6 +383,7 @@ fn change(value: &Value) -> Change {
                 ChangeKind::Edited(author, seq, Some(edit))
             }
             "deleted" => ChangeKind::Deleted(author, seq),
+            "marks" => ChangeKind::Marked(author, seq, marks(value)),
             other => panic!("{other} is not about a message"),
         };
         return Change { cursor, kind, by: None, at };

@@ -9,6 +9,7 @@ mod fencing;
 mod keys;
 mod kinds;
 mod lasting;
+mod marks;
 mod members;
 mod moderation;
 mod once;
@@ -72,7 +73,7 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 15] = [
+const GROUPS: [&[Case]; 16] = [
     writing::CASES,
     keys::CASES,
     once::CASES,
@@ -83,6 +84,7 @@ const GROUPS: [&[Case]; 15] = [
     moderation::CASES,
     users::CASES,
     editing::CASES,
+    marks::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

@@ -200,6 +200,7 @@ impl Witness {
             | Event::Invited { .. }
             | Event::Mentioned { .. }
             | Event::Notice(_) => Ok(()),
+            Event::Marked { room, .. } => self.hearing(*room, event).map(drop),
             Event::Closed { room } => {
                 self.hearing(*room, event)?;
                 self.heard.remove(room);

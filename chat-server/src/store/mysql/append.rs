@@ -352,6 +352,7 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
     let (author, changed) = match write {
         Write::Message { from, .. } => (Some(from), None),
         Write::Change { kind, by, .. } => (None, Some(plan::named(kind, by.as_ref()))),
+        Write::Marks { last, .. } => (Some(&last.user), None),
     };
     author.into_iter().chain(changed.into_iter().flatten())
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Listed, LoadedRoom, Membership, Message,
-    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, UsedKey, User,
-    UserId, Write,
+    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom, MarkerQuery,
+    Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
+    StoreError, Timestamp, UsedKey, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -242,6 +242,34 @@ impl Store for MySqlStore {
         .await
     }
 
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::marks(sql, room, after, until))
+        })
+        .await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::marks_of(sql, room, user, after, until))
+        })
+        .await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        let query = query.clone();
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::markers(sql, room, &query)),
+        )
+        .await
+    }
+
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         self.run(
             async move |inner: Arc<Inner>| read!(inner, sql => reads::revisions(sql, room, seq)),
@@ -315,6 +343,7 @@ impl Store for MySqlStore {
 fn amends(batch: &Batch) -> bool {
     batch.writes.iter().any(|write| match write {
         Write::Change { kind, .. } => kind.seq().is_some(),
+        Write::Marks { .. } => true,
         Write::Message { .. } => false,
     })
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Listed, LoadedRoom, Membership, Message,
-    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, UsedKey, User,
-    UserId,
+    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom, MarkerQuery,
+    Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
+    StoreError, Timestamp, UsedKey, User, UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
@@ -178,6 +178,34 @@ impl Store for SqliteStore {
         self.run(async move |inner: Arc<Inner>| {
             read!(inner, sql => reads::messages(sql, room, after, until))
         })
+        .await
+    }
+
+    async fn marks(&self, room: RoomKey, after: u64, until: u64) -> Result<Vec<Given>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::marks(sql, room, after, until))
+        })
+        .await
+    }
+
+    async fn marks_of(
+        &self,
+        room: RoomKey,
+        user: UserId,
+        after: u64,
+        until: u64,
+    ) -> Result<Vec<OwnMark>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::marks_of(sql, room, user, after, until))
+        })
+        .await
+    }
+
+    async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError> {
+        let query = query.clone();
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::markers(sql, room, &query)),
+        )
         .await
     }
 

@@ -1,0 +1,309 @@
+//! How messages are marked. What many mark at once is gathered: it is written, and told, as one change of each message,
+//! at most every [`Limits::marks_every`](crate::Limits::marks_every).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::Context;
+
+use crate::clock::Timestamp;
+use crate::command::{MarkerPage, MarkerQuery, OwnMark, Reply};
+use crate::deliver::ReplyTo;
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::ids::UserId;
+use crate::limits;
+use crate::model::{ChangeKind, Cursor, Mark, Marking, Membership, Message, User};
+use crate::room::writes::What;
+use crate::room::{Hosted, RoomActor};
+use crate::store::Store;
+
+/// Somebody who gives a mark or takes it back.
+pub(super) struct Marker {
+    pub(super) user: UserId,
+    pub(super) mark: Mark,
+    pub(super) on: bool,
+    pub(super) reply: ReplyTo,
+}
+
+impl Marker {
+    /// What it does, as it is written.
+    pub(super) fn marking(&self) -> Marking {
+        let Self { user, mark, on, reply } = self;
+        let key = reply.key().map(|once| (once.key.clone(), once.fingerprint));
+        Marking { user: *user, mark: mark.clone(), on: *on, key }
+    }
+}
+
+/// What is gathered, by message.
+#[derive(Default)]
+pub(super) struct Gathered {
+    of: BTreeMap<u64, Vec<Marker>>,
+    count: usize,
+    /// When the next may be written.
+    next: Duration,
+}
+
+impl Gathered {
+    /// When it is to be written, if there is something.
+    pub(super) fn due(&self) -> Option<Duration> {
+        (self.count > 0).then_some(self.next)
+    }
+
+    fn take(&mut self) -> BTreeMap<u64, Vec<Marker>> {
+        self.count = 0;
+        std::mem::take(&mut self.of)
+    }
+}
+
+impl Hosted {
+    pub(super) fn mark(
+        &mut self,
+        user: User,
+        seq: u64,
+        (mark, on): (Mark, bool),
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        if let Err(error) = self.look_for(user.id, (seq, "seq")) {
+            return self.answer(reply, Err(error));
+        }
+        if self.marks.knows(seq) {
+            return self.with_message(
+                user,
+                (seq, "seq"),
+                reply,
+                ctx,
+                move |hosted, user, message, reply| match hosted
+                    .judge_mark(user.id, message, &mark, on)
+                {
+                    Ok(true) => hosted.gather(seq, Marker { user: user.id, mark, on, reply }),
+                    judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
+                },
+            );
+        }
+        self.writes.hold(user.id);
+        let (store, key, known) =
+            (Arc::clone(&self.shared.store), self.key, self.timeline.end().change);
+        let read = async move { store.marks(key, seq - 1, seq).await };
+        self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
+            let id = user.id;
+            match read {
+                Ok(given) => {
+                    // Read again, if it has been marked by others since.
+                    if hosted.unchanged_since(seq, known) {
+                        hosted.marks.learn(seq, given);
+                    }
+                    hosted.mark(user, seq, (mark, on), reply, ctx);
+                }
+                Err(error) => hosted.answer(reply, Err(error)),
+            }
+            hosted.go_on(id, ctx);
+        });
+    }
+
+    /// Reads who has given a message a mark.
+    pub(super) fn markers(
+        &mut self,
+        user: &User,
+        mut query: MarkerQuery,
+        reply: ReplyTo,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        if let Err(error) = self.look_for(user.id, (query.seq, "seq")) {
+            return self.answer(reply, Err(error));
+        }
+        let limit = query.limit.min(limits::PAGE);
+        query.limit = limit + 1;
+        let (store, key, user) = (Arc::clone(&self.shared.store), self.key, user.id);
+        let read = async move { store.markers(key, &query).await };
+        self.read(reply, ctx, read, move |hosted, read, reply, _| {
+            let page = read.and_then(|mut users| {
+                if hosted.roster.membership(user).is_none() {
+                    return Err(hosted.not_a_member(user));
+                }
+                let more = users.len() > limit;
+                users.truncate(limit);
+                let next = if more { users.last().map(|last| last.id) } else { None };
+                Ok(Reply::Markers(MarkerPage { users, next }))
+            });
+            hosted.answer(reply, page);
+        });
+    }
+
+    /// Whether a member may mark a message of which all marks are known, and whether that changes anything.
+    fn judge_mark(&self, user: UserId, message: &Message, mark: &Mark, on: bool) -> Result<bool> {
+        let Some(me) = self.roster.membership(user) else { return Err(self.not_a_member(user)) };
+        if let Some(mute) = self.mute_of(me) {
+            return Err(Error::muted(mute.until));
+        }
+        if message.deleted || self.writes.is_deleting(message.seq) {
+            return Err(Error::message_deleted());
+        }
+        // What waits or is being written counts as if it were.
+        let mut own: Vec<&Mark> = self.marks.by(message.seq, user).collect();
+        let mut all: Vec<Mark> =
+            self.marks.counts(message.seq).into_iter().map(|one| one.mark).collect();
+        let waiting = self.gathered.of.get(&message.seq).into_iter().flatten();
+        for marker in self.writes.markers_of(message.seq).chain(waiting) {
+            if marker.user == user {
+                own.retain(|known| **known != marker.mark);
+                own.extend(marker.on.then_some(&marker.mark));
+            }
+            if marker.on && !all.contains(&marker.mark) {
+                all.push(marker.mark.clone());
+            }
+        }
+        if own.contains(&mark) == on {
+            return Ok(false);
+        }
+        if on && own.len() >= limits::OWN_MARKS {
+            return Err(too_many("you have given this message", limits::OWN_MARKS));
+        }
+        if on && all.len() >= limits::MARKS && !all.contains(mark) {
+            return Err(too_many("this message has", limits::MARKS));
+        }
+        Ok(true)
+    }
+
+    fn gather(&mut self, seq: u64, marker: Marker) {
+        if self.gathered.count >= self.shared.limits.room_writes {
+            return self.answer(marker.reply, Err(Error::busy()));
+        }
+        self.gathered.of.entry(seq).or_default().push(marker);
+        self.gathered.count += 1;
+    }
+
+    /// Takes what was gathered for writing, if it is time.
+    pub(super) fn write_gathered(&mut self) {
+        let now = self.now();
+        if self.gathered.due().is_none_or(|due| due > now) {
+            return;
+        }
+        self.gathered.next = now.saturating_add(self.shared.limits.marks_every);
+        for (seq, given) in self.gathered.take() {
+            let last = given.last().and_then(|last| self.roster.membership(last.user)).cloned();
+            match last {
+                Some(last) => _ = self.accept(What::Marks { seq, given, last }),
+                // Whoever was the last is a member no more, and is refused when it goes.
+                None => self.refuse_all(given, &Error::not_a_member()),
+            }
+        }
+    }
+
+    fn refuse_all(&mut self, given: Vec<Marker>, error: &Error) {
+        for marker in given {
+            self.answer(marker.reply, Err(error.clone()));
+        }
+    }
+
+    /// Nothing that was gathered will be written.
+    pub(super) fn refuse_gathered(&mut self, error: &Error) {
+        for (_, given) in self.gathered.take() {
+            self.refuse_all(given, error);
+        }
+    }
+
+    /// What a user has marked and is not under way yet will not be written.
+    pub(super) fn refuse_marks_of(&mut self, user: UserId, error: &Error) {
+        let mut refused = self.writes.take_marks_of(user);
+        for given in self.gathered.of.values_mut() {
+            refused.extend(given.extract_if(.., |marker| marker.user == user));
+        }
+        self.gathered.of.retain(|_, given| !given.is_empty());
+        self.gathered.count = self.gathered.of.values().map(Vec::len).sum();
+        self.refuse_all(refused, error);
+    }
+
+    /// Looks again at what waits, after another process has changed the room. If it has changed the marks of
+    /// the message, they are read again. Answers what may be written still; the others are refused.
+    pub(super) fn look_at_marks_again(
+        &mut self,
+        seq: u64,
+        given: Vec<Marker>,
+        ctx: &mut Context<RoomActor>,
+    ) -> Vec<Marker> {
+        if !self.marks.knows(seq) {
+            for Marker { user, mark, on, reply } in given {
+                match self.roster.membership(user) {
+                    Some(me) => self.mark(me.user.clone(), seq, (mark, on), reply, ctx),
+                    None => self.answer(reply, Err(self.not_a_member(user))),
+                }
+            }
+            return Vec::new();
+        }
+        let deleted = self.timeline.find(seq).is_some_and(|message| message.deleted);
+        let mut left = Vec::new();
+        for marker in given {
+            let may = match self.roster.membership(marker.user) {
+                None => Err(self.not_a_member(marker.user)),
+                Some(_) if deleted => Err(Error::message_deleted()),
+                Some(me) => self.mute_of(me).map_or(Ok(()), |mute| Err(Error::muted(mute.until))),
+            };
+            match may {
+                Ok(()) => left.push(marker),
+                Err(error) => self.answer(marker.reply, Err(error)),
+            }
+        }
+        left
+    }
+
+    /// A message is marked.
+    pub(super) fn marked(
+        &mut self,
+        cursor: Cursor,
+        seq: u64,
+        given: Vec<Marker>,
+        last: Membership,
+        at: Timestamp,
+    ) {
+        let mut told = Vec::with_capacity(given.len());
+        for Marker { user, mark, on, reply } in given {
+            self.marks.set(seq, user, &mark, on);
+            self.answer(reply, Ok(Reply::Done));
+            told.push((user, mark, on));
+        }
+        let kind = ChangeKind::Marked(last, seq, self.marks.counts(seq));
+        let (writes, gathered) = (&self.writes, &self.gathered);
+        self.marks
+            .trim(|seq| gathered.of.contains_key(&seq) || writes.markers_of(seq).next().is_some());
+        let change = self.change(cursor, kind, None, at);
+        self.tell_change(&change);
+        for (user, mark, on) in told {
+            let event = Event::Marked { room: self.id, seq, mark, on };
+            for seat in self.roster.seats_of(user) {
+                self.audience.tell_one(&seat.line, event.clone());
+            }
+        }
+    }
+
+    /// What a user has marked of these messages: from memory, or as it was read.
+    pub(super) fn mine(
+        &self,
+        user: UserId,
+        seqs: impl Iterator<Item = u64>,
+        read: &[OwnMark],
+    ) -> Vec<OwnMark> {
+        let mut mine = Vec::new();
+        for seq in seqs {
+            if self.marks.knows(seq) {
+                mine.extend(self.marks.by(seq, user).map(|mark| (seq, mark.clone())));
+            } else {
+                mine.extend(read.iter().filter(|(of, _)| *of == seq).cloned());
+            }
+        }
+        mine
+    }
+
+    /// Whether a message is as it was when the room stood at this change, as far as is known.
+    fn unchanged_since(&self, seq: u64, known: u64) -> bool {
+        let changes = self.timeline.changes(known);
+        changes.is_some_and(|changes| changes.iter().all(|one| one.kind.seq() != Some(seq)))
+    }
+}
+
+fn too_many(what: &str, most: usize) -> Error {
+    let message = format!("{what} {most} marks, which is the most; take one back first");
+    Error::new(Code::TooMany, message).field("mark").measured(most, most + 1)
+}

@@ -1,0 +1,338 @@
+//! Marks: given, taken back, counted; many at once are one change; and whoever was away finds them.
+
+mod support;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use chat_core::testkit::Probe;
+use chat_core::{
+    After, ChangeKind, ClientKey, Code, Command, Cursor, Event, HistoryAt, HistoryQuery, Limits,
+    Mark, MarkerQuery, MemoryStore, Message, Moderation, RoomCommand, RoomId, Session, limits,
+};
+use support::{Bench, draft, engine, engine_with, faulty, until, user};
+
+const EVERY: Duration = Duration::from_millis(250);
+
+fn mark(text: &str) -> Mark {
+    Mark::new(text).expect("a good mark")
+}
+
+/// Lets the time pass for which marks are gathered, until something has its answer.
+async fn in_time<T>(bench: &Bench, asked: impl Future<Output = T>) -> T {
+    let mut asked = pin!(asked);
+    loop {
+        match tokio::time::timeout(Duration::from_millis(1), &mut asked).await {
+            Ok(answer) => return answer,
+            Err(_) => bench.clock.advance(EVERY),
+        }
+    }
+}
+
+async fn set(
+    bench: &Bench,
+    session: &Session,
+    room: RoomId,
+    (seq, text, on): (u64, &str, bool),
+) -> Option<Code> {
+    let asked = in_time(bench, session.mark(room, seq, mark(text), on)).await;
+    asked.err().map(|error| error.code())
+}
+
+fn counts(message: &Message) -> Vec<(String, u64)> {
+    message.marks.iter().map(|one| (one.mark.to_string(), one.count)).collect()
+}
+
+/// How a message is marked, and with what by whoever asks.
+async fn shown(session: &Session, room: RoomId, seq: u64) -> (Vec<(String, u64)>, Vec<String>) {
+    let query = HistoryQuery { at: HistoryAt::After(seq - 1), limit: 1 };
+    let page = session.history(room, query).await.expect("a page");
+    let mine = page.mine.iter().map(|(of, mark)| {
+        assert_eq!(*of, seq);
+        mark.to_string()
+    });
+    (counts(&page.messages[0]), mine.collect())
+}
+
+fn texts<const N: usize>(all: [(&str, u64); N]) -> Vec<(String, u64)> {
+    all.map(|(text, count)| (text.to_owned(), count)).to_vec()
+}
+
+/// The next change of a message's marks that somebody hears of.
+async fn change(probe: &mut Probe) -> (u64, Vec<(String, u64)>, Cursor) {
+    probe
+        .find(|event| match event {
+            Event::Change { change, .. } => match &change.kind {
+                ChangeKind::Marked(_, seq, marks) => {
+                    let counts =
+                        marks.iter().map(|one| (one.mark.to_string(), one.count)).collect();
+                    Some((*seq, counts, change.cursor))
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test]
+async fn marks_are_given_counted_and_taken_back() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let mut bob = bench.joined("Bob", room).await;
+    let mut phone = bench.connect_as(bob.session.user().clone());
+    phone.session.join(room, After::Nothing).await.expect("in it");
+    ann.session.send(room, draft("one")).await.expect("sent");
+    assert_eq!(set(&bench, &bob.session, room, (1, "👍", true)).await, None);
+    for probe in [&mut ann, &mut bob] {
+        assert_eq!(change(probe).await, (1, texts([("👍", 1)]), Cursor::new(1, 3)));
+    }
+    // His other device is told that it is his.
+    let own = phone.find(|event| match event {
+        Event::Marked { seq, mark, on, .. } => Some((*seq, mark.to_string(), *on)),
+        _ => None,
+    });
+    assert_eq!(own.await, (1, "👍".to_owned(), true));
+    assert_eq!(set(&bench, &bob.session, room, (1, "👍", true)).await, None, "it is so already");
+    assert_eq!(set(&bench, &ann.session, room, (1, "👍", true)).await, None);
+    assert_eq!(set(&bench, &ann.session, room, (1, "done", true)).await, None);
+    let all = texts([("done", 1), ("👍", 2)]);
+    assert_eq!(shown(&ann.session, room, 1).await, (all.clone(), vec!["done".into(), "👍".into()]));
+    assert_eq!(shown(&phone.session, room, 1).await, (all, vec!["👍".into()]));
+    assert_eq!(set(&bench, &bob.session, room, (1, "done", false)).await, None, "it never was");
+    assert_eq!(set(&bench, &ann.session, room, (1, "👍", false)).await, None);
+    assert_eq!(
+        shown(&ann.session, room, 1).await,
+        (texts([("done", 1), ("👍", 1)]), vec!["done".into()])
+    );
+    let query = MarkerQuery { seq: 1, mark: mark("👍"), after: None, limit: 10 };
+    let page = ann.session.markers(room, query).await.expect("a page");
+    assert_eq!(page.users.iter().map(|user| user.name.to_string()).collect::<Vec<_>>(), ["Bob"]);
+    assert_eq!(page.next, None);
+    ann.session.delete(room, 1).await.expect("deleted");
+    assert_eq!(shown(&ann.session, room, 1).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_marked_is_said() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let (bob, eve) = (bench.joined("Bob", room).await, bench.connect("Eve"));
+    for said in ["one", "two"] {
+        ann.session.send(room, draft(said)).await.expect("sent");
+    }
+    ann.session.delete(room, 2).await.expect("deleted");
+    for (session, seq, code) in [
+        (&bob.session, 0, Code::NoSuchMessage),
+        (&bob.session, 3, Code::NoSuchMessage),
+        (&bob.session, 2, Code::MessageDeleted),
+        (&eve.session, 1, Code::NotAMember),
+    ] {
+        assert_eq!(set(&bench, session, room, (seq, "x", true)).await, Some(code), "{seq}");
+    }
+    let query = |seq| MarkerQuery { seq, mark: mark("x"), after: None, limit: 1 };
+    assert!(eve.session.markers(room, query(1)).await.is_err());
+    assert!(bob.session.markers(room, query(9)).await.is_err());
+    assert_eq!(Mark::new("x".repeat(10_240)).unwrap_err().code(), Code::TooLong);
+    assert_eq!(Mark::new(" ").unwrap_err().code(), Code::Empty);
+    assert_eq!(Mark::new("a\nb").unwrap_err().code(), Code::BadText);
+    let mute = Moderation::Mute { user: bob.session.user().id, until: None };
+    ann.session.moderate(room, mute).await.expect("muted");
+    assert_eq!(set(&bench, &bob.session, room, (1, "x", true)).await, Some(Code::Muted));
+    assert_eq!(shown(&ann.session, room, 1).await.0, []);
+}
+
+#[tokio::test]
+async fn a_message_has_so_many_marks_and_no_more() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    let names: Vec<_> = (0..limits::MARKS).map(|nth| format!("mark {nth}")).collect();
+    // At once, so that those count that are not written yet.
+    let mut probes = Vec::new();
+    for own in names.chunks(limits::OWN_MARKS) {
+        let probe = bench.joined("Somebody", room).await;
+        let asked = own.iter().map(|name| probe.session.mark(room, 1, mark(name), true));
+        let answers = in_time(&bench, futures_util::future::join_all(asked)).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        let own = probe.session.mark(room, 1, mark("one too many"), true).await;
+        assert_eq!(own.err().map(|error| error.code()), Some(Code::TooMany));
+        probes.push(probe);
+    }
+    assert_eq!(set(&bench, &ann.session, room, (1, "new", true)).await, Some(Code::TooMany));
+    assert_eq!(
+        set(&bench, &ann.session, room, (1, "mark 0", true)).await,
+        None,
+        "one that is there"
+    );
+    assert_eq!(set(&bench, &probes[1].session, room, (1, "mark 10", false)).await, None);
+    assert_eq!(set(&bench, &ann.session, room, (1, "new", true)).await, None, "in its place");
+    assert_eq!(shown(&ann.session, room, 1).await.0.len(), limits::MARKS);
+}
+
+#[tokio::test]
+async fn a_crowd_that_marks_at_once_is_told_together() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    ann.session.send(room, draft("two")).await.expect("sent");
+    let mut crowd = Vec::new();
+    for nth in 0..30 {
+        crowd.push(bench.joined(&format!("User {nth}"), room).await);
+    }
+    let before = ann.session.join(room, After::Nothing).await.expect("in it").cursor;
+    // The first is written at once, and what comes after it waits for its time.
+    crowd[0].session.mark(room, 1, mark("x"), true).await.expect("marked");
+    let asked = crowd[1..].iter().map(|probe| async {
+        probe.session.mark(room, 1, mark("x"), true).await?;
+        probe.session.mark(room, 2, mark("y"), true).await
+    });
+    let tick = async {
+        until("all are marked", async || {
+            bench.clock.advance(Duration::from_millis(50));
+            shown(&ann.session, room, 2).await.0 == texts([("y", 29)])
+        })
+        .await;
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), tick);
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(shown(&ann.session, room, 1).await.0, texts([("x", 30)]));
+    let after = ann.session.join(room, After::Nothing).await.expect("in it").cursor;
+    let changes = after.change - before.change;
+    assert!((3..=12).contains(&changes), "59 marks were {changes} changes");
+    let mut last = [(); 2].map(|()| vec![]);
+    for _ in 0..changes {
+        let (seq, counts, _) = change(&mut ann).await;
+        last[seq as usize - 1] = counts;
+    }
+    assert_eq!(last, [texts([("x", 30)]), texts([("y", 29)])]);
+}
+
+#[tokio::test]
+async fn whoever_comes_back_finds_how_messages_are_marked() {
+    for kept in [256, 0] {
+        let limits = Limits { kept_bytes: kept * 1_024, kept_marks: kept, ..Limits::default() };
+        let bench = engine_with(MemoryStore::default(), limits);
+        let (room, ann) = bench.room("Ann").await;
+        let bob = bench.joined("Bob", room).await;
+        for said in ["one", "two", "three"] {
+            ann.session.send(room, draft(said)).await.expect("sent");
+        }
+        let away = bob.session.join(room, After::Nothing).await.expect("in it").cursor;
+        let marks = [(1, "x", true), (2, "y", true), (1, "z", true), (1, "x", false)];
+        for one in marks {
+            assert_eq!(set(&bench, &bob.session, room, one).await, None, "{one:?}");
+        }
+        assert_eq!(set(&bench, &ann.session, room, (2, "y", true)).await, None);
+        ann.session.send(room, draft("four")).await.expect("sent");
+        assert_eq!(set(&bench, &ann.session, room, (4, "w", true)).await, None);
+        let joined = bob.session.join(room, After::Cursor(away)).await.expect("back");
+        let mut told = std::collections::BTreeMap::new();
+        for change in &joined.changes {
+            if let ChangeKind::Marked(_, seq, marks) = &change.kind {
+                told.insert(
+                    *seq,
+                    marks.iter().map(|one| (one.mark.to_string(), one.count)).collect(),
+                );
+            }
+        }
+        let expected = [(1, texts([("z", 1)])), (2, texts([("y", 2)])), (4, texts([("w", 1)]))];
+        assert_eq!(told.into_iter().collect::<Vec<(u64, Vec<_>)>>(), expected, "kept {kept}");
+        assert_eq!(counts(&joined.messages[0]), texts([("w", 1)]));
+        let mine: Vec<_> = joined.mine.iter().map(|(seq, mark)| (*seq, mark.to_string())).collect();
+        assert_eq!(mine, [(1, "z".to_owned()), (2, "y".to_owned())], "kept {kept}");
+        assert_eq!(shown(&ann.session, room, 2).await, (texts([("y", 2)]), vec!["y".into()]));
+        assert_eq!(shown(&bob.session, room, 1).await, (texts([("z", 1)]), vec!["z".into()]));
+    }
+}
+
+#[tokio::test]
+async fn marks_of_rooms_that_are_loaded_anew_are_known() {
+    let store = MemoryStore::default();
+    let first = engine_with(store.clone(), Limits::default());
+    let (room, ann) = first.room("Ann").await;
+    let owner = ann.session.user().clone();
+    ann.session.send(room, draft("one")).await.expect("sent");
+    assert_eq!(set(&first, &ann.session, room, (1, "x", true)).await, None);
+    first.engine.stop().await;
+    let second = engine_with(store, Limits::default());
+    let ann = second.connect_as(owner);
+    ann.session.join(room, After::Nothing).await.expect("in it");
+    let reads = second.engine.stats().store.reads;
+    assert_eq!(set(&second, &ann.session, room, (1, "x", true)).await, None, "it is so already");
+    assert_eq!(shown(&ann.session, room, 1).await, (texts([("x", 1)]), vec!["x".into()]));
+    assert_eq!(second.engine.stats().store.reads, reads, "from memory");
+}
+
+#[tokio::test]
+async fn another_engines_marks_are_seen() {
+    let store = MemoryStore::default();
+    let one = engine_with(store.clone(), Limits::default());
+    let two = engine_with(store, Limits::default());
+    let (room, ann) = one.room("Ann").await;
+    let bob = two.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    bob.session.send(room, draft("two")).await.expect("sent");
+    for _ in 0..3 {
+        assert_eq!(set(&one, &ann.session, room, (1, "x", true)).await, None);
+        assert_eq!(set(&two, &bob.session, room, (1, "x", true)).await, None);
+        assert_eq!(set(&one, &ann.session, room, (1, "y", true)).await, None);
+        assert_eq!(set(&two, &bob.session, room, (1, "y", true)).await, None);
+        assert_eq!(set(&one, &ann.session, room, (1, "z", true)).await, None);
+        let all = texts([("x", 2), ("y", 2), ("z", 1)]);
+        assert_eq!(shown(&ann.session, room, 1).await.0, all);
+        for text in ["x", "y"] {
+            assert_eq!(set(&two, &bob.session, room, (1, text, false)).await, None);
+        }
+        assert_eq!(
+            shown(&bob.session, room, 1).await,
+            (texts([("x", 1), ("y", 1), ("z", 1)]), vec![])
+        );
+        for text in ["x", "y", "z"] {
+            assert_eq!(set(&one, &ann.session, room, (1, text, false)).await, None);
+        }
+        assert_eq!(shown(&ann.session, room, 1).await, (vec![], vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_mark_has_one_effect_and_failures_have_none() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    let once = async |text: &str, on: bool, key: &str| {
+        bench.clock.advance(EVERY);
+        let command = RoomCommand::Mark { seq: 1, mark: mark(text), on };
+        let command = command.once(ClientKey::new(key).expect("a good key"));
+        let asked = ann.session.ask(Command::Room(room, command)).await;
+        asked.err().map(|error| error.code())
+    };
+    faults.fail_commits(1);
+    assert_eq!(once("x", true, "k").await, Some(Code::Unavailable));
+    assert_eq!(shown(&ann.session, room, 1).await.0, []);
+    assert_eq!(once("x", true, "k").await, None);
+    assert_eq!(once("x", false, "l").await, None);
+    assert_eq!(once("x", true, "k").await, None, "the first answer");
+    assert_eq!(shown(&ann.session, room, 1).await.0, [], "and no second effect");
+    assert_eq!(once("y", true, "k").await, Some(Code::KeyConflict));
+}
+
+#[tokio::test]
+async fn whoever_is_kicked_marks_nothing_any_more() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    // The first is written, the next one waits for its time.
+    bob.session.mark(room, 1, mark("x"), true).await.expect("marked");
+    let late = bob.session.mark(room, 1, mark("y"), true);
+    let kick = async {
+        let user = bob.session.user().id;
+        ann.session.moderate(room, Moderation::Kick { user }).await.expect("kicked");
+        bench.clock.advance(EVERY);
+    };
+    let (late, ()) = tokio::join!(late, kick);
+    assert_eq!(late.err().map(|error| error.code()), Some(Code::NotAMember));
+    assert_eq!(shown(&ann.session, room, 1).await.0, texts([("x", 1)]));
+    assert_eq!(user("nobody").name.to_string(), "nobody");
+}
