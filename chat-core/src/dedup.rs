@@ -9,15 +9,43 @@ use crate::ids::UserId;
 use crate::model::{ClientKey, Fingerprint};
 use crate::store::UsedKey;
 
-/// Keys of one room in two generations: when the younger is full, the older is forgotten.
+/// Keys of one room. Those of messages, of which there are many, do not take the place of others.
 #[derive(Debug)]
 pub(crate) struct Dedup {
+    messages: Generations,
+    changes: Generations,
+    /// Whether there may be keys that are not here, because they were forgotten, or another process has
+    /// written.
+    incomplete: bool,
+}
+
+/// Keys in two generations: when the younger is full, the older is forgotten.
+#[derive(Debug)]
+struct Generations {
     young: HashMap<(UserId, ClientKey), Written>,
     old: HashMap<(UserId, ClientKey), Written>,
     most: usize,
-    /// Whether there may be keys of changes that are not here, because they were forgotten, or another
-    /// process has written.
-    incomplete: bool,
+}
+
+impl Generations {
+    fn new(most: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), most: most.max(1) }
+    }
+
+    /// Remembers a key. Answers whether others are forgotten.
+    fn remember(&mut self, key: (UserId, ClientKey), written: Written) -> bool {
+        let mut forgotten = false;
+        if self.young.len() >= self.most {
+            forgotten = !self.old.is_empty();
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, written);
+        forgotten
+    }
+
+    fn find(&self, key: &(UserId, ClientKey)) -> Option<Written> {
+        self.young.get(key).or_else(|| self.old.get(key)).copied()
+    }
 }
 
 /// What was written with a key.
@@ -39,11 +67,11 @@ impl Written {
 }
 
 impl Dedup {
-    /// Remembers at least the last `most` keys, at most twice as many. It begins with these, which are all
-    /// those of changes if `all`.
+    /// Remembers at least the last `most` keys of messages and of changes, at most twice as many of each. It
+    /// begins with these, which are all those of changes if `all`.
     pub(crate) fn new(most: usize, used: Vec<UsedKey>, all: bool) -> Self {
-        let (young, old) = Default::default();
-        let mut dedup = Self { young, old, most: most.max(1), incomplete: !all };
+        let (messages, changes) = (Generations::new(most), Generations::new(most));
+        let mut dedup = Self { messages, changes, incomplete: !all };
         for UsedKey { user, key, fingerprint, sent } in used {
             dedup.remember(user, key, Written { fingerprint, sent });
         }
@@ -55,24 +83,22 @@ impl Dedup {
         self.incomplete = true;
     }
 
-    /// Whether a key that is not remembered may be that of a change all the same.
+    /// Whether a key that is not remembered may have been used all the same, beyond what the room was loaded
+    /// with.
     pub(crate) fn may_miss(&self) -> bool {
         self.incomplete
     }
 
     /// Remembers what was written with a key.
     pub(crate) fn remember(&mut self, user: UserId, key: ClientKey, written: Written) {
-        if self.young.len() >= self.most {
-            self.incomplete |= !self.old.is_empty();
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert((user, key), written);
+        let kind = if written.sent.is_some() { &mut self.messages } else { &mut self.changes };
+        self.incomplete |= kind.remember((user, key), written);
     }
 
     /// What was written with this key, if it is remembered.
     pub(crate) fn find(&self, user: UserId, key: &ClientKey) -> Option<Written> {
         let key = (user, key.clone());
-        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
+        self.changes.find(&key).or_else(|| self.messages.find(&key))
     }
 }
 
@@ -111,8 +137,8 @@ mod tests {
                     let name = ClientKey::new(format!("k{recent}")).unwrap();
                     prop_assert_eq!(dedup.find(user, &name), all.get(recent).copied());
                 }
-                prop_assert!(dedup.young.len() + dedup.old.len() <= 2 * most);
-                let forgotten = order.len() > dedup.young.len() + dedup.old.len();
+                prop_assert!(dedup.messages.young.len() + dedup.messages.old.len() <= 2 * most);
+                let forgotten = order.len() > dedup.messages.young.len() + dedup.messages.old.len();
                 prop_assert_eq!(dedup.may_miss(), forgotten);
             }
         }

@@ -284,6 +284,11 @@ impl Error {
         Self::new(Code::NoSuchUser, "nobody here knows this user")
     }
 
+    pub(crate) fn takes_no_key() -> Self {
+        let message = "this changes nothing, so it takes no key; leave it out";
+        Self::new(Code::BadRequest, message).field("key")
+    }
+
     pub(crate) fn key_conflict() -> Self {
         Self::new(
             Code::KeyConflict,

@@ -18,6 +18,8 @@ pub const MARK_CHARS: usize = 32;
 pub const MARKS: usize = 50;
 /// The most marks that one user gives one message.
 pub const OWN_MARKS: usize = 10;
+/// The most earlier texts of a message that are shown; of more, the first and the last.
+pub const REVISIONS: usize = 40;
 /// The most members whom one message mentions; of more, the first.
 pub const MENTIONS: usize = 50;
 /// The most files that go with one message.

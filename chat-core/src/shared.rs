@@ -130,6 +130,15 @@ impl Shared {
         })
     }
 
+    /// Whether a user is told that somebody mentions it. Of a policy that panics, nobody is.
+    pub(crate) async fn tells_mention(&self, by: UserId, to: UserId) -> bool {
+        let asked = async { self.policy.tells_mention(by, to).await };
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(user = %by, "the policy panicked");
+            false
+        })
+    }
+
     /// A command as it is carried out, if the policy allows it.
     pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
         Ok(match command {
@@ -158,6 +167,10 @@ impl Shared {
             RoomCommand::Once { key, command } => (Some(key), *command),
             command => (None, command),
         };
+        // Whether there is such a room has nothing to do with it.
+        if key.is_some() && command.fingerprint().is_none() {
+            return Err(Error::takes_no_key());
+        }
         let command = Command::Room(room, command);
         self.may(user, &command).await?;
         let Command::Room(_, command) = command else { return Err(Error::no_such_room()) };

@@ -128,6 +128,19 @@ impl Timeline {
         self.place(seq).map(|place| Arc::clone(&self.messages[place]))
     }
 
+    /// Whether a message of this author is known to have been deleted.
+    pub(crate) fn has_deleted(&self, seq: u64, author: UserId) -> bool {
+        let deletes = |change: &Arc<Change>| match &change.kind {
+            ChangeKind::Deleted(_, of) | ChangeKind::Edited(_, of, None) => *of == seq,
+            ChangeKind::Erased(erased) => erased.user.id == author,
+            _ => false,
+        };
+        match self.place(seq) {
+            Some(place) => self.messages[place].deleted,
+            None => self.changes.iter().any(deletes),
+        }
+    }
+
     fn place(&self, seq: u64) -> Option<usize> {
         let first = self.messages.front()?.seq;
         let place = usize::try_from(seq.checked_sub(first)?).ok()?;

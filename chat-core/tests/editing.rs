@@ -407,3 +407,80 @@ fn a_deleted_message_stays_deleted() {
     message.edit(&Edit { text: text("back"), mentions: vec![] }, at);
     assert!(message.deleted && message.body.text.is_none() && message.edited.is_none());
 }
+
+#[tokio::test]
+async fn an_edit_back_is_written_behind_the_one_that_is_under_way() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("x")).await.expect("sent");
+    faults.hold_commits(true);
+    let there = ann.session.edit(room, 1, text("y"));
+    let back = async {
+        until("the first is written", async || faults.held_commits() == 1).await;
+        let back = ann.session.edit(room, 1, text("x"));
+        let let_go = async { faults.hold_commits(false) };
+        tokio::join!(back, let_go).0
+    };
+    let (there, back) = tokio::join!(there, back);
+    assert!(there.is_ok() && back.is_ok(), "{there:?} {back:?}");
+    assert_eq!(said(&ann.session, room).await, ["x*"]);
+}
+
+#[tokio::test]
+async fn what_another_engine_has_deleted_is_not_edited() {
+    let store = MemoryStore::default();
+    let limits = || Limits { kept_bytes: 10, ..Limits::default() };
+    let (slow, faults) = FaultyStore::new(store.clone());
+    let (one, two) = (engine_with(slow, limits()), engine_with(store, limits()));
+    let (room, ann) = one.room("Ann").await;
+    let bob = one.joined("Bob", room).await;
+    bob.session.send(room, draft("a long text of his")).await.expect("sent");
+    ann.session.send(room, draft("a long text of hers")).await.expect("sent");
+    let other = two.connect_as(ann.session.user().clone());
+    other.session.join(room, After::Nothing).await.expect("in it");
+    faults.hold_commits(true);
+    let edited = bob.session.edit(room, 1, text("too late"));
+    let deleted = async {
+        until("it is to be written", async || faults.held_commits() == 1).await;
+        other.session.delete(room, 1).await.expect("deleted");
+        faults.hold_commits(false);
+    };
+    let (edited, ()) = tokio::join!(edited, deleted);
+    assert_eq!(edited.err().map(|error| error.code()), Some(Code::MessageDeleted));
+    let joined = bob.session.join(room, After::Cursor(Cursor::new(2, 0))).await.expect("in it");
+    let last = joined.changes.last().map(|change| change.kind.as_str());
+    assert_eq!(last, Some("deleted"), "nothing after it");
+}
+
+#[tokio::test]
+async fn what_is_read_while_it_is_deleted_is_shown_deleted() {
+    let (bench, faults) = forgetful();
+    let (room, ann) = bench.room("Ann").await;
+    for n in 1..=3 {
+        ann.session.send(room, draft(&format!("a long text, number {n}"))).await.expect("sent");
+    }
+    let (late, reader) = (bench.connect("Bob"), bench.joined("Cyd", room).await);
+    faults.hold_reads(true);
+    let joined = late.session.join(room, After::Nothing);
+    let page = all(&reader.session, room);
+    let deleted = async {
+        until("both are read", async || faults.held_reads() == 2).await;
+        // What she deletes is read, too.
+        let deleted = ann.session.delete(room, 2);
+        let let_go = async {
+            until("all are read", async || faults.held_reads() == 3).await;
+            faults.hold_reads(false);
+        };
+        tokio::join!(deleted, let_go).0.expect("deleted");
+    };
+    let (joined, page, ()) = tokio::join!(joined, page, deleted);
+    let later = said(&reader.session, room).await;
+    assert_eq!(later[1], "-");
+    // Whoever was answered before it was deleted has heard of that since; nobody is left with the text.
+    for (messages, mut probe) in [(joined.expect("in it").messages, late), (page.messages, reader)]
+    {
+        if shown(&messages[1]) != "-" {
+            assert_eq!(change(&mut probe).await.0, 2);
+        }
+    }
+}

@@ -242,3 +242,98 @@ async fn an_effect_is_told_once() {
     .await;
     assert_eq!(told, 1);
 }
+
+#[tokio::test]
+async fn a_retry_while_the_room_looks_where_it_stands_gets_the_first_answer() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: bob.session.user().id });
+    faults.hold_reads(true);
+    faults.lose_answers(1);
+    assert_eq!(ask(&ann.session, room, kick.clone(), "k").await, Some(Code::Unavailable));
+    until("it looks", async || {
+        bench.clock.advance(Duration::from_millis(100));
+        faults.held_reads() == 1
+    })
+    .await;
+    let again = ask(&ann.session, room, kick, "k");
+    let let_go = async {
+        tokio::task::yield_now().await;
+        faults.hold_reads(false);
+    };
+    let (again, ()) = tokio::join!(again, let_go);
+    assert_eq!(again, None, "it was done");
+    assert!(bob.session.send(room, draft("no")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_conflict_is_told_to_nobody_else() {
+    let limits = Limits { kept_keys: 1, ..Limits::default() };
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, limits);
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    for name in ["k", "l", "m", "n"] {
+        ann.session.send(room, keyed(name, name)).await.expect("sent");
+    }
+    // Memory has forgotten what the key stands for, and the store has not.
+    let mute = Moderation::Mute { user: bob.session.user().id, until: None };
+    let muted = ask(&ann.session, room, RoomCommand::Moderate(mute), "k");
+    let said = bob.session.send(room, draft("hello"));
+    let (muted, said) = tokio::join!(muted, said);
+    assert_eq!(muted, Some(Code::KeyConflict));
+    assert!(said.is_ok(), "{said:?}");
+    // What changes nothing does not take a message's key either.
+    ann.session.delete(room, 1).await.expect("deleted");
+    let deleted = ask(&ann.session, room, RoomCommand::Delete { seq: 1 }, "l").await;
+    assert_eq!(deleted, Some(Code::KeyConflict));
+    assert_eq!(ann.session.send(room, keyed("l", "l")).await.expect("sent before").seq, 2);
+    faults.fail_all(false);
+}
+
+#[tokio::test]
+async fn whoever_leaves_meanwhile_is_not_made_the_owner() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, Limits { kept_keys: 1, ..Limits::default() });
+    let (room, ann) = bench.room("Ann").await;
+    let (bob, cyd) = (bench.joined("Bob", room).await, bench.joined("Cyd", room).await);
+    for name in ["k", "l", "m", "n"] {
+        ann.session.send(room, keyed(name, name)).await.expect("sent");
+    }
+    faults.hold_reads(true);
+    faults.hold_commits(true);
+    let transfer = Moderation::Transfer { user: bob.session.user().id };
+    let transfer = ask(&ann.session, room, RoomCommand::Moderate(transfer), "t");
+    let leave = async {
+        until("the key is looked up", async || faults.held_reads() == 1).await;
+        let leave = bob.session.leave(room);
+        let let_go = async {
+            until("the leaving is written", async || faults.held_commits() == 1).await;
+            faults.hold_reads(false);
+            // The transfer waits for it, whenever its key is known.
+            cyd.session.typing(room, true).await.expect("typing");
+            faults.hold_commits(false);
+        };
+        tokio::join!(leave, let_go).0
+    };
+    let (transfer, leave) = tokio::join!(transfer, leave);
+    assert!(leave.is_ok(), "{leave:?}");
+    assert_eq!(transfer, Some(Code::NoSuchMember));
+    let me = ann.session.join(room, After::Nothing).await.expect("in it").me;
+    assert_eq!(me.role, Role::Owner);
+}
+
+#[tokio::test]
+async fn a_key_says_nothing_of_rooms_that_are_not_ones_own() {
+    let bench = engine();
+    let (room, _ann) =
+        bench.room_of("Ann", NewRoom::private("secret").expect("a good title")).await;
+    let eve = bench.connect("Eve");
+    for command in [RoomCommand::View, RoomCommand::Typing(true), edit(1, "no"), RoomCommand::Leave]
+    {
+        let there = ask(&eve.session, room, command.clone(), "k").await;
+        let nowhere = ask(&eve.session, RoomId::new(), command.clone(), "k").await;
+        assert_eq!(there, nowhere, "{command:?}");
+    }
+}

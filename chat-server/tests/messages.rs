@@ -130,10 +130,15 @@ async fn whoever_is_mentioned_is_told_on_every_connection_but_not_by_whom_it_has
     let sent = scene.ok(&scene.alice, "POST", "", json!({"text":"@carol @bob"})).await;
     let path = format!("/{}", sent["seq"]);
     let message = scene.ok(&scene.alice, "GET", &path, Value::Null).await;
-    assert_eq!(message["mentions"], json!([scene.bob.id]), "as if nobody were called so");
+    assert_eq!(
+        message["mentions"],
+        json!([carol.id, scene.bob.id]),
+        "who has blocked whom is not seen"
+    );
     scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"@carol edited"})).await;
     scene.server.call("DELETE", &block, &carol.token, Value::Null).await;
-    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"hello @carol"})).await;
+    scene.ok(&scene.alice, "POST", "", json!({"text":"hello"})).await;
+    scene.ok(&scene.alice, "PATCH", "/4", json!({"text":"hello @carol"})).await;
     assert_eq!(carols.event("mentioned").await["text"], "hello @carol", "of nothing in between");
     // A guest has no username.
     let guest = scene.server.guest("carol").await;

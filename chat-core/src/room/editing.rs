@@ -84,6 +84,7 @@ impl Hosted {
                     let message = "only its author, the owner and moderators see what it said";
                     Err(Error::forbidden(message))
                 }
+                Some(message) if message.deleted => Ok(Reply::Revisions(Vec::new())),
                 Some(_) => Ok(Reply::Revisions(revisions)),
             });
             hosted.answer(reply, result);
@@ -208,7 +209,8 @@ impl Hosted {
         }
         self.may_write(me)?;
         self.in_time(message)?;
-        let changed = message.body.text.as_ref() != Some(&edit.text);
+        let changed =
+            message.body.text.as_ref() != Some(&edit.text) || self.writes.is_editing(message.seq);
         Ok(changed.then(|| ChangeKind::Edited(me.clone(), message.seq, Some(edit))))
     }
 
@@ -242,8 +244,8 @@ impl Hosted {
     }
 
     fn amend(&mut self, by: &User, message: &Message, kind: ChangeKind, reply: ReplyTo) {
-        let before = message.body.mentions.clone();
-        self.accept(What::Amend { by: self.as_kept(by), before, kind, reply });
+        let message = Box::new(message.clone());
+        self.accept(What::Amend { by: self.as_kept(by), message, kind, reply });
     }
 
     /// Whether an edit or a deletion that waits may still be written, after another process has changed
@@ -254,8 +256,10 @@ impl Hosted {
         match kind {
             ChangeKind::Edited(_, seq, _) => {
                 self.may_write(me)?;
-                let deleted = self.timeline.find(*seq).is_some_and(|message| message.deleted);
-                if deleted { Err(Error::message_deleted()) } else { Ok(()) }
+                if self.timeline.has_deleted(*seq, author.id) {
+                    return Err(Error::message_deleted());
+                }
+                Ok(())
             }
             _ if author.id == by => Ok(()),
             _ if me.role.outranks(self.roster.role(author.id)) && me.role.moderates() => Ok(()),

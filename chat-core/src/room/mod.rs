@@ -38,7 +38,7 @@ use crate::clock::Timestamp;
 use crate::command::{Reply, RoomCommand};
 use crate::dedup::{Dedup, Written};
 use crate::deliver::{Audience, OnceKey, ReplyTo};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
@@ -345,29 +345,25 @@ impl Hosted {
         let Some(ask) = self.writes.park(ask) else { return };
         let Ask { asker, command, reply, queued } = ask;
         match command {
-            RoomCommand::Once { key, command } => self.once(asker, key, *command, reply, ctx),
+            RoomCommand::Once { key, command } => {
+                self.once(key, Ask { asker, command: *command, reply, queued }, ctx);
+            }
             RoomCommand::Send(Draft { key: Some(ref key), .. }) => {
                 let key = key.clone();
-                self.once(asker, key, command, reply, ctx);
+                self.once(key, Ask { asker, command, reply, queued }, ctx);
             }
-            command => self.carry_out(asker, command, reply, ctx),
+            command => {
+                self.carry_out(asker, command, reply, ctx);
+                drop(queued);
+            }
         }
-        drop(queued);
     }
 
     /// Does something once, however often it is asked with this key.
-    fn once(
-        &mut self,
-        asker: Asker,
-        key: ClientKey,
-        command: RoomCommand,
-        reply: ReplyTo,
-        ctx: &mut Context<RoomActor>,
-    ) {
+    fn once(&mut self, key: ClientKey, ask: Ask, ctx: &mut Context<RoomActor>) {
+        let Ask { asker, command, reply, queued } = ask;
         let Some(fingerprint) = command.fingerprint() else {
-            let message = "this changes nothing, so it takes no key; leave it out";
-            let error = Error::new(Code::BadRequest, message).field("key");
-            return self.answer(reply, Err(error));
+            return self.answer(reply, Err(Error::takes_no_key()));
         };
         let user = asker.user.id;
         if let Some(written) = self.dedup.find(user, &key) {
@@ -379,23 +375,31 @@ impl Hosted {
             Begun::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
         };
         // The store finds the keys of messages by itself, when they are written.
-        if matches!(command, RoomCommand::Send(_)) || !self.dedup.may_miss() {
+        if matches!(command, RoomCommand::Send(_)) {
             return self.carry_out(asker, command, reply, ctx);
         }
+        // Whoever is named by the command may be kept back, as is everything about it then.
         self.writes.hold(user);
         let (store, room) = (Arc::clone(&self.shared.store), self.key);
         let read = async move { store.used_key(room, user, &key).await };
-        self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
-            match read {
+        let go_on = move |hosted: &mut Self, used: Result<Option<UsedKey>>, reply, ctx: &mut _| {
+            match used {
                 Ok(Some(UsedKey { fingerprint: first, sent, .. })) => {
                     let first = Written { fingerprint: first, sent };
                     hosted.answer(reply, first.answer(fingerprint));
                 }
-                Ok(None) => hosted.carry_out(asker, command, reply, ctx),
+                Ok(None) => {
+                    hosted.writes.park_first(user, Ask { asker, command, reply, queued });
+                }
                 Err(error) => hosted.answer(reply, Err(error)),
             }
             hosted.go_on(user, ctx);
-        });
+        };
+        if self.dedup.may_miss() {
+            self.read(reply, ctx, read, go_on);
+        } else {
+            go_on(self, Ok(None), reply, ctx);
+        }
     }
 
     fn carry_out(
@@ -431,10 +435,7 @@ impl Hosted {
                 let view = self.may_see(asker.user.id).then(|| Reply::Room(self.view()));
                 self.answer(reply, view.ok_or_else(Error::no_such_room));
             }
-            RoomCommand::Once { .. } => {
-                let message = "a key in a key is one too many";
-                self.answer(reply, Err(Error::new(Code::BadRequest, message).field("key")));
-            }
+            RoomCommand::Once { .. } => self.answer(reply, Err(Error::takes_no_key())),
         }
     }
 

@@ -11,7 +11,9 @@ use crate::command::RoomCommand;
 use crate::deliver::{OnceKey, ReplyTo};
 use crate::ids::{ConnectionId, UserId};
 use crate::journal::{OpenBatch, Slot};
-use crate::model::{Body, ChangeKind, ClientKey, Fingerprint, Membership, Moderation, User};
+use crate::model::{
+    Body, ChangeKind, ClientKey, Fingerprint, Membership, Message, Moderation, User,
+};
 use crate::room::Ask;
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
@@ -95,10 +97,10 @@ pub(super) enum What {
         kind: ChangeKind,
         reply: ReplyTo,
     },
-    /// A message is edited or deleted; `before` are those whom it mentioned.
+    /// A message, which says this so far, is edited or deleted.
     Amend {
         by: User,
-        before: Vec<UserId>,
+        message: Box<Message>,
         kind: ChangeKind,
         reply: ReplyTo,
     },
@@ -250,11 +252,7 @@ impl Writes {
     /// Keeps a command back if the membership of its user, or of the one that it invites or acts
     /// upon, is being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {
-        let command = match &ask.command {
-            RoomCommand::Once { command, .. } => command,
-            command => command,
-        };
-        let other = match command {
+        let other = match &ask.command {
             RoomCommand::Invite(guest) => Some(guest.id),
             RoomCommand::InviteUser(guest) => Some(*guest),
             RoomCommand::Moderate(act) => act.user(),
@@ -268,6 +266,15 @@ impl Writes {
             }
             None => Some(ask),
         }
+    }
+
+    /// Whether an edit of this message waits or is under way.
+    pub(super) fn is_editing(&self, seq: u64) -> bool {
+        let mut all = self.in_flight.iter().chain(&self.queue);
+        all.any(|pending| match &pending.what {
+            What::Amend { kind: ChangeKind::Edited(_, edited, _), .. } => *edited == seq,
+            _ => false,
+        })
     }
 
     /// Those who mark a message by what waits or is under way.
@@ -303,6 +310,11 @@ impl Writes {
     /// Keeps back what a user asks from now on, until it has [`moved`](Self::moved).
     pub(super) fn hold(&mut self, user: UserId) {
         self.moving.entry(user).or_default().count += 1;
+    }
+
+    /// What was kept back of a user goes on with this.
+    pub(super) fn park_first(&mut self, user: UserId, ask: Ask) {
+        self.moving.entry(user).or_default().parked.insert(0, ask);
     }
 
     /// All who wait for something else than a write of their own.

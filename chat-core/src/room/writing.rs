@@ -17,7 +17,7 @@ use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::limits;
 use crate::model::{
-    Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Restriction, Role, User,
+    Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Presence, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
@@ -247,9 +247,12 @@ impl Hosted {
                 self.slow.did_not_write(from.id);
                 self.answer(reply, Ok(Reply::Sent(sent)));
             }
-            (what, Outcome::KeyConflict) => self.fail(what, &Error::key_conflict()),
-            (what @ What::Send { .. }, Outcome::Repeated) => {
+            (what @ What::Send { .. }, Outcome::KeyConflict | Outcome::Repeated) => {
                 self.fail(what, &Error::key_conflict());
+            }
+            // Nobody else has anything to do with it.
+            (what, Outcome::KeyConflict) => {
+                self.end_write(what, &Err(Error::key_conflict()), ctx);
             }
             // It was done before, and what has become of it since stays.
             (what, Outcome::Repeated) => self.end_write(what, &Ok(Reply::Done), ctx),
@@ -288,11 +291,11 @@ impl Hosted {
             }
             (what @ What::Amend { .. }, Outcome::Stored(cursor)) => {
                 let by = what.by().cloned();
-                let What::Amend { before, kind, reply, .. } = what else { return };
+                let What::Amend { message, kind, reply, .. } = what else { return };
                 self.answer(reply, Ok(Reply::Done));
                 let change = self.change(cursor, kind, by, at);
                 self.tell_change(&change);
-                self.tell_newly_mentioned(&before, &change);
+                self.tell_newly_mentioned(&message, &change);
             }
             (What::Erase { author, until, reply }, Outcome::Stored(cursor)) => {
                 let user = author.user.id;
@@ -413,22 +416,32 @@ impl Hosted {
         self.audience.tell(Event::Message { room: self.id, cursor, message });
     }
 
-    /// Tells these users, wherever they are connected, that a message mentions them.
+    /// Tells these users, wherever they are connected, that a message mentions them; but not those who are
+    /// not to hear of its author.
     fn tell_mentioned(&self, message: &Arc<Message>, users: &[UserId]) {
-        for user in users.iter().filter(|user| self.roster.membership(**user).is_some()) {
+        for user in users.iter().copied() {
+            let connected = self.shared.connections.presence(user) != Presence::Offline;
+            if !connected || self.roster.membership(user).is_none() {
+                continue;
+            }
             let event = Event::Mentioned { room: self.id, message: Arc::clone(message) };
-            self.shared.connections.tell(*user, &event, self.now());
+            let (shared, by, now) = (Arc::clone(&self.shared), message.from.id, self.now());
+            actix_rt::spawn(async move {
+                if shared.tells_mention(by, user).await {
+                    shared.connections.tell(user, &event, now);
+                }
+            });
         }
     }
 
-    /// Tells those whom a message mentions since an edit.
-    fn tell_newly_mentioned(&self, before: &[UserId], change: &Change) {
-        let ChangeKind::Edited(_, seq, Some(edit)) = &change.kind else { return };
+    /// Tells those whom a message, which was this, mentions since an edit.
+    fn tell_newly_mentioned(&self, before: &Message, change: &Change) {
+        let ChangeKind::Edited(_, _, Some(edit)) = &change.kind else { return };
         let mut users = edit.mentions.clone();
-        users.retain(|user| !before.contains(user));
-        if let Some(message) = self.timeline.find(*seq) {
-            self.tell_mentioned(&message, &users);
-        }
+        users.retain(|user| !before.body.mentions.contains(user));
+        let mut message = before.clone();
+        message.edit(edit, change.at);
+        self.tell_mentioned(&Arc::new(message), &users);
     }
 
     /// Adds a committed change. Whoever is to be told is told afterwards, by
@@ -540,7 +553,6 @@ impl Hosted {
         self.writes.under_way = UnderWay::Check;
         let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
         let (id, page) = (self.id, limits::PAGE);
-        let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
         let read = async move {
             let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
             // The next one has been removed perhaps, because it is too old, before it came here.
@@ -550,12 +562,7 @@ impl Hosted {
                 false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
             };
             let changes = store.changes(key, end.change, page).await?;
-            // What waits here may have been done by another process, for the same client.
-            let mut used = Vec::new();
-            for OnceKey { user, key: name, .. } in keys.iter().filter(|_| !changes.is_empty()) {
-                used.extend(store.used_key(key, *user, name).await?);
-            }
-            Ok(Stored { removed, messages, changes, used })
+            Ok(Stored { removed, messages, changes })
         };
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
             room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
@@ -573,18 +580,50 @@ impl Hosted {
                 self.timeline.skip_to(removed);
                 self.writes.unsure = Some(self.now());
             }
-            Ok(Stored { messages, changes, used, .. }) => {
+            Ok(Stored { messages, changes, .. }) => {
+                let changed = !changes.is_empty();
                 let full = self.catch_up_with_store(messages, changes);
                 self.writes.unsure = full.then(|| self.now());
-                self.answer_used(used, ctx);
-                self.look_again(ctx);
+                let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
+                match changed && !keys.is_empty() {
+                    true => self.check_keys(keys, ctx),
+                    false => self.look_again(ctx),
+                }
             }
-            Err(error) => {
-                tracing::error!(%error, room = %self.id, "could not read where a room stands");
-                self.writes.unsure = Some(self.now() + AGAIN);
-                self.refuse_waiting(&Error::unavailable());
-            }
+            Err(error) => self.not_checked(&error),
         }
+    }
+
+    fn not_checked(&mut self, error: &StoreError) {
+        tracing::error!(%error, room = %self.id, "could not read where a room stands");
+        self.writes.unsure = Some(self.now() + AGAIN);
+        self.refuse_waiting(&Error::unavailable());
+    }
+
+    /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is
+    /// looked up when it is asked.
+    fn check_keys(&mut self, keys: Vec<OnceKey>, ctx: &mut Context<RoomActor>) {
+        self.writes.under_way = UnderWay::Check;
+        let (store, room) = (Arc::clone(&self.shared.store), self.key);
+        let read = async move {
+            let mut used = Vec::new();
+            for OnceKey { user, key, .. } in keys {
+                used.extend(store.used_key(room, user, &key).await?);
+            }
+            Ok(used)
+        };
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
+            room.with_hosted(ctx, |hosted, ctx| {
+                hosted.writes.under_way = UnderWay::Nothing;
+                match read {
+                    Ok(used) => {
+                        hosted.answer_used(used, ctx);
+                        hosted.look_again(ctx);
+                    }
+                    Err(error) => hosted.not_checked(&error),
+                }
+            });
+        }));
     }
 
     /// What waits and was done before, in another process, gets its first answer.
@@ -627,7 +666,7 @@ impl Hosted {
             self.apply_change(&change);
             self.tell_change(&change);
             if let Some(message) = message {
-                self.tell_newly_mentioned(&message.body.mentions, &change);
+                self.tell_newly_mentioned(&message, &change);
             }
         }
         messages.for_each(|message| self.show_stored(message));
@@ -647,9 +686,15 @@ impl Hosted {
             let member = self.roster.membership(user).is_some();
             let moved = pending.what.moves();
             match pending.what {
-                What::Send { .. } => {
+                What::Send { ref body, .. } => {
                     let membership = self.roster.membership(user);
-                    let may = membership.map(|membership| self.may_write(membership));
+                    let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
+                    let may = membership.map(|membership| match answered {
+                        Some(answered) if answered.deleted => {
+                            Err(Error::message_deleted().field("reply_to"))
+                        }
+                        _ => self.may_write(membership),
+                    });
                     match may.unwrap_or_else(|| Err(self.not_a_member(user))) {
                         Ok(()) => self.writes.queue.push_back(pending),
                         Err(error) => self.fail(pending.what, &error),
@@ -727,8 +772,6 @@ struct Stored {
     removed: u64,
     messages: Vec<Message>,
     changes: Vec<Change>,
-    /// What was done with the keys of changes that wait.
-    used: Vec<UsedKey>,
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {

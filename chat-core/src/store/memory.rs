@@ -11,6 +11,7 @@ use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
 use crate::command::{MarkerQuery, OwnMark, Sent};
 use crate::ids::{RoomId, UserId};
+use crate::limits;
 use crate::model::{
     Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Mark, MarkCount, Marking,
     Membership, Message, Name, Restriction, Revision, Role, RoomInfo, Settings, Title, User,
@@ -335,7 +336,7 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let Some(room) = tables.rooms.get(&room) else { return Ok(None) };
         let used = room.keys.get_key_value(&(user, key.clone()));
-        Ok(used.filter(|(_, (_, used))| matches!(used, Use::Change(_))).map(used_key))
+        Ok(used.map(used_key))
     }
 
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -441,7 +442,11 @@ impl Store for MemoryStore {
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         let tables = self.tables();
         let room = tables.rooms.get(&room);
-        Ok(room.and_then(|room| room.revisions.get(&seq)).cloned().unwrap_or_default())
+        let all = room.and_then(|room| room.revisions.get(&seq)).cloned().unwrap_or_default();
+        let half = limits::REVISIONS / 2;
+        let left_out = half..all.len().saturating_sub(half);
+        let shown = all.into_iter().enumerate().filter(|(nth, _)| !left_out.contains(nth));
+        Ok(shown.map(|(_, revision)| revision).collect())
     }
 
     async fn changes(

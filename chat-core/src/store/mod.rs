@@ -48,8 +48,7 @@ pub trait Store: Send + Sync + 'static {
         key: Option<&(ClientKey, Fingerprint)>,
     ) -> Result<Option<RoomId>, StoreError>;
 
-    /// What a user has used a key for in a room, apart from messages, which [`append`](Self::append)
-    /// finds by itself.
+    /// What a user has used a key for in a room, be it a message or a change.
     async fn used_key(
         &self,
         room: RoomKey,
@@ -96,7 +95,8 @@ pub trait Store: Send + Sync + 'static {
     /// `limit` of those with a greater id.
     async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError>;
 
-    /// What a message said before it was edited, oldest first; nothing of one that was never edited, has
+    /// What a message said before it was edited, oldest first: of more than [`limits::REVISIONS`], the first
+    /// half of so many and the last; nothing of one that was never edited, has
     /// been deleted, or is not there.
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError>;
 

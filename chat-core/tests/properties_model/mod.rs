@@ -148,7 +148,7 @@ impl Writes {
         let deed = match (&first.deed, what) {
             (_, 0) => Deed::Say(self.text()),
             (Deed::Delete(seq), 1) => Deed::Delete(seq + 1),
-            (Deed::Say(_), _) | (_, 2) => Deed::Edit(1, self.text()),
+            (_, 2) => Deed::Edit(1, self.text()),
             _ => Deed::Delete(1),
         };
         let write = self.add(&first.user, first.room, deed, false);

@@ -86,6 +86,15 @@ impl Policy for Rules {
         }
     }
 
+    /// Whoever has blocked the author is not told; in the message it is mentioned like others, so that nobody
+    /// can tell.
+    async fn tells_mention(&self, by: UserId, to: UserId) -> bool {
+        self.friends.reach(to).await.is_ok_and(|reach| match &*reach {
+            Reach::AllBut(blocked) => !blocked.contains(&by),
+            Reach::Nobody => true,
+        })
+    }
+
     async fn shows_presence(&self, user: UserId, to: UserId) -> bool {
         // While nobody knows, it is not shown.
         self.friends.reach(user).await.is_ok_and(|reach| match &*reach {
@@ -103,21 +112,11 @@ impl Directory for Rules {
         Ok(account.map(|account| account.user))
     }
 
-    /// But for whoever has blocked the one that mentions it: nobody is told of that.
-    async fn mentioned(&self, by: UserId, text: &Text) -> Result<Vec<UserId>> {
+    async fn mentioned(&self, _: UserId, text: &Text) -> Result<Vec<UserId>> {
         if !text.contains('@') {
             return Ok(Vec::new());
         }
-        let mut mentioned = self.mentions.find(text).await.map_err(|error| unavailable(&error))?;
-        let mut blocked = Vec::new();
-        for user in &mentioned {
-            match &*self.reach_of(*user).await? {
-                Reach::AllBut(all) if !all.contains(&by) => {}
-                _ => blocked.push(*user),
-            }
-        }
-        mentioned.retain(|user| !blocked.contains(user));
-        Ok(mentioned)
+        self.mentions.find(text).await.map_err(|error| unavailable(&error))
     }
 }
 

@@ -1,13 +1,13 @@
 //! What is read. Whoever calls says from which connection, and sees to it that what consists of
 //! several questions is answered from one moment.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed, LoadedRoom, MarkCount,
     MarkerQuery, Message, OwnMark, Restriction, Revision, RoomId, RoomKey, RoomQuery, UsedKey,
-    User, UserId,
+    User, UserId, limits,
 };
 use uuid::Uuid;
 
@@ -86,14 +86,18 @@ async fn find_used(
     Ok(sql.select(selects::USED_KEY, &values).await?.pop())
 }
 
-/// What a user has used a key for in a room, but for messages.
+/// What a user has used a key for in a room.
 pub(super) async fn used_key(
     sql: &mut impl Sql,
     room: RoomKey,
     user: UserId,
     key: &ClientKey,
 ) -> Result<Option<UsedKey>, sqlx::Error> {
-    let found = find_used(sql, room, user, key).await?;
+    if let Some(found) = find_used(sql, room, user, key).await? {
+        return Ok(Some(found.read().and_then(rows::used)?));
+    }
+    let values = [Value::Bytes(key.as_str().as_bytes()), room.0.into(), id(user)];
+    let found: Option<KeyRow> = sql.select(selects::MESSAGE_KEY, &values).await?.pop();
     Ok(found.map(|found| found.read().and_then(rows::used)).transpose()?)
 }
 
@@ -172,8 +176,13 @@ pub(super) async fn revisions(
     room: RoomKey,
     seq: u64,
 ) -> Result<Vec<Revision>, sqlx::Error> {
-    let values = [room.0, signed(seq)].map(Value::Number);
-    rows::read_all(sql.select(selects::REVISIONS, &values).await?, RevisionRow::read)
+    let values = [room.0, signed(seq), signed(limits::REVISIONS as u64 / 2)].map(Value::Number);
+    let first = sql.select(selects::FIRST_REVISIONS, &values).await?;
+    let last = sql.select(selects::LAST_REVISIONS, &values).await?;
+    let all: Vec<_> = rows::read_all(first.into_iter().chain(last).collect(), RevisionRow::read)?;
+    // Of few, some are among both.
+    let all: BTreeMap<i64, Revision> = all.into_iter().collect();
+    Ok(all.into_values().collect())
 }
 
 pub(super) async fn changes(

@@ -201,13 +201,15 @@ fn mark(stored: Vec<u8>) -> Result<Mark, Unreadable> {
 
 #[derive(FromRow)]
 pub(super) struct RevisionRow {
+    number: i64,
     text: String,
     at_ms: i64,
 }
 
 impl RevisionRow {
-    pub(super) fn read(self) -> Result<Revision, Unreadable> {
-        Ok(Revision { text: text(self.text)?, at: time(self.at_ms)? })
+    /// With the number of the change by which it was said no more.
+    pub(super) fn read(self) -> Result<(i64, Revision), Unreadable> {
+        Ok((self.number, Revision { text: text(self.text)?, at: time(self.at_ms)? }))
     }
 }
 

@@ -76,9 +76,16 @@ pub(super) const MARKERS: SqlStr = SqlStr::from_static(
     WHERE m.room = ? AND m.seq = ? AND m.mark = ? AND m.user > ? ORDER BY m.user LIMIT ?",
 );
 
-/// What a message said before it was edited, oldest first. Parameters: room, seq.
-pub(super) const REVISIONS: SqlStr = SqlStr::from_static(
-    "SELECT text, at_ms FROM revisions WHERE room = ? AND seq = ? ORDER BY number",
+/// What a message said first. Parameters: room, seq, how many at most.
+pub(super) const FIRST_REVISIONS: SqlStr = SqlStr::from_static(
+    "SELECT number, text, at_ms FROM revisions WHERE room = ? AND seq = ? ORDER BY number LIMIT ?",
+);
+
+/// What it said last before it was edited, latest first. Parameters: room, seq, how many at most.
+pub(super) const LAST_REVISIONS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT number, text, at_ms FROM revisions \
+    WHERE room = ? AND seq = ? ORDER BY number DESC LIMIT ?",
 );
 
 /// Keys of a range of a room's messages. Parameters: room, above, up to and including.
@@ -86,6 +93,13 @@ pub(super) const KEYS: SqlStr = SqlStr::from_static(
     "\
     SELECT room, sender, client_key, fingerprint, seq, at_ms FROM messages \
     WHERE room = ? AND seq > ? AND seq <= ? AND client_key IS NOT NULL",
+);
+
+/// The message that has taken a key. Parameters: key, room, user.
+pub(super) const MESSAGE_KEY: SqlStr = SqlStr::from_static(
+    "\
+    SELECT room, sender, client_key, fingerprint, seq, at_ms FROM messages \
+    WHERE client_key = ? AND room = ? AND sender = ?",
 );
 
 /// The last keys of a room's changes. Parameters: room, how many at most.

@@ -16,6 +16,7 @@ cases!(
     a_deleted_message_keeps_its_key,
     what_is_erased_takes_along_what_it_said_before,
     a_deleted_room_takes_along_what_was_said_before,
+    of_many_edits_the_first_and_the_last_are_shown,
 );
 
 fn edit(author: &User, seq: u64, said: &str, mentions: Vec<UserId>, at_ms: i64) -> Write {
@@ -250,6 +251,22 @@ async fn a_deleted_room_takes_along_what_was_said_before(home: &dyn StoreHome) -
             store.revisions(rooms[1].key, 1).await?,
             vec![revision("one", 1)],
         )?;
+    }
+    Ok(())
+}
+
+async fn of_many_edits_the_first_and_the_last_are_shown(home: &dyn StoreHome) -> Checked {
+    let store = home.open().await;
+    let ann = user("Ann");
+    let room = open_room(&*store, &ann).await?;
+    write(&*store, room.key, (0, 1), vec![message(&ann, "0")]).await?;
+    let edits = (1..=60).map(|nth| edit(&ann, 1, &nth.to_string(), vec![], 10 + nth));
+    write(&*store, room.key, (1, 1), edits.collect()).await?;
+    for store in [&*store, &*home.open().await] {
+        let before = store.revisions(room.key, 1).await?;
+        let texts = before.iter().map(|one| one.text.as_deref().unwrap_or_default().to_owned());
+        let expected = (0..20).chain(40..60).map(|nth| nth.to_string());
+        same_all("what it said", texts, expected)?;
     }
     Ok(())
 }

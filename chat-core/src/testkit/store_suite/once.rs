@@ -113,6 +113,9 @@ async fn a_messages_key_is_no_changes(home: &dyn StoreHome) -> Checked {
     for store in [&*store, &*home.open().await] {
         let outcomes = write(store, room.key, (1, 1), vec![invite_once(&ann, &bob, "k", 1, 5)]);
         same_all("a message's key", outcomes.await?, [Outcome::KeyConflict])?;
+        let used = store.used_key(room.key, ann.id, &key("k")).await?;
+        let sent = used.and_then(|used| used.sent).map(|sent| sent.seq);
+        same("which message has the key", sent, Some(1))?;
         let loaded = load(store, room.info.id).await?;
         let sent = loaded.keys.iter().map(|used| (used.key.to_string(), used.sent));
         let first = crate::command::Sent { seq: 1, at: at(2) };

@@ -358,7 +358,8 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
 }
 
 /// Whether the rows of a commit are there. It was one transaction, so the rows of one room tell.
-/// Nobody else can have written the same: the sender, the text and the moment would all be alike.
+/// Nobody else can have written the same: the sender, the moment, and the text unless it was edited since, would all
+/// be alike.
 async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Error> {
     if let Some(first) = plan.rows.messages.first() {
         let of_room = plan.rows.messages.iter().filter(|message| message.room == first.room);
@@ -383,6 +384,8 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
             stored.cursor == first.change.cursor
                 && stored.kind.as_str() == first.change.kind.as_str()
                 && stored.kind.membership().user.id == first.change.kind.membership().user.id
+                && stored.kind.seq() == first.change.kind.seq()
+                && stored.by.as_ref().map(|by| by.id) == first.change.by.as_ref().map(|by| by.id)
                 && stored.at.timestamp_millis() == first.change.at.timestamp_millis()
         };
         return Ok(stored.first().is_some_and(same));

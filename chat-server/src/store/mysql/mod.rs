@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom, MarkerQuery,
-    Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
-    StoreError, Timestamp, UsedKey, User, UserId, Write,
+    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Fingerprint, Given, Listed, LoadedRoom,
+    MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery,
+    Store, StoreError, Timestamp, UsedKey, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -209,21 +209,30 @@ impl Store for MySqlStore {
             snapshot.commit().await?;
             Ok(room)
         };
-        self.run(async move |inner: Arc<Inner>| until_reached!(inner, load(&inner))).await
+        self.run(async move |inner: Arc<Inner>| {
+            let room: Option<LoadedRoom> = until_reached!(inner, load(&inner))?;
+            let changes = room.iter().flat_map(|room| &room.changes);
+            if changes.into_iter().any(|change| is_of_messages(&change.kind)) {
+                inner.replicas.messages_changed();
+            }
+            Ok(room)
+        })
+        .await
     }
 
     /// On the caller's thread: the way to another one and back would cost a lone message a third of its
     /// time. A connection that ends with the caller's runtime is one that is lost, and another is opened.
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
         let inner = &self.inner;
-        let outcomes = in_time(inner.deadline, inner.commit(batches)).await?;
+        let outcomes = in_time(inner.deadline, inner.commit(batches)).await;
+        // Also if nobody knows whether it was committed.
         if batches.iter().any(|batch| !batch.may_follow) {
             inner.replicas.lists_changed();
         }
         if batches.iter().any(amends) {
             inner.replicas.messages_changed();
         }
-        Ok(outcomes)
+        outcomes
     }
 
     async fn messages(
@@ -284,7 +293,12 @@ impl Store for MySqlStore {
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            read!(inner, sql => reads::changes(sql, room, after, limit as u64))
+            let changes = read!(inner, sql => reads::changes(sql, room, after, limit as u64))?;
+            // Another process may have made them, of which no replica need know yet.
+            if changes.iter().any(|change| is_of_messages(&change.kind)) {
+                inner.replicas.messages_changed();
+            }
+            Ok(changes)
         })
         .await
     }
@@ -327,9 +341,9 @@ impl Store for MySqlStore {
         until: u64,
     ) -> Result<(), StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            background::erase(&*inner, room, user, after, until).await?;
+            let erased = background::erase(&*inner, room, user, after, until).await;
             inner.replicas.messages_changed();
-            Ok(())
+            erased
         })
         .await
     }
@@ -339,10 +353,15 @@ impl Store for MySqlStore {
     }
 }
 
+/// Whether messages are other ones by a change.
+fn is_of_messages(kind: &ChangeKind) -> bool {
+    kind.seq().is_some() || matches!(kind, ChangeKind::Erased(_))
+}
+
 /// Whether a batch changes messages that are there.
 fn amends(batch: &Batch) -> bool {
     batch.writes.iter().any(|write| match write {
-        Write::Change { kind, .. } => kind.seq().is_some(),
+        Write::Change { kind, .. } => is_of_messages(kind),
         Write::Marks { .. } => true,
         Write::Message { .. } => false,
     })
