@@ -78,7 +78,8 @@ impl Dedup {
         dedup
     }
 
-    /// Another process has written to the room.
+    /// The room has changed otherwise than by what it knows to have been written: another process wrote, or an
+    /// answer was lost.
     pub(crate) fn others_wrote(&mut self) {
         self.incomplete = true;
     }

@@ -334,14 +334,17 @@ impl Writes {
     /// makes it wait.
     pub(super) fn moved(&mut self, user: UserId) -> Vec<Ask> {
         let Entry::Occupied(mut entry) = self.moving.entry(user) else { return Vec::new() };
-        entry.get_mut().count -= 1;
+        entry.get_mut().count = entry.get().count.saturating_sub(1);
         if entry.get().count > 0 { Vec::new() } else { entry.remove().parked }
     }
 
-    /// Drops what an ended session has asked and was kept back.
+    /// Drops what an ended session has asked and was kept back, except for what has been begun with a key:
+    /// others may wait for its answer.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         for moving in self.moving.values_mut() {
-            moving.parked.retain(|ask| ask.asker.connection != Some(connection));
+            moving.parked.retain(|ask| {
+                ask.asker.connection != Some(connection) || ask.reply.key().is_some()
+            });
         }
     }
 

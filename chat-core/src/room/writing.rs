@@ -119,7 +119,7 @@ impl Hosted {
                 true
             }
             None => {
-                self.fail(what, &Error::busy());
+                self.refuse_write(what, &Error::busy());
                 false
             }
         }
@@ -335,9 +335,18 @@ impl Hosted {
         moved.into_iter().for_each(|user| self.go_on(user, ctx));
     }
 
-    /// A write is not stored.
+    /// A write that had been accepted is not stored.
     pub(super) fn fail(&mut self, what: What, error: &Error) {
         let moved = what.moves();
+        if let What::Moderate { kind, .. } = &what {
+            self.settled(kind);
+        }
+        self.refuse_write(what, error);
+        moved.into_iter().for_each(|user| self.refuse_parked(user, error));
+    }
+
+    /// Tells who waits for a write that it is not stored.
+    fn refuse_write(&mut self, what: What, error: &Error) {
         match what {
             What::Send { from, reply, .. } => {
                 self.slow.did_not_write(from.id);
@@ -354,15 +363,11 @@ impl Hosted {
                     self.answer(marker.reply, Err(error.clone()));
                 }
             }
-            What::Invite { reply, .. } | What::Amend { reply, .. } | What::Erase { reply, .. } => {
-                self.answer(reply, Err(error.clone()));
-            }
-            What::Moderate { kind, reply, .. } => {
-                self.settled(&kind);
-                self.answer(reply, Err(error.clone()));
-            }
+            What::Invite { reply, .. }
+            | What::Moderate { reply, .. }
+            | What::Amend { reply, .. }
+            | What::Erase { reply, .. } => self.answer(reply, Err(error.clone())),
         }
-        moved.into_iter().for_each(|user| self.refuse_parked(user, error));
     }
 
     /// What was being written has been written, or will not be.
@@ -674,6 +679,8 @@ impl Hosted {
     }
 
     fn show_stored(&mut self, message: Message) {
+        // Its key, if it has one, is not known here.
+        self.dedup.others_wrote();
         self.last_at = self.last_at.max(message.at);
         self.show(Arc::new(message));
     }
