@@ -337,3 +337,44 @@ async fn a_key_says_nothing_of_rooms_that_are_not_ones_own() {
         assert_eq!(there, nowhere, "{command:?}");
     }
 }
+
+#[tokio::test]
+async fn what_was_begun_goes_on_when_its_session_ends() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await.session.user().id;
+    let mut cyd = bench.joined("Cyd", room).await;
+    let phone = bench.connect_as(ann.session.user().clone());
+    phone.session.join(room, After::Nothing).await.expect("in it");
+    faults.hold_commits(true);
+    let promote = Moderation::Role { user: bob, role: Role::Moderator };
+    let promote = ann.session.ask(Command::Room(room, RoomCommand::Moderate(promote)));
+    let kick = RoomCommand::Moderate(Moderation::Kick { user: bob });
+    let ended = async {
+        until("it is written", async || faults.held_commits() == 1).await;
+        // It waits for what becomes of him, and its session ends.
+        let mut asked = Box::pin(ask(&phone.session, room, kick.clone(), "k"));
+        tokio::select! {
+            biased;
+            answer = &mut asked => panic!("{answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(asked);
+        drop(phone);
+        cyd.find(|event| {
+            matches!(event, Event::Presence { devices: 1, user, .. } if user.id == ann.session.user().id)
+                .then_some(())
+        })
+        .await;
+        let again = ask(&ann.session, room, kick, "k");
+        let let_go = async {
+            tokio::task::yield_now().await;
+            faults.hold_commits(false);
+        };
+        tokio::join!(again, let_go).0
+    };
+    let (promote, again) = tokio::join!(promote, ended);
+    assert!(promote.is_ok(), "{promote:?}");
+    assert_eq!(again, None);
+    assert_eq!(changes(&bench.engine, ann.session.user(), room).await, 5, "he was kicked once");
+}
