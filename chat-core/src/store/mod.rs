@@ -95,7 +95,7 @@ pub trait Store: Send + Sync + 'static {
     /// `limit` of those with a greater id.
     async fn markers(&self, room: RoomKey, query: &MarkerQuery) -> Result<Vec<User>, StoreError>;
 
-    /// What a message said before it was edited, oldest first: of more than [`limits::REVISIONS`], the first
+    /// What a message said before it was edited, oldest first: of more than [`crate::limits::REVISIONS`], the first
     /// half of so many and the last; nothing of one that was never edited, has
     /// been deleted, or is not there.
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError>;
