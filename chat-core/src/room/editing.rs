@@ -33,9 +33,9 @@ impl Hosted {
             (seq, "seq"),
             reply,
             ctx,
-            |hosted, user, message, reply| match hosted.judge_edit(user.id, message, edit) {
-                Ok(Some(kind)) => hosted.amend(user, message, kind, reply),
-                judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
+            |hosted, user, message, reply| {
+                let judged = hosted.judge_edit(user.id, message, edit);
+                hosted.amend(user, message, judged, reply);
             },
         );
     }
@@ -52,9 +52,9 @@ impl Hosted {
             (seq, "seq"),
             reply,
             ctx,
-            |hosted, user, message, reply| match hosted.judge_deletion(user.id, message) {
-                Ok(Some(kind)) => hosted.amend(user, message, kind, reply),
-                judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
+            |hosted, user, message, reply| {
+                let judged = hosted.judge_deletion(user.id, message);
+                hosted.amend(user, message, judged, reply);
             },
         );
     }
@@ -243,9 +243,21 @@ impl Hosted {
         Ok(())
     }
 
-    fn amend(&mut self, by: &User, message: &Message, kind: ChangeKind, reply: ReplyTo) {
-        let message = Box::new(message.clone());
-        self.accept(What::Amend { by: self.as_kept(by), message, kind, reply });
+    /// Takes what was judged for writing, unless it may not be, or would change nothing.
+    fn amend(
+        &mut self,
+        by: &User,
+        message: &Message,
+        judged: Result<Option<ChangeKind>>,
+        reply: ReplyTo,
+    ) {
+        match judged {
+            Ok(Some(kind)) => {
+                let message = Box::new(message.clone());
+                self.accept(What::Amend { by: self.as_kept(by), message, kind, reply });
+            }
+            judged => self.answer(reply, judged.map(|_| Reply::Done)),
+        }
     }
 
     /// Whether an edit or a deletion that waits may still be written, after another process has changed

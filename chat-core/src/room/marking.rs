@@ -187,21 +187,22 @@ impl Hosted {
             match last {
                 Some(last) => _ = self.accept(What::Marks { seq, given, last }),
                 // Whoever was the last is a member no more, and is refused when it goes.
-                None => self.refuse_all(given, &Error::not_a_member()),
+                None => self.answer_markers(given, &Err(Error::not_a_member())),
             }
         }
     }
 
-    fn refuse_all(&mut self, given: Vec<Marker>, error: &Error) {
+    /// Answers everybody who has given one of these.
+    pub(super) fn answer_markers(&mut self, given: Vec<Marker>, result: &Result<Reply>) {
         for marker in given {
-            self.answer(marker.reply, Err(error.clone()));
+            self.answer(marker.reply, result.clone());
         }
     }
 
     /// Nothing that was gathered will be written.
     pub(super) fn refuse_gathered(&mut self, error: &Error) {
         for (_, given) in self.gathered.take() {
-            self.refuse_all(given, error);
+            self.answer_markers(given, &Err(error.clone()));
         }
     }
 
@@ -213,7 +214,7 @@ impl Hosted {
         }
         self.gathered.of.retain(|_, given| !given.is_empty());
         self.gathered.count = self.gathered.of.values().map(Vec::len).sum();
-        self.refuse_all(refused, error);
+        self.answer_markers(refused, &Err(error.clone()));
     }
 
     /// Looks again at what waits, after another process has changed the room. If it has changed the marks of

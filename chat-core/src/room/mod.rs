@@ -3,6 +3,7 @@
 //! waits, waits outside and comes back as a message.
 
 mod authority;
+mod checking;
 mod editing;
 mod entering;
 mod forgetting;

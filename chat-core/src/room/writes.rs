@@ -270,21 +270,30 @@ impl Writes {
 
     /// Whether an edit of this message waits or is under way.
     pub(super) fn is_editing(&self, seq: u64) -> bool {
-        let mut all = self.in_flight.iter().chain(&self.queue);
-        all.any(|pending| match &pending.what {
-            What::Amend { kind: ChangeKind::Edited(_, edited, _), .. } => *edited == seq,
-            _ => false,
-        })
+        self.amends(|kind| matches!(kind, ChangeKind::Edited(_, edited, _) if *edited == seq))
+    }
+
+    /// Whether the deletion of this message waits or is under way.
+    pub(super) fn is_deleting(&self, seq: u64) -> bool {
+        self.amends(|kind| matches!(kind, ChangeKind::Deleted(_, deleted) if *deleted == seq))
+    }
+
+    fn amends(&self, is_such: impl Fn(&ChangeKind) -> bool) -> bool {
+        self.all().any(|what| matches!(what, What::Amend { kind, .. } if is_such(kind)))
+    }
+
+    /// What waits or is under way, in order.
+    fn all(&self) -> impl Iterator<Item = &What> {
+        self.in_flight.iter().chain(&self.queue).map(|pending| &pending.what)
     }
 
     /// Those who mark a message by what waits or is under way.
     pub(super) fn markers_of(&self, seq: u64) -> impl Iterator<Item = &Marker> {
-        let all = self.in_flight.iter().chain(&self.queue);
-        all.filter_map(move |pending| match &pending.what {
+        let given = self.all().filter_map(move |what| match what {
             What::Marks { seq: of, given, .. } if *of == seq => Some(given),
             _ => None,
-        })
-        .flatten()
+        });
+        given.flatten()
     }
 
     /// Takes what a user has marked out of what has not been sent to the journal.
@@ -296,15 +305,6 @@ impl Writes {
             !given.is_empty()
         });
         taken
-    }
-
-    /// Whether the deletion of this message waits or is under way.
-    pub(super) fn is_deleting(&self, seq: u64) -> bool {
-        let mut all = self.in_flight.iter().chain(&self.queue);
-        all.any(|pending| match &pending.what {
-            What::Amend { kind: ChangeKind::Deleted(_, deleted), .. } => *deleted == seq,
-            _ => false,
-        })
     }
 
     /// Keeps back what a user asks from now on, until it has [`moved`](Self::moved).

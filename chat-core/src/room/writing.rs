@@ -4,27 +4,24 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use actix::fut::wrap_future;
-use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+use actix::prelude::{AsyncContext, Context};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
-use crate::dedup::Written;
-use crate::deliver::{OnceKey, ReplyTo};
+use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
-use crate::limits;
 use crate::model::{
     Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Presence, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
 use crate::room::writes::{Pending, UnderWay, What};
-use crate::room::{AGAIN, Hosted, RoomActor};
+use crate::room::{Hosted, RoomActor};
 use crate::roster::newcomer;
-use crate::store::{Batch, BatchOutcome, Outcome, Store, StoreError, UsedKey, Write};
+use crate::store::{Batch, BatchOutcome, Outcome, Write};
 
 /// How often in a row a batch gives way to somebody else's writes before its senders are told
 /// `unavailable`.
@@ -313,7 +310,12 @@ impl Hosted {
     }
 
     /// A write has this answer, and nothing else comes of it.
-    fn end_write(&mut self, what: What, result: &Result<Reply>, ctx: &mut Context<RoomActor>) {
+    pub(super) fn end_write(
+        &mut self,
+        what: What,
+        result: &Result<Reply>,
+        ctx: &mut Context<RoomActor>,
+    ) {
         let moved = what.moves();
         match what {
             What::Moderate { kind, reply, .. } => {
@@ -325,11 +327,7 @@ impl Hosted {
             | What::Amend { reply, .. }
             | What::Send { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
-            What::Marks { given, .. } => {
-                for marker in given {
-                    self.answer(marker.reply, result.clone());
-                }
-            }
+            What::Marks { given, .. } => self.answer_markers(given, result),
             What::Leave { reply: None, .. } | What::Join { .. } => {}
         }
         moved.into_iter().for_each(|user| self.go_on(user, ctx));
@@ -358,11 +356,7 @@ impl Hosted {
                 // It is still away, and is tried again after another grace period.
                 None => self.roster.still_gone(membership.user.id, self.now()),
             },
-            What::Marks { given, .. } => {
-                for marker in given {
-                    self.answer(marker.reply, Err(error.clone()));
-                }
-            }
+            What::Marks { given, .. } => self.answer_markers(given, &Err(error.clone())),
             What::Invite { reply, .. }
             | What::Moderate { reply, .. }
             | What::Amend { reply, .. }
@@ -371,7 +365,7 @@ impl Hosted {
     }
 
     /// What was being written has been written, or will not be.
-    fn settled(&mut self, kind: &ChangeKind) {
+    pub(super) fn settled(&mut self, kind: &ChangeKind) {
         if kind.settings().is_some() {
             self.upcoming = None;
         }
@@ -412,7 +406,7 @@ impl Hosted {
     }
 
     /// Adds a committed message and shows it.
-    fn show(&mut self, message: Arc<Message>) {
+    pub(super) fn show(&mut self, message: Arc<Message>) {
         let cursor = self.timeline.end().next_message();
         self.timeline.push_message(Arc::clone(&message));
         self.typing.stop(message.from.id);
@@ -440,7 +434,7 @@ impl Hosted {
     }
 
     /// Tells those whom a message, which was this, mentions since an edit.
-    fn tell_newly_mentioned(&self, before: &Message, change: &Change) {
+    pub(super) fn tell_newly_mentioned(&self, before: &Message, change: &Change) {
         let ChangeKind::Edited(_, _, Some(edit)) = &change.kind else { return };
         let mut users = edit.mentions.clone();
         users.retain(|user| !before.body.mentions.contains(user));
@@ -463,7 +457,7 @@ impl Hosted {
         change
     }
 
-    fn apply_change(&mut self, change: &Arc<Change>) {
+    pub(super) fn apply_change(&mut self, change: &Arc<Change>) {
         self.timeline.push_change(Arc::clone(change));
         let Membership { user, role } = change.kind.membership();
         let restricted = |until: &Option<Timestamp>| {
@@ -552,233 +546,6 @@ impl Hosted {
             self.unseat(&seat);
         }
     }
-
-    /// Reads where the store says the room stands, and what is missing here.
-    fn check(&mut self, ctx: &mut Context<RoomActor>) {
-        self.writes.under_way = UnderWay::Check;
-        let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
-        let (id, page) = (self.id, limits::PAGE);
-        let read = async move {
-            let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
-            // The next one has been removed perhaps, because it is too old, before it came here.
-            let next = messages.first().is_some_and(|message| message.seq == end.seq + 1);
-            let removed = match next {
-                true => 0,
-                false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
-            };
-            let changes = store.changes(key, end.change, page).await?;
-            Ok(Stored { removed, messages, changes })
-        };
-        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
-            room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
-        }));
-    }
-
-    /// What the store had and the room did not is shown now: it is committed.
-    fn checked(&mut self, read: Result<Stored, StoreError>, ctx: &mut Context<RoomActor>) {
-        self.writes.under_way = UnderWay::Nothing;
-        match read {
-            Ok(Stored { removed, .. }) if removed > self.timeline.end().seq => {
-                // Who listens is told to read for itself what there is.
-                let after = self.timeline.end();
-                self.audience.tell(Event::Behind { room: self.id, after });
-                self.timeline.skip_to(removed);
-                self.writes.unsure = Some(self.now());
-            }
-            Ok(Stored { messages, changes, .. }) => {
-                let changed = !changes.is_empty();
-                let full = self.catch_up_with_store(messages, changes);
-                self.writes.unsure = full.then(|| self.now());
-                let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
-                match changed && !keys.is_empty() {
-                    true => self.check_keys(keys, ctx),
-                    false => self.look_again(ctx),
-                }
-            }
-            Err(error) => self.not_checked(&error),
-        }
-    }
-
-    fn not_checked(&mut self, error: &StoreError) {
-        tracing::error!(%error, room = %self.id, "could not read where a room stands");
-        self.writes.unsure = Some(self.now() + AGAIN);
-        self.refuse_waiting(&Error::unavailable());
-    }
-
-    /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is
-    /// looked up when it is asked.
-    fn check_keys(&mut self, keys: Vec<OnceKey>, ctx: &mut Context<RoomActor>) {
-        self.writes.under_way = UnderWay::Check;
-        let (store, room) = (Arc::clone(&self.shared.store), self.key);
-        let read = async move {
-            let mut used = Vec::new();
-            for OnceKey { user, key, .. } in keys {
-                used.extend(store.used_key(room, user, &key).await?);
-            }
-            Ok(used)
-        };
-        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
-            room.with_hosted(ctx, |hosted, ctx| {
-                hosted.writes.under_way = UnderWay::Nothing;
-                match read {
-                    Ok(used) => {
-                        hosted.answer_used(used, ctx);
-                        hosted.look_again(ctx);
-                    }
-                    Err(error) => hosted.not_checked(&error),
-                }
-            });
-        }));
-    }
-
-    /// What waits and was done before, in another process, gets its first answer.
-    fn answer_used(&mut self, used: Vec<UsedKey>, ctx: &mut Context<RoomActor>) {
-        for UsedKey { user, key, fingerprint, sent } in used {
-            let found = self.writes.take_once(user, &key);
-            let Some(Pending { what, .. }) = found else { continue };
-            let asked = what.reply().and_then(ReplyTo::key).map(|once| once.fingerprint);
-            let answer = Written { fingerprint, sent }.answer(asked.unwrap_or(fingerprint));
-            self.end_write(what, &answer, ctx);
-        }
-    }
-
-    /// Shows what the store had and the room did not, in the order in which it happened. Answers
-    /// whether there may be more.
-    fn catch_up_with_store(&mut self, messages: Vec<Message>, changes: Vec<Change>) -> bool {
-        if !changes.is_empty() {
-            self.dedup.others_wrote();
-        }
-        let mut full = messages.len() >= limits::PAGE || changes.len() >= limits::PAGE;
-        // What stands behind a change that has not been read waits for that.
-        let last = changes.last().filter(|_| changes.len() >= limits::PAGE);
-        let readable = last.map_or(u64::MAX, |change| change.cursor.seq);
-        let mut messages =
-            messages.into_iter().filter(|message| message.seq <= readable).peekable();
-        for change in changes {
-            while let Some(message) = messages.next_if(|next| next.seq <= change.cursor.seq) {
-                self.show_stored(message);
-            }
-            if change.cursor.seq > self.timeline.end().seq {
-                // Messages before it have been written since they were read.
-                full = true;
-                break;
-            }
-            let message = change.kind.seq().and_then(|seq| self.timeline.find(seq));
-            if let ChangeKind::Marked(_, seq, _) = &change.kind {
-                self.marks.forget(*seq);
-            }
-            let change = Arc::new(change);
-            self.apply_change(&change);
-            self.tell_change(&change);
-            if let Some(message) = message {
-                self.tell_newly_mentioned(&message, &change);
-            }
-        }
-        messages.for_each(|message| self.show_stored(message));
-        full
-    }
-
-    fn show_stored(&mut self, message: Message) {
-        // Its key, if it has one, is not known here.
-        self.dedup.others_wrote();
-        self.last_at = self.last_at.max(message.at);
-        self.show(Arc::new(message));
-    }
-
-    /// Looks at what waits again, because memberships may have changed in the store: what has come
-    /// about already is not written a second time.
-    fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
-        for pending in std::mem::take(&mut self.writes.queue) {
-            let user = pending.what.user();
-            let member = self.roster.membership(user).is_some();
-            let moved = pending.what.moves();
-            match pending.what {
-                What::Send { ref body, .. } => {
-                    let membership = self.roster.membership(user);
-                    let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
-                    let may = membership.map(|membership| match answered {
-                        Some(answered) if answered.deleted => {
-                            Err(Error::message_deleted().field("reply_to"))
-                        }
-                        _ => self.may_write(membership),
-                    });
-                    match may.unwrap_or_else(|| Err(self.not_a_member(user))) {
-                        Ok(()) => self.writes.queue.push_back(pending),
-                        Err(error) => self.fail(pending.what, &error),
-                    }
-                }
-                What::Join { entering, .. } if member => {
-                    self.catch_up(*entering, None, ctx);
-                    self.go_on(user, ctx);
-                }
-                What::Join { .. } if !self.may_join(user) => {
-                    let error = self.no_entry(user);
-                    self.fail(pending.what, &error);
-                }
-                What::Leave { reply, .. } if !member => {
-                    if let Some(reply) = reply {
-                        self.answer(reply, Ok(Reply::Done));
-                    }
-                    self.go_on(user, ctx);
-                }
-                What::Leave { membership, reply } => {
-                    // It may have another role by now.
-                    let membership = self.roster.membership(user).cloned().unwrap_or(membership);
-                    match (self.may_leave(&membership), reply) {
-                        (Err(error), Some(reply)) => {
-                            self.answer(reply, Err(error));
-                            self.go_on(user, ctx);
-                        }
-                        (_, reply) => {
-                            let what = What::Leave { membership, reply };
-                            self.writes.queue.push_back(Pending { what, ..pending });
-                        }
-                    }
-                }
-                What::Invite { by, guest, reply } => match self.may_invite(by.id, user) {
-                    Ok(true) => {
-                        let what = What::Invite { by, guest, reply };
-                        self.writes.queue.push_back(Pending { what, ..pending });
-                    }
-                    judged => {
-                        self.answer(reply, judged.map(|_| Reply::Done));
-                        self.go_on(user, ctx);
-                    }
-                },
-                What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
-                    Ok(Some(kind)) => {
-                        let what = What::Moderate { by, act, kind, reply };
-                        self.writes.queue.push_back(Pending { what, ..pending });
-                    }
-                    judged => {
-                        self.settled(&kind);
-                        self.answer(reply, judged.map(|_| Reply::Done));
-                        moved.into_iter().for_each(|user| self.go_on(user, ctx));
-                    }
-                },
-                What::Amend { ref by, ref kind, .. } => match self.may_still_amend(by.id, kind) {
-                    Ok(()) => self.writes.queue.push_back(pending),
-                    Err(error) => self.fail(pending.what, &error),
-                },
-                What::Marks { seq, given, last } => {
-                    let given = self.look_at_marks_again(seq, given, ctx);
-                    if !given.is_empty() {
-                        let what = What::Marks { seq, given, last };
-                        self.writes.queue.push_back(Pending { what, ..pending });
-                    }
-                }
-                What::Join { .. } | What::Erase { .. } => self.writes.queue.push_back(pending),
-            }
-        }
-    }
-}
-
-/// What the store has of a room that the room did not have.
-struct Stored {
-    /// The last message that is kept nowhere any more.
-    removed: u64,
-    messages: Vec<Message>,
-    changes: Vec<Change>,
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {
@@ -786,7 +553,7 @@ fn to_write(what: &What, at: Timestamp) -> Write {
     let change = |kind| Write::Change { kind, by: what.by().cloned(), at, key: key.clone() };
     match what {
         What::Send { from, body, .. } => {
-            Write::Message { from: from.clone(), body: body.clone(), at, key: key.clone() }
+            Write::Message { from: from.clone(), body: body.clone(), at, key }
         }
         What::Join { membership, .. } => change(ChangeKind::Joined(membership.clone())),
         What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::rows::{RetainedRow, signed};
 use super::selects;
-use super::sql::{Row, Value};
+use super::sql::{Row, Value, id};
 
 /// How many rows one transaction removes at most.
 const PIECE: i64 = 1_000;
@@ -364,13 +364,12 @@ pub(super) async fn erase(
     let end = signed(until).min(last);
     while from < end {
         let up_to = end.min(from + PIECE);
-        let user = Value::Sixteen(user.uuid().into_bytes());
-        let values = [room.0.into(), from.into(), up_to.into(), user];
-        let [room_, from_, up_to_, user] = values;
-        let before = [room_, from_, up_to_, room_, user];
-        let rows = database
-            .change(&[(ERASE_REVISIONS, &before), (ERASE_MARKS, &before), (ERASE, &values)])
-            .await?;
+        let [of, above, until] = [room.0, from, up_to].map(Value::Number);
+        let with_them = [of, above, until, of, id(user)];
+        let messages = [of, above, until, id(user)];
+        let erase =
+            [(ERASE_REVISIONS, &with_them[..]), (ERASE_MARKS, &with_them), (ERASE, &messages)];
+        let rows = database.change(&erase).await?;
         pace.after_piece(database.progress(), rows, room, "erasing what a user has written").await;
         from = up_to;
     }

@@ -97,6 +97,13 @@ impl Statements {
         let Syntax { or_replace, or_rename, rows_of_list } = syntax;
         let among =
             |head: &str, row: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), row, ")");
+        let use_keys = |tail: &str| {
+            ManyRows::new(
+                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
+                "(?, ?, ?, ?, ?, ?)",
+                tail,
+            )
+        };
         Self {
             keys: ManyRows::new(
                 &format!(
@@ -163,17 +170,9 @@ impl Statements {
                 "(?, ?, ?, ?)",
                 &or_replace("room, user, kind", "until_ms"),
             ),
-            used: ManyRows::new(
-                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
-                "(?, ?, ?, ?, ?, ?)",
-                "",
-            ),
-            used_too: ManyRows::new(
-                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
-                "(?, ?, ?, ?, ?, ?)",
-                // What it was used for before counts.
-                &or_replace("client_key, room, user", "user"),
-            ),
+            used: use_keys(""),
+            // What it was used for before counts.
+            used_too: use_keys(&or_replace("client_key, room, user", "user")),
             marked: ManyRows::new(
                 "INSERT INTO marks (room, seq, mark, user) VALUES",
                 "(?, ?, ?, ?)",

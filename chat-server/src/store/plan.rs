@@ -232,12 +232,11 @@ impl<'a> Rows<'a> {
             Write::Message { from, body, at, key } => {
                 let seq = end.seq + 1;
                 if let Some((key, fingerprint)) = key {
-                    match keys.entry((room, from.id, key.as_str().as_bytes())) {
-                        Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
-                        Entry::Vacant(entry) => {
-                            entry.insert((*fingerprint, Some(Sent { seq, at: *at })))
-                        }
-                    };
+                    let key = (room, from.id, key.as_str().as_bytes());
+                    let sent = Some(Sent { seq, at: *at });
+                    if let Some(first) = take_key(keys, key, (*fingerprint, sent)) {
+                        return repeated(first, *fingerprint);
+                    }
                 }
                 let key = key.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
                 let mentions = packed(body.mentions.iter().map(|user| user.uuid()));
@@ -249,11 +248,11 @@ impl<'a> Rows<'a> {
             Write::Change { kind, by, at, key } => {
                 if let Some((key, fingerprint)) = key {
                     let user = doer(kind, by.as_ref());
-                    match keys.entry((room, user, key.as_str().as_bytes())) {
-                        Entry::Occupied(first) => return repeated(*first.get(), *fingerprint),
-                        Entry::Vacant(entry) => entry.insert((*fingerprint, None)),
-                    };
                     let fingerprint = *fingerprint;
+                    let key_of = (room, user, key.as_str().as_bytes());
+                    if let Some(first) = take_key(keys, key_of, (fingerprint, None)) {
+                        return repeated(first, fingerprint);
+                    }
                     self.keys.push(NewKey { room, user, key, fingerprint, at: *at });
                 }
                 self.change(room, kind, by.as_ref());
@@ -299,6 +298,17 @@ pub(super) fn named<'c>(
 /// Who has done what a change says.
 pub(super) fn doer(kind: &ChangeKind, by: Option<&User>) -> UserId {
     by.unwrap_or(&kind.membership().user).id
+}
+
+/// Takes a key for this use. Answers what has taken it before, if something has: that stays.
+fn take_key<'k>(keys: &mut Keys<'k>, key: KeyOf<'k>, used: FirstUse) -> Option<FirstUse> {
+    match keys.entry(key) {
+        Entry::Occupied(first) => Some(*first.get()),
+        Entry::Vacant(entry) => {
+            entry.insert(used);
+            None
+        }
+    }
 }
 
 /// What a write is answered whose key was used by an earlier one. No message has the fingerprint of a

@@ -1,0 +1,247 @@
+//! What the store has of a room and the room has not, because another process has written, or an answer was lost: it is
+//! read and shown, and what waits to be written is looked at again.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+
+use crate::command::Reply;
+use crate::dedup::Written;
+use crate::deliver::{OnceKey, ReplyTo};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::limits;
+use crate::model::{Change, ChangeKind, Message};
+use crate::room::writes::{Pending, UnderWay, What};
+use crate::room::{AGAIN, Hosted, RoomActor};
+use crate::store::{Store, StoreError, UsedKey};
+
+impl Hosted {
+    /// Reads where the store says the room stands, and what is missing here.
+    pub(super) fn check(&mut self, ctx: &mut Context<RoomActor>) {
+        self.writes.under_way = UnderWay::Check;
+        let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
+        let (id, page) = (self.id, limits::PAGE);
+        let read = async move {
+            let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
+            // The next one has been removed perhaps, because it is too old, before it came here.
+            let next = messages.first().is_some_and(|message| message.seq == end.seq + 1);
+            let removed = match next {
+                true => 0,
+                false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
+            };
+            let changes = store.changes(key, end.change, page).await?;
+            Ok(Stored { removed, messages, changes })
+        };
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
+            room.with_hosted(ctx, |hosted, ctx| hosted.checked(read, ctx));
+        }));
+    }
+
+    /// What the store had and the room did not is shown now: it is committed.
+    fn checked(&mut self, read: Result<Stored, StoreError>, ctx: &mut Context<RoomActor>) {
+        self.writes.under_way = UnderWay::Nothing;
+        match read {
+            Ok(Stored { removed, .. }) if removed > self.timeline.end().seq => {
+                // Who listens is told to read for itself what there is.
+                let after = self.timeline.end();
+                self.audience.tell(Event::Behind { room: self.id, after });
+                self.timeline.skip_to(removed);
+                self.writes.unsure = Some(self.now());
+            }
+            Ok(Stored { messages, changes, .. }) => {
+                let changed = !changes.is_empty();
+                let full = self.catch_up_with_store(messages, changes);
+                self.writes.unsure = full.then(|| self.now());
+                let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
+                match changed && !keys.is_empty() {
+                    true => self.check_keys(keys, ctx),
+                    false => self.look_again(ctx),
+                }
+            }
+            Err(error) => self.not_checked(&error),
+        }
+    }
+
+    fn not_checked(&mut self, error: &StoreError) {
+        tracing::error!(%error, room = %self.id, "could not read where a room stands");
+        self.writes.unsure = Some(self.now() + AGAIN);
+        self.refuse_waiting(&Error::unavailable());
+    }
+
+    /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is
+    /// looked up when it is asked.
+    fn check_keys(&mut self, keys: Vec<OnceKey>, ctx: &mut Context<RoomActor>) {
+        self.writes.under_way = UnderWay::Check;
+        let (store, room) = (Arc::clone(&self.shared.store), self.key);
+        let read = async move {
+            let mut used = Vec::new();
+            for OnceKey { user, key, .. } in keys {
+                used.extend(store.used_key(room, user, &key).await?);
+            }
+            Ok(used)
+        };
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
+            room.with_hosted(ctx, |hosted, ctx| {
+                hosted.writes.under_way = UnderWay::Nothing;
+                match read {
+                    Ok(used) => {
+                        hosted.answer_used(used, ctx);
+                        hosted.look_again(ctx);
+                    }
+                    Err(error) => hosted.not_checked(&error),
+                }
+            });
+        }));
+    }
+
+    /// What waits and was done before, in another process, gets its first answer.
+    fn answer_used(&mut self, used: Vec<UsedKey>, ctx: &mut Context<RoomActor>) {
+        for UsedKey { user, key, fingerprint, sent } in used {
+            let found = self.writes.take_once(user, &key);
+            let Some(Pending { what, .. }) = found else { continue };
+            let asked = what.reply().and_then(ReplyTo::key).map(|once| once.fingerprint);
+            let answer = Written { fingerprint, sent }.answer(asked.unwrap_or(fingerprint));
+            self.end_write(what, &answer, ctx);
+        }
+    }
+
+    /// Shows what the store had and the room did not, in the order in which it happened. Answers
+    /// whether there may be more.
+    fn catch_up_with_store(&mut self, messages: Vec<Message>, changes: Vec<Change>) -> bool {
+        if !changes.is_empty() {
+            self.dedup.others_wrote();
+        }
+        let mut full = messages.len() >= limits::PAGE || changes.len() >= limits::PAGE;
+        // What stands behind a change that has not been read waits for that.
+        let last = changes.last().filter(|_| changes.len() >= limits::PAGE);
+        let readable = last.map_or(u64::MAX, |change| change.cursor.seq);
+        let mut messages =
+            messages.into_iter().filter(|message| message.seq <= readable).peekable();
+        for change in changes {
+            while let Some(message) = messages.next_if(|next| next.seq <= change.cursor.seq) {
+                self.show_stored(message);
+            }
+            if change.cursor.seq > self.timeline.end().seq {
+                // Messages before it have been written since they were read.
+                full = true;
+                break;
+            }
+            let message = change.kind.seq().and_then(|seq| self.timeline.find(seq));
+            if let ChangeKind::Marked(_, seq, _) = &change.kind {
+                self.marks.forget(*seq);
+            }
+            let change = Arc::new(change);
+            self.apply_change(&change);
+            self.tell_change(&change);
+            if let Some(message) = message {
+                self.tell_newly_mentioned(&message, &change);
+            }
+        }
+        messages.for_each(|message| self.show_stored(message));
+        full
+    }
+
+    pub(super) fn show_stored(&mut self, message: Message) {
+        // Its key, if it has one, is not known here.
+        self.dedup.others_wrote();
+        self.last_at = self.last_at.max(message.at);
+        self.show(Arc::new(message));
+    }
+
+    /// Looks at what waits again, because memberships may have changed in the store: what has come
+    /// about already is not written a second time.
+    fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
+        for pending in std::mem::take(&mut self.writes.queue) {
+            let user = pending.what.user();
+            let member = self.roster.membership(user).is_some();
+            let moved = pending.what.moves();
+            match pending.what {
+                What::Send { ref body, .. } => {
+                    let membership = self.roster.membership(user);
+                    let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
+                    let may = membership.map(|membership| match answered {
+                        Some(answered) if answered.deleted => {
+                            Err(Error::message_deleted().field("reply_to"))
+                        }
+                        _ => self.may_write(membership),
+                    });
+                    match may.unwrap_or_else(|| Err(self.not_a_member(user))) {
+                        Ok(()) => self.writes.queue.push_back(pending),
+                        Err(error) => self.fail(pending.what, &error),
+                    }
+                }
+                What::Join { entering, .. } if member => {
+                    self.catch_up(*entering, None, ctx);
+                    self.go_on(user, ctx);
+                }
+                What::Join { .. } if !self.may_join(user) => {
+                    let error = self.no_entry(user);
+                    self.fail(pending.what, &error);
+                }
+                What::Leave { reply, .. } if !member => {
+                    if let Some(reply) = reply {
+                        self.answer(reply, Ok(Reply::Done));
+                    }
+                    self.go_on(user, ctx);
+                }
+                What::Leave { membership, reply } => {
+                    // It may have another role by now.
+                    let membership = self.roster.membership(user).cloned().unwrap_or(membership);
+                    match (self.may_leave(&membership), reply) {
+                        (Err(error), Some(reply)) => {
+                            self.answer(reply, Err(error));
+                            self.go_on(user, ctx);
+                        }
+                        (_, reply) => {
+                            let what = What::Leave { membership, reply };
+                            self.writes.queue.push_back(Pending { what, ..pending });
+                        }
+                    }
+                }
+                What::Invite { by, guest, reply } => match self.may_invite(by.id, user) {
+                    Ok(true) => {
+                        let what = What::Invite { by, guest, reply };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                    judged => {
+                        self.answer(reply, judged.map(|_| Reply::Done));
+                        self.go_on(user, ctx);
+                    }
+                },
+                What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
+                    Ok(Some(kind)) => {
+                        let what = What::Moderate { by, act, kind, reply };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                    judged => {
+                        self.settled(&kind);
+                        self.answer(reply, judged.map(|_| Reply::Done));
+                        moved.into_iter().for_each(|user| self.go_on(user, ctx));
+                    }
+                },
+                What::Amend { ref by, ref kind, .. } => match self.may_still_amend(by.id, kind) {
+                    Ok(()) => self.writes.queue.push_back(pending),
+                    Err(error) => self.fail(pending.what, &error),
+                },
+                What::Marks { seq, given, last } => {
+                    let given = self.look_at_marks_again(seq, given, ctx);
+                    if !given.is_empty() {
+                        let what = What::Marks { seq, given, last };
+                        self.writes.queue.push_back(Pending { what, ..pending });
+                    }
+                }
+                What::Join { .. } | What::Erase { .. } => self.writes.queue.push_back(pending),
+            }
+        }
+    }
+}
+
+/// What the store has of a room that the room did not have.
+struct Stored {
+    /// The last message that is kept nowhere any more.
+    removed: u64,
+    messages: Vec<Message>,
+    changes: Vec<Change>,
+}
