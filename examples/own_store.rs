@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Given, Listed,
-    LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom, OwnMark, Revision,
-    RoomId, RoomInfo, RoomKey, RoomQuery, Store, StoreError, Timestamp, UsedKey, User, UserId,
+    Activity, After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Given,
+    Listed, LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom, OwnMark,
+    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Timestamp,
+    UsedKey, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -232,6 +233,19 @@ impl Store for LogStore {
 
     async fn list_rooms(&self, query: &RoomQuery) -> Kept<Vec<Listed>> {
         self.contents().await?.list_rooms(query).await
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Kept<Vec<Activity>> {
+        self.contents().await?.active_rooms(user, before, limit).await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Kept<Vec<Standing>> {
+        self.contents().await?.standings(user, rooms).await
     }
 
     async fn ephemeral_rooms(&self) -> Kept<Vec<RoomId>> {

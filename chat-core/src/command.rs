@@ -10,9 +10,9 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, Mark, MemberView, Membership,
-    Message, Moderation, Mute, NewRoom, Presence, Restriction, Revision, RoomView, Settings, Text,
-    User,
+    Activity, Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, Mark, MemberView,
+    Membership, Message, Moderation, Mute, NewRoom, Presence, ReadPosition, Restriction, Revision,
+    RoomView, Settings, Text, Unread, User,
 };
 
 /// Something that a session may ask.
@@ -87,6 +87,16 @@ pub enum RoomCommand {
     },
     /// Read who has given a message a mark. Answered by [`Reply::Markers`].
     Markers(MarkerQuery),
+    /// Have read the room up to a message. Moves forward only, and needs no key for that. Answered by
+    /// [`Reply::Read`] once the store has committed it.
+    Read {
+        /// The last message that has been read.
+        seq: u64,
+    },
+    /// Read who has read the room up to a message. Answered by [`Reply::Readers`].
+    Readers(ReaderQuery),
+    /// Read what was said last, and what the asker has not read. Answered by [`Reply::Standing`].
+    Standing,
     /// Read what a message said before it was edited. Answered by [`Reply::Revisions`].
     Revisions {
         /// Which message.
@@ -227,6 +237,32 @@ pub struct MarkerQuery {
     pub limit: usize,
 }
 
+/// Which page of those who have read a room up to a message, in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReaderQuery {
+    /// Up to which message.
+    pub seq: u64,
+    /// Only those with a greater id.
+    pub after: Option<UserId>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
+/// Which page of the rooms of which a user is a member, those first in which something was said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnRoomQuery {
+    /// Only those before this.
+    pub before: Option<Activity>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
+impl Default for OwnRoomQuery {
+    fn default() -> Self {
+        Self { before: None, limit: limits::DEFAULT_PAGE }
+    }
+}
+
 /// What a command is answered.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -251,6 +287,12 @@ pub enum Reply {
     Bans(BanPage),
     /// To `Markers`.
     Markers(MarkerPage),
+    /// To `Read`.
+    Read(ReadPosition),
+    /// To `Readers`.
+    Readers(ReaderPage),
+    /// To `Standing`.
+    Standing(Box<Standing>),
     /// To `Revisions`: oldest first.
     Revisions(Vec<Revision>),
     /// To what has nothing to tell.
@@ -310,6 +352,27 @@ impl Reply {
         }
     }
 
+    pub(crate) fn read(self) -> Result<ReadPosition> {
+        match self {
+            Self::Read(position) => Ok(position),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn readers(self) -> Result<ReaderPage> {
+        match self {
+            Self::Readers(page) => Ok(page),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn standing(self) -> Result<Standing> {
+        match self {
+            Self::Standing(standing) => Ok(*standing),
+            other => Err(other.unexpected()),
+        }
+    }
+
     pub(crate) fn revisions(self) -> Result<Vec<Revision>> {
         match self {
             Self::Revisions(revisions) => Ok(revisions),
@@ -350,6 +413,8 @@ pub struct Joined {
     pub me: Membership,
     /// What keeps the asker from writing, if something does.
     pub mute: Option<Mute>,
+    /// How far the asker has read, on whichever device.
+    pub read: ReadPosition,
     /// The room's settings.
     pub settings: Settings,
     /// The first members who are present, [`limits::DEFAULT_PAGE`] at most.
@@ -403,6 +468,42 @@ pub struct MarkerPage {
     pub users: Vec<User>,
     /// Where the next page begins, if there is one.
     pub next: Option<UserId>,
+}
+
+/// Who has read a room up to a message.
+#[derive(Clone, Debug)]
+pub struct ReaderPage {
+    /// How many members have.
+    pub count: usize,
+    /// These, in the order of their ids; nobody in a room with more than
+    /// [`Limits::big_room`](crate::Limits::big_room) present sessions.
+    pub users: Vec<User>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<UserId>,
+}
+
+/// A room as it stands for one of its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The room.
+    pub room: RoomView,
+    /// Where the room stood as this was counted.
+    pub cursor: Cursor,
+    /// Its last message, if there is one; without its marks.
+    pub last: Option<Arc<Message>>,
+    /// The last message that the member has read.
+    pub read: u64,
+    /// What it has not.
+    pub unread: Unread,
+}
+
+/// A page of the rooms of which a user is a member.
+#[derive(Clone, Debug)]
+pub struct OwnRooms {
+    /// Those first in which something was said last.
+    pub rooms: Vec<Standing>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Activity>,
 }
 
 /// A page of members.

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::command::Joined;
 use crate::error::Error;
 use crate::ids::{RoomId, UserId};
-use crate::model::{Change, Counts, Cursor, Mark, Message, Presence, RoomInfo, User};
+use crate::model::{Change, Counts, Cursor, Mark, Message, Presence, ReadPosition, RoomInfo, User};
 
 /// Something that happened. `Message` and `Change` are durable: the store has committed them, and
 /// whoever missed them gets them by their cursor. All others are hints about this moment.
@@ -56,6 +56,24 @@ pub enum Event {
         counts: Counts,
         /// At most twenty of those present.
         some: Vec<User>,
+        /// How many members have read everything up to the cursor.
+        read: usize,
+    },
+    /// Members have read a room up to these messages; not told in big rooms, and not of whoever is not to
+    /// be seen.
+    Receipts {
+        /// Where.
+        room: RoomId,
+        /// Who, and the last message that each has read.
+        of: Vec<(User, u64)>,
+    },
+    /// This session's user has read a room, which the session hears, up to a message, perhaps on another
+    /// connection.
+    Read {
+        /// Where.
+        room: RoomId,
+        /// Up to where, and what is left.
+        position: ReadPosition,
     },
     /// Somebody has another name from now on, also as the author of what was written before.
     Renamed {

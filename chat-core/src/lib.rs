@@ -9,7 +9,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 mod command;
 pub use command::{
     After, BanPage, BanQuery, Behind, Command, History, HistoryAt, HistoryQuery, Joined,
-    MarkerPage, MarkerQuery, MemberPage, MemberQuery, OwnMark, Reply, RoomCommand, Sent,
+    MarkerPage, MarkerQuery, MemberPage, MemberQuery, OwnMark, OwnRoomQuery, OwnRooms, ReaderPage,
+    ReaderQuery, Reply, RoomCommand, Sent, Standing,
 };
 
 mod connections;
@@ -47,10 +48,10 @@ pub use limits::Limits;
 
 mod model;
 pub use model::{
-    BadCursor, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Draft, Edit,
+    Activity, BadCursor, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Draft, Edit,
     Fingerprint, Given, Kind, Mark, MarkCount, Marking, MemberView, Membership, Message,
-    Moderation, Mute, Name, NewRoom, Presence, Restriction, Revision, Role, RoomInfo, RoomView,
-    Settings, SettingsChange, Text, Title, User, WhoInvites,
+    Moderation, Mute, Name, NewRoom, Presence, ReadPosition, Reading, Restriction, Revision, Role,
+    RoomInfo, RoomView, Settings, SettingsChange, Text, Title, Unread, User, WhoInvites,
 };
 
 mod outbox;

@@ -64,6 +64,9 @@ pub struct Limits {
     /// The shortest time between two changes of a room that say how its messages are marked; what is marked
     /// in between is one change of each message. 250 ms.
     pub marks_every: Duration,
+    /// The shortest time between two commits of a room that say how far its members have read; of what one member
+    /// reads in between, the last counts. 250 ms.
+    pub reads_every: Duration,
     /// How many client keys a room remembers in each of two generations. 1,024.
     pub kept_keys: usize,
     /// How many writes of one room may wait for the store; more are answered `busy`. 4,096.
@@ -117,6 +120,7 @@ impl Default for Limits {
             kept_bytes: 1 << 20,
             kept_marks: 65_536,
             marks_every: Duration::from_millis(250),
+            reads_every: Duration::from_millis(250),
             kept_keys: 1_024,
             room_writes: 4_096,
             queued_writes: 65_536,

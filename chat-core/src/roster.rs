@@ -3,6 +3,7 @@
 //! parameter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, btree_map};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Roster<S> {
 #[derive(Debug)]
 struct Asked {
     query: MemberQuery,
+    /// Whether it says how far members have read.
+    receipts: bool,
     members: Arc<[MemberView]>,
     next: Option<UserId>,
 }
@@ -43,6 +46,8 @@ struct Entry {
     gone_since: Option<Duration>,
     /// Nobody is told whether it is there.
     unseen: bool,
+    /// The last message that it has read.
+    read: u64,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,7 @@ impl Entry {
             presence: self.presence(),
             devices: if self.unseen { 0 } else { self.sessions.len() },
             mute: None,
+            read: (!self.unseen).then_some(self.read),
         }
     }
 }
@@ -116,9 +122,38 @@ impl<S> Roster<S> {
         if let btree_map::Entry::Vacant(vacant) = self.members.entry(id) {
             self.asked = None;
             let (sessions, gone_since) = (Vec::new(), Some(now));
-            vacant.insert(Entry { membership, sessions, away: 0, gone_since, unseen: false });
+            let (away, unseen, read) = (0, false, 0);
+            vacant.insert(Entry { membership, sessions, away, gone_since, unseen, read });
             self.note_gone(id, now);
         }
+    }
+
+    /// A member has read up to a message. Positions move forward only: answers whether this one has.
+    pub(crate) fn set_read(&mut self, user: UserId, seq: u64) -> bool {
+        let Some(entry) = self.members.get_mut(&user).filter(|entry| entry.read < seq) else {
+            return false;
+        };
+        entry.read = seq;
+        self.asked.take_if(|asked| asked.receipts);
+        true
+    }
+
+    /// The last message that a member has read.
+    pub(crate) fn read(&self, user: UserId) -> Option<u64> {
+        self.members.get(&user).map(|entry| entry.read)
+    }
+
+    /// How many members have read up to this message, and may be seen to have.
+    pub(crate) fn count_readers(&self, seq: u64) -> usize {
+        let read = |entry: &&Entry| entry.read >= seq && !entry.unseen;
+        self.members.values().filter(read).count()
+    }
+
+    /// Those with a greater id who have read up to this message and may be seen to have.
+    pub(crate) fn readers(&self, seq: u64, after: Option<UserId>) -> impl Iterator<Item = &User> {
+        let members = self.members.range(behind(after)).map(|(_, entry)| entry);
+        let readers = members.filter(move |entry| entry.read >= seq && !entry.unseen);
+        readers.map(|entry| &entry.membership.user)
     }
 
     /// Removes a member with all its sessions, which it gives back.
@@ -304,8 +339,7 @@ impl<S> Roster<S> {
 
     /// The first members of a page, one more than it holds if there are more.
     fn views(&self, query: &MemberQuery) -> Vec<MemberView> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let range = (query.after.map_or(Unbounded, Excluded), Unbounded);
+        let range = behind(query.after);
         let wanted = query.limit + 1;
         let all = if query.online { self.present.len() } else { self.members.len() };
         let mut members = Vec::with_capacity(wanted.min(all));
@@ -318,16 +352,20 @@ impl<S> Roster<S> {
         members
     }
 
-    /// The first of those present, as they are seen now.
-    pub(crate) fn first_present(&self, limit: usize) -> Vec<MemberView> {
-        let ids = self.present.iter().take(limit);
-        ids.filter_map(|id| self.member(*id)).collect()
+    /// The first of those present, as they are seen now, with or without how far each has read.
+    pub(crate) fn first_present(&self, limit: usize, receipts: bool) -> Vec<MemberView> {
+        let members = self.present.iter().take(limit).filter_map(|id| self.member(*id));
+        let seen =
+            |member: MemberView| MemberView { read: member.read.filter(|_| receipts), ..member };
+        members.map(seen).collect()
     }
 
-    /// A page of members.
-    pub(crate) fn page(&mut self, query: &MemberQuery) -> MemberPage {
+    /// A page of members, with or without how far each has read.
+    pub(crate) fn page(&mut self, query: &MemberQuery, receipts: bool) -> MemberPage {
         let counts = self.counts();
-        if let Some(Asked { members, next, .. }) = self.asked.as_ref().filter(|a| a.query == *query)
+        let asked = self.asked.as_ref();
+        if let Some(Asked { members, next, .. }) =
+            asked.filter(|asked| asked.query == *query && asked.receipts == receipts)
         {
             return MemberPage { counts, members: Arc::clone(members), next: *next };
         }
@@ -335,8 +373,9 @@ impl<S> Roster<S> {
         let more = members.len() > query.limit;
         members.truncate(query.limit);
         let next = if more { members.last().map(MemberView::id) } else { None };
+        members.iter_mut().filter(|_| !receipts).for_each(|member| member.read = None);
         let members = Arc::<[MemberView]>::from(members);
-        self.asked = Some(Asked { query: *query, members: Arc::clone(&members), next });
+        self.asked = Some(Asked { query: *query, receipts, members: Arc::clone(&members), next });
         MemberPage { counts, members, next }
     }
 
@@ -372,6 +411,11 @@ impl<S> Roster<S> {
             self.note_gone(user, now);
         }
     }
+}
+
+/// All ids that are greater.
+fn behind(after: Option<UserId>) -> (Bound<UserId>, Bound<UserId>) {
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
 /// The membership of somebody who joins.
@@ -417,7 +461,7 @@ mod tests {
         let mut roster = Roster::new(vec![member("Ann")], vec![], T0);
         let id = ConnectionId::new();
         assert!(roster.enter(UserId::new(), id, (), false).is_none());
-        let user = roster.page(&all()).members[0].id();
+        let user = roster.page(&all(), true).members[0].id();
         assert!(roster.enter(user, id, (), false).is_some());
         assert!(roster.enter(user, id, (), false).is_none());
         assert_eq!(roster.sessions(), 1);
@@ -469,7 +513,7 @@ mod tests {
             let mut seen = Vec::new();
             let mut after = None;
             loop {
-                let page = roster.page(&MemberQuery { after, limit: 4, online });
+                let page = roster.page(&MemberQuery { after, limit: 4, online }, true);
                 seen.extend(page.members.iter().map(MemberView::id));
                 after = page.next;
                 if after.is_none() {
@@ -480,7 +524,7 @@ mod tests {
             let expected: Vec<_> = members.iter().step_by(step).map(|m| m.user.id).collect();
             assert_eq!(seen, expected);
         }
-        assert!(roster.page(&MemberQuery { limit: 0, ..all() }).members.is_empty());
+        assert!(roster.page(&MemberQuery { limit: 0, ..all() }, true).members.is_empty());
     }
 
     #[derive(Clone, Debug)]
@@ -649,7 +693,7 @@ mod tests {
                 prop_assert_eq!((roster.counts(), roster.sessions()), (counts, model.sessions.len()));
                 // The page that was asked for last is kept from step to step, and is never out of
                 // date.
-                prop_assert_eq!(&*roster.page(&all()).members, roster.views(&all()));
+                prop_assert_eq!(&*roster.page(&all(), true).members, roster.views(&all()));
                 for (n, user) in users.iter().enumerate() {
                     let id = user.user.id;
                     prop_assert_eq!(roster.member(id).map(seen), model.seen(n));

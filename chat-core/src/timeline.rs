@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::command::{HistoryAt, HistoryQuery};
 use crate::ids::UserId;
-use crate::model::{Change, ChangeKind, Cursor, Edit, MarkCount, Message, User};
+use crate::model::{Change, ChangeKind, Cursor, Edit, MarkCount, Message, Unread, User};
 
 /// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
 #[derive(Debug)]
@@ -193,6 +193,17 @@ impl Timeline {
                 Arc::make_mut(change).kind = ChangeKind::Edited(author, seq, None);
             }
         }
+    }
+
+    /// What a member has not read who has read up to this message, if all of it is here.
+    pub(crate) fn unread(&self, member: UserId, read: u64) -> Option<Unread> {
+        let before = self.end.seq - self.messages.len() as u64;
+        let behind = usize::try_from(read.max(self.removed).checked_sub(before)?).ok()?;
+        let mut unread = Unread::default();
+        for message in self.messages.iter().skip(behind) {
+            unread.count(message, member);
+        }
+        Some(unread)
     }
 
     /// Where the messages begin that are kept somewhere.

@@ -12,12 +12,12 @@ use actix::prelude::{Actor, Handler};
 use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
-    AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
+    Activity, AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
     ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, Given,
     HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, MarkerQuery,
     Membership, MemoryStore, Message, NewRoom, OwnMark, Parcel, Policy, Revision, Room,
-    RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Store, StoreError, Timestamp,
-    UsedKey, User, UserId,
+    RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Standing, Store, StoreError,
+    Timestamp, UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -447,6 +447,19 @@ impl Store for Fragile {
         self.call(self.store.list_rooms(query)).await
     }
 
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        self.call(self.store.active_rooms(user, before, limit)).await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        self.call(self.store.standings(user, rooms)).await
+    }
+
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.call(self.store.delete_room(room)).await
     }
@@ -696,6 +709,19 @@ impl Store for Driver {
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.store.list_rooms(query).await
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        self.store.active_rooms(user, before, limit).await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        self.store.standings(user, rooms).await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {

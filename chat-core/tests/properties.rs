@@ -14,8 +14,8 @@ use std::time::Duration;
 use chat_core::testkit::{Broken, FakeClock, Faults, FaultyStore, View};
 use chat_core::{
     After, Clock, Code, Command, Engine, Error, Event, Inbox, Inboxes, Limits, LoadedRoom,
-    MemberQuery, MemoryStore, NewRoom, Presence, Reply, Role, RoomCommand, RoomId, Session, Store,
-    User, UserId, Wire,
+    MemberQuery, MemoryStore, NewRoom, OwnRoomQuery, Presence, Reply, Role, RoomCommand, RoomId,
+    Session, Standing, Store, User, UserId, Wire,
 };
 use futures_util::{FutureExt, StreamExt};
 use properties_model::{Deed, Expect, Plain, Seen, Write, Writes, moderation};
@@ -100,6 +100,12 @@ enum Step {
         client: usize,
         room: Index,
     },
+    /// Has read up to a message, which need not be there.
+    HaveRead {
+        client: usize,
+        room: Index,
+        seq: Index,
+    },
     Away {
         client: usize,
         away: bool,
@@ -150,6 +156,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => any::<(Index, Index)>().prop_map(|(write, device)| Step::Repeat { write, device }),
         2 => (room(), 0u8..3).prop_map(|(write, what)| Step::Clash { write, what }),
         1 => (client(), room()).prop_map(|(client, room)| Step::Typing { client, room }),
+        5 => (client(), room(), room())
+            .prop_map(|(client, room, seq)| Step::HaveRead { client, room, seq }),
         1 => (client(), any::<bool>()).prop_map(|(client, away)| Step::Away { client, away }),
         5 => client().prop_map(|client| Step::Read { client }),
         2 => client().prop_map(|client| Step::Disconnect { client }),
@@ -228,6 +236,8 @@ enum Asked {
     Join(RoomId, After),
     Members(RoomId),
     History(RoomId),
+    /// Up to which message, and which was the last that was heard.
+    HaveRead(RoomId, u64, u64),
     Write(Write, Expect),
     Resume,
     Other,
@@ -565,7 +575,7 @@ impl World {
             }
             (Asked::Members(room), Ok(Reply::Members(page))) => {
                 if let Some(view) = self.clients[client].views.get_mut(&room) {
-                    view.members(page);
+                    view.members(page)?;
                 }
                 self.ask_for_more(client, room);
             }
@@ -575,8 +585,23 @@ impl World {
                 }
                 self.ask_for_more(client, room);
             }
+            (Asked::HaveRead(room, seq, _), Ok(Reply::Read(position))) => {
+                if position.seq < seq {
+                    return Err(format!("{seq} has been read, the answer is {position:?}"));
+                }
+                if let Some(view) = self.clients[client].views.get_mut(&room) {
+                    view.read_up_to(position)?;
+                }
+            }
+            // Whoever has heard of a message has read it, if it says so.
+            (Asked::HaveRead(_, seq, heard), Err(error))
+                if error.code() == Code::NoSuchMessage && seq <= heard =>
+            {
+                return Err(format!("{seq} was heard, and is not there: {error:?}"));
+            }
             (Asked::Write(write, expect), result) => return self.written(write, expect, result),
             (Asked::Room | Asked::Join(..) | Asked::Members(_) | Asked::History(_), Err(_))
+            | (Asked::HaveRead(..), Err(_))
             | (Asked::Resume | Asked::Other, _) => {}
             (asked, result) => return Err(format!("{asked:?} was answered {result:?}")),
         }
@@ -704,6 +729,17 @@ impl World {
                     self.ask_room(client, Asked::Other, room, RoomCommand::Typing(true));
                 }
             }
+            Step::HaveRead { client, room, seq } => {
+                for room in pick(room) {
+                    let end = self.stored(room).map_or(0, |room| room.end.seq);
+                    // The last of these is not there yet.
+                    let seq = seq.index(end as usize + 2) as u64;
+                    let view = self.clients[client].views.get(&room);
+                    let heard = view.and_then(View::cursor).unwrap_or_default().seq;
+                    let asked = Asked::HaveRead(room, seq, heard);
+                    self.ask_room(client, asked, room, RoomCommand::Read { seq });
+                }
+            }
             Step::Away { client, away } => {
                 let presence = if away { Presence::Away } else { Presence::Online };
                 self.submit(client, Asked::Other, Command::Presence(presence));
@@ -739,8 +775,21 @@ impl World {
         self.ask_all_again().await
     }
 
+    /// Whether all is done that was asked by connections that have been dropped since: nobody is told of it, but
+    /// it may still be on its way to a room, or from there to the store.
+    async fn is_drained(&self) -> bool {
+        for room in &self.rooms {
+            // Stands behind whatever has been asked of the room.
+            self.running.engine.room(*room).view(&self.clients[0].user).await.ok();
+        }
+        let stats = self.running.engine.stats();
+        let connected = self.clients.iter().filter(|client| client.line.is_some()).count();
+        stats.sessions == connected && stats.waiting_writes == 0
+    }
+
     /// Lets everybody hear everything.
     async fn quieten(&mut self) -> Result<(), Broken> {
+        let mut still = 0;
         for round in 1.. {
             if round % 20 == 0 {
                 // What is told by a summary, or read again because it failed, waits for the clock.
@@ -750,7 +799,10 @@ impl World {
             for client in 0..CLIENTS {
                 quiet &= !self.read(client)? && self.clients[client].asked.is_empty();
             }
-            if quiet && self.is_complete() {
+            // A room may look something up between two of its writes.
+            still =
+                if quiet && self.is_complete() && self.is_drained().await { still + 1 } else { 0 };
+            if still == 3 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -789,10 +841,37 @@ impl World {
         views.all(|(room, view)| {
             let stored = if view.hears() { self.stored(*room) } else { return true };
             // In a big room nothing but the messages says whether all changes of these were heard.
+            // What was read and is not known to be kept is kept behind all that was heard.
             stored.is_some_and(|stored| {
-                view.has_heard(stored.end) && (!big || view.compare(&stored).is_ok())
+                view.has_heard(stored.end)
+                    && (!big || view.compare(&stored).is_ok())
+                    && view.has_read(&stored)
             })
         })
+    }
+
+    /// What the engine says of everybody's rooms, most of which are live, is what the store counts.
+    async fn check_own_rooms(&self) -> Result<(), Broken> {
+        for client in &self.clients {
+            let user = &client.user;
+            let own = self.running.engine.own_rooms(user, OwnRoomQuery::default()).await;
+            let own = own.map_err(|error| format!("the rooms of {user:?}: {error:?}"))?.rooms;
+            let ids: Vec<_> = own.iter().map(|standing| standing.room.info.id).collect();
+            let counted = self.store.standings(user.id, &ids).now_or_never();
+            let counted = counted.expect("memory does not wait").expect("it answers");
+            let mut active = self.store.active_rooms(user.id, None, 50).now_or_never();
+            let active = active.take().expect("memory does not wait").expect("it answers");
+            if !active.iter().map(|active| active.room).eq(ids) {
+                return Err(format!("{own:?} are in another order than {active:?}"));
+            }
+            for (own, counted) in own.into_iter().zip(counted) {
+                let counted = Standing { room: own.room.clone(), ..counted };
+                if own != counted {
+                    return Err(format!("{own:?} is what the store counts as {counted:?}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Broken> {
@@ -832,6 +911,7 @@ async fn run(steps: Vec<Step>, limits: Limits) -> Result<(), Broken> {
     }
     world.settle().await?;
     world.check()?;
+    world.check_own_rooms().await?;
     world.running.engine.stop().await;
     Ok(())
 }
@@ -848,7 +928,7 @@ proptest! {
         kept_keys in prop::sample::select(vec![1, 1_024]),
         edit_age in prop::sample::select(vec![30, 100_000]).prop_map(Duration::from_secs),
     ) {
-        let limits = Limits { outbox_bytes, kept_bytes, big_room, kept_keys, edit_age, ..Limits::default() };
+        let limits = Limits { outbox_bytes, kept_bytes, big_room, kept_keys, edit_age, reads_every: Duration::ZERO, ..Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let run = runtime.expect("a runtime").block_on(async { timeout(PATIENCE, run(steps, limits)).await });
         let run = run.unwrap_or_else(|_| Err("it never comes to rest".into()));

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use chat_core::{
     Batch, Body, Change, ChangeKind, ClientKey, Cursor, Draft, Edit, FileId, Fingerprint, Kind,
-    Mark, MarkCount, Marking, Membership, Message, Name, Restriction, Role, RoomId, RoomInfo,
-    RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId, WhoInvites, Write,
+    Mark, MarkCount, Marking, Membership, Message, Name, Reading, Restriction, Role, RoomId,
+    RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId, WhoInvites, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -174,6 +174,7 @@ fn records_come_back() {
             let marking = Marking { user, mark: mark.clone(), on: true, key };
             let (markings, last) = (vec![marking], member.clone());
             writes.push(Write::Marks { seq: 7, markings, last, at });
+            writes.push(Write::Read(vec![Reading { user: UserId::new(), seq: 7 }]));
         }
         through(&Batch { room: RoomKey(7), after: Cursor::new(3, 4), may_follow: true, writes });
     }

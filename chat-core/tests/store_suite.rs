@@ -105,6 +105,14 @@ planted! {
     lists_all_markers_at_once: ListsAllMarkersAtOnce by "whoever_marked_is_listed",
     drops_keys_of_marks: DropsKeysOfMarks by "a_marks_key_is_kept",
     keeps_marks_of_deleted: KeepsMarksOfDeleted by "a_deleted_message_has_no_marks",
+    forgets_positions: ForgetsPositions by "positions_move_forward_only",
+    moves_positions_back: MovesPositionsBack by "positions_move_forward_only",
+    counts_own_messages: CountsOwnMessages by "what_is_unread_is_counted",
+    counts_deleted_messages: CountsDeletedMessages
+        by "what_is_deleted_or_edited_counts_as_it_is_now",
+    lists_oldest_rooms_first: ListsOldestRoomsFirst
+        by "the_rooms_of_a_user_are_listed_by_activity",
+    lists_own_rooms_at_once: ListsOwnRoomsAtOnce by "the_rooms_of_a_user_are_listed_by_activity",
     opens_twice: OpensTwice by "a_room_is_opened_once_with_a_key",
     hides_used_keys: HidesUsedKeys by "a_changes_key_takes_effect_once",
     forgets_all_keys: ForgetsAllKeys by "keys_are_forgotten_no_earlier_than_asked",

@@ -7,11 +7,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::command::Command;
+use crate::command::{Command, OwnRoomQuery, OwnRooms};
 use crate::deliver::{End, Fanout, Order};
 use crate::engine::builder::EngineBuilder;
-use crate::engine::everywhere;
 use crate::engine::threads::Threads;
+use crate::engine::{everywhere, own_rooms};
 use crate::error::{Code, Result};
 use crate::event::{CloseReason, Event, Notice};
 use crate::ids::{ConnectionId, GrantId, RoomId, UserId};
@@ -277,6 +277,17 @@ impl Engine {
     #[must_use]
     pub fn room(&self, id: RoomId) -> Room {
         Room::new(Arc::clone(&self.running.sessions.rooms), id)
+    }
+
+    /// The rooms of which a user is a member, those first in which something was said last, with what it has
+    /// not read. Live rooms answer from memory, as far as that reaches; all others cost the store one call together.
+    ///
+    /// # Errors
+    /// `unavailable`, `busy`, `stopping`.
+    pub async fn own_rooms(&self, user: &User, query: OwnRoomQuery) -> Result<OwnRooms> {
+        let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
+        let list = async move { own_rooms::own_rooms(&rooms, &user, &query).await };
+        self.shared().run(list).await
     }
 
     /// Lists open rooms, newest first, as the store has them; [`counted`](Self::counted) adds who

@@ -4,6 +4,7 @@
 mod builder;
 mod everywhere;
 mod handle;
+mod own_rooms;
 mod threads;
 
 pub use builder::{EngineBuilder, StartError};

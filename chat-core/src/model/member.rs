@@ -99,6 +99,9 @@ pub struct MemberView {
     pub devices: usize,
     /// What keeps it from writing, if something does. Not part of what is told when it comes and goes.
     pub mute: Option<Mute>,
+    /// The last message that it has read; `None` where that is not told: in big rooms, and of whoever is
+    /// not to be seen.
+    pub read: Option<u64>,
 }
 
 /// A member may not write.

@@ -12,7 +12,7 @@ use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::limits;
-use crate::model::{Change, ChangeKind, Message};
+use crate::model::{Change, ChangeKind, Membership, Message};
 use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::store::{Store, StoreError, UsedKey};
@@ -154,11 +154,10 @@ impl Hosted {
     /// about already is not written a second time.
     fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
         for pending in std::mem::take(&mut self.writes.queue) {
-            let user = pending.what.user();
-            let member = self.roster.membership(user).is_some();
             let moved = pending.what.moves();
             match pending.what {
-                What::Send { ref body, .. } => {
+                What::Send { ref from, ref body, .. } => {
+                    let user = from.id;
                     let membership = self.roster.membership(user);
                     let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
                     let may = membership.map(|membership| match answered {
@@ -172,21 +171,22 @@ impl Hosted {
                         Err(error) => self.fail(pending.what, &error),
                     }
                 }
-                What::Join { entering, .. } if member => {
+                What::Join { membership, entering } if self.has(&membership) => {
                     self.catch_up(*entering, None, ctx);
-                    self.go_on(user, ctx);
+                    self.go_on(membership.user.id, ctx);
                 }
-                What::Join { .. } if !self.may_join(user) => {
-                    let error = self.no_entry(user);
+                What::Join { ref membership, .. } if !self.may_join(membership.user.id) => {
+                    let error = self.no_entry(membership.user.id);
                     self.fail(pending.what, &error);
                 }
-                What::Leave { reply, .. } if !member => {
+                What::Leave { membership, reply } if !self.has(&membership) => {
                     if let Some(reply) = reply {
                         self.answer(reply, Ok(Reply::Done));
                     }
-                    self.go_on(user, ctx);
+                    self.go_on(membership.user.id, ctx);
                 }
                 What::Leave { membership, reply } => {
+                    let user = membership.user.id;
                     // It may have another role by now.
                     let membership = self.roster.membership(user).cloned().unwrap_or(membership);
                     match (self.may_leave(&membership), reply) {
@@ -200,14 +200,14 @@ impl Hosted {
                         }
                     }
                 }
-                What::Invite { by, guest, reply } => match self.may_invite(by.id, user) {
+                What::Invite { by, guest, reply } => match self.may_invite(by.id, guest.user.id) {
                     Ok(true) => {
                         let what = What::Invite { by, guest, reply };
                         self.writes.queue.push_back(Pending { what, ..pending });
                     }
                     judged => {
                         self.answer(reply, judged.map(|_| Reply::Done));
-                        self.go_on(user, ctx);
+                        self.go_on(guest.user.id, ctx);
                     }
                 },
                 What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
@@ -232,9 +232,16 @@ impl Hosted {
                         self.writes.queue.push_back(Pending { what, ..pending });
                     }
                 }
-                What::Join { .. } | What::Erase { .. } => self.writes.queue.push_back(pending),
+                // Whoever is a member no more has read nothing.
+                What::Join { .. } | What::Erase { .. } | What::Read(_) => {
+                    self.writes.queue.push_back(pending);
+                }
             }
         }
+    }
+
+    fn has(&self, member: &Membership) -> bool {
+        self.roster.membership(member.user.id).is_some()
     }
 }
 

@@ -285,9 +285,10 @@ impl Hosted {
         let answer = Joined {
             room: self.view(),
             mute: self.mute_of(&me),
+            read: self.position(me.user.id, self.roster.read(me.user.id).unwrap_or_default()),
             me,
             settings: self.settings,
-            first: self.with_mutes(self.roster.first_present(limits::DEFAULT_PAGE)),
+            first: self.with_mutes(self.roster.first_present(limits::DEFAULT_PAGE, !self.is_big())),
             cursor: missed.end,
             mine: self.mine(asker.user.id, seqs.into_iter(), mine),
             messages,

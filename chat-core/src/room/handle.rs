@@ -6,12 +6,12 @@ use tokio::sync::oneshot;
 
 use crate::command::{
     After, BanPage, BanQuery, History, HistoryQuery, Joined, MarkerPage, MarkerQuery, MemberPage,
-    MemberQuery, Reply, RoomCommand, Sent,
+    MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing,
 };
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::ids::RoomId;
-use crate::model::{Draft, Moderation, Revision, RoomView, Text, User};
+use crate::model::{Draft, Moderation, ReadPosition, Revision, RoomView, Text, User};
 use crate::room::{Asker, Rooms};
 
 /// A room of an engine, for asking on a user's behalf without a connection: for a bot, for an HTTP
@@ -143,6 +143,30 @@ impl Room {
     /// As [`Session::revisions`](crate::Session::revisions).
     pub async fn revisions(&self, user: &User, seq: u64) -> Result<Vec<Revision>> {
         self.ask(user, RoomCommand::Revisions { seq }).await?.revisions()
+    }
+
+    /// Has the user have read the room up to a message, and answers what is left.
+    ///
+    /// # Errors
+    /// As [`Session::read`](crate::Session::read).
+    pub async fn read(&self, user: &User, seq: u64) -> Result<ReadPosition> {
+        self.ask(user, RoomCommand::Read { seq }).await?.read()
+    }
+
+    /// Reads a page of those who have read the room up to a message.
+    ///
+    /// # Errors
+    /// As [`Session::readers`](crate::Session::readers).
+    pub async fn readers(&self, user: &User, query: ReaderQuery) -> Result<ReaderPage> {
+        self.ask(user, RoomCommand::Readers(query)).await?.readers()
+    }
+
+    /// How the room stands for a member: what was said last, and what it has not read.
+    ///
+    /// # Errors
+    /// As [`Session::standing`](crate::Session::standing).
+    pub async fn standing(&self, user: &User) -> Result<Standing> {
+        self.ask(user, RoomCommand::Standing).await?.standing()
     }
 
     /// Reads a page of messages.

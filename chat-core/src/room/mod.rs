@@ -12,6 +12,7 @@ mod marking;
 mod marks;
 mod messages;
 mod moderating;
+mod positions;
 mod presence;
 mod reading;
 mod registry;
@@ -43,9 +44,10 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
-use crate::model::{ClientKey, Counts, Draft, Kind, RoomInfo, RoomView, Settings};
+use crate::model::{ClientKey, Counts, Draft, Kind, Reading, RoomInfo, RoomView, Settings};
 use crate::room::marking::Gathered;
 use crate::room::marks::Marks;
+use crate::room::positions::Positions;
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
 use crate::room::typing::Typing;
@@ -95,6 +97,7 @@ struct Hosted {
     timeline: Timeline,
     marks: Marks,
     gathered: Gathered,
+    positions: Positions,
     dedup: Dedup,
     typing: Typing,
     writes: Writes,
@@ -247,7 +250,7 @@ impl Hosted {
     fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
         let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
-        let LoadedRoom { keys, all_keys, marks, .. } = loaded;
+        let LoadedRoom { keys, all_keys, marks, readings, .. } = loaded;
         let before = messages.first().map_or(end.seq, |first| first.seq - 1);
         let marks = Marks::new(before, marks, shared.limits.kept_marks);
         let now = shared.clock.elapsed();
@@ -255,6 +258,10 @@ impl Hosted {
         let (most, most_bytes) = (limits.kept_messages, limits.kept_bytes);
         let last_at = messages.last().map_or(info.created, |message| message.at);
         let timeline = Timeline::new(end, removed, messages, changes, most, most_bytes);
+        let mut roster = Roster::new(members, invited, now);
+        for Reading { user, seq } in readings {
+            roster.set_read(user, seq);
+        }
         let mut slow = Slow::default();
         slow.set(settings.slow_s, timeline.kept());
         Self {
@@ -262,7 +269,7 @@ impl Hosted {
             key,
             settings,
             upcoming: None,
-            roster: Roster::new(members, invited, now),
+            roster,
             bans: Restrictions::new(bans),
             mutes: Restrictions::new(mutes),
             slow,
@@ -270,6 +277,7 @@ impl Hosted {
             timeline,
             marks,
             gathered: Gathered::default(),
+            positions: Positions::default(),
             dedup: Dedup::new(limits.kept_keys, keys, all_keys),
             typing: Typing::default(),
             writes: Writes::default(),
@@ -428,6 +436,9 @@ impl Hosted {
                 self.mark(asker.user, seq, (mark, on), reply, ctx);
             }
             RoomCommand::Markers(query) => self.markers(&asker.user, query, reply, ctx),
+            RoomCommand::Read { seq } => self.read_up_to(asker.user.id, seq, reply),
+            RoomCommand::Readers(query) => self.readers(asker.user.id, &query, reply),
+            RoomCommand::Standing => self.standing(asker.user.id, reply, ctx),
             RoomCommand::Revisions { seq } => self.revisions(&asker.user, seq, reply, ctx),
             RoomCommand::History(query) => self.history(asker.user.id, query, reply, ctx),
             RoomCommand::Members(query) => self.members(&asker.user, &query, reply),
@@ -445,6 +456,7 @@ impl Hosted {
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
         self.publish();
         self.write_gathered();
+        self.write_positions();
         self.dispatch(ctx);
         self.audience.flush(self.now());
         self.arm(ctx);
@@ -459,6 +471,7 @@ impl Hosted {
         }
         self.refuse_waiting(&Error::no_such_room());
         self.refuse_gathered(&Error::no_such_room());
+        self.refuse_positions(&Error::no_such_room());
         for reply in self.writes.take_waiting() {
             self.answer(reply, Err(Error::no_such_room()));
         }

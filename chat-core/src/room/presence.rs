@@ -50,7 +50,8 @@ impl Hosted {
         self.summary = (self.now(), false);
         let (cursor, counts) = (self.timeline.end(), self.roster.counts());
         let some = self.roster.some_present(NAMED);
-        self.audience.tell(Event::Summary { room: self.id, cursor, counts, some });
+        let read = self.roster.count_readers(cursor.seq);
+        self.audience.tell(Event::Summary { room: self.id, cursor, counts, some, read });
     }
 
     pub(super) fn set_away(&mut self, set: &SetAway) {

@@ -71,7 +71,7 @@ impl Hosted {
             return self.answer(reply, Err(self.not_a_member(user.id)));
         }
         let query = MemberQuery { limit: query.limit.min(limits::PAGE), ..*query };
-        let mut page = self.roster.page(&query);
+        let mut page = self.roster.page(&query, !self.is_big());
         if !self.mutes.is_empty() {
             // The page without them is shared by all who ask for it.
             page.members = self.with_mutes(page.members.to_vec()).into();

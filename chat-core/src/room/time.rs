@@ -22,8 +22,9 @@ impl Hosted {
         let quiet = self.is_quiet().then_some(self.quiet_since.saturating_add(idle));
         let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
         let gone = gone.map(|since| since.saturating_add(grace));
-        let marks = self.gathered.due();
-        let deadlines = [gone, self.typing.next_end(), summary, quiet, unsure, marks];
+        let (marks, positions) = (self.gathered.due(), self.positions.due());
+        let typing = self.typing.next_end();
+        let deadlines = [gone, typing, summary, quiet, unsure, marks, positions];
         deadlines.into_iter().flatten().min()
     }
 
@@ -35,6 +36,7 @@ impl Hosted {
             && self.reads == 0
             && self.writes.is_idle()
             && self.gathered.due().is_none()
+            && self.positions.is_idle()
             && self.writes.unsure.is_none()
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }

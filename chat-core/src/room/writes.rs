@@ -17,6 +17,7 @@ use crate::model::{
 use crate::room::Ask;
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
+use crate::room::positions::Reader;
 
 /// What waits, and what is under way.
 #[derive(Default)]
@@ -110,6 +111,8 @@ pub(super) enum What {
         given: Vec<Marker>,
         last: Membership,
     },
+    /// Members have read the room up to these messages.
+    Read(Vec<Reader>),
     /// In the store, its messages up to and including `until` are deleted already.
     Erase {
         author: Membership,
@@ -119,21 +122,22 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Whose message, membership or invitation it is; whom it is done to.
-    pub(super) fn user(&self) -> UserId {
-        match self {
+    /// Whose message, membership or invitation it is; whom it is done to. Nobody, if it may be several.
+    fn user(&self) -> Option<UserId> {
+        Some(match self {
             Self::Send { from, .. } => from.id,
             Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
             Self::Invite { guest, .. } => guest.user.id,
             Self::Moderate { kind, .. } | Self::Amend { kind, .. } => kind.membership().user.id,
             Self::Erase { author, .. } => author.user.id,
-            Self::Marks { last, .. } => last.user.id,
-        }
+            Self::Marks { .. } | Self::Read(_) => return None,
+        })
     }
 
     /// A user whom it names has another name.
     fn rename(&mut self, user: &User) {
         let (one, other) = match self {
+            Self::Read(_) => return,
             Self::Send { from, .. } => (from, None),
             Self::Join { membership, .. }
             | Self::Leave { membership, .. }
@@ -155,12 +159,13 @@ impl What {
     pub(super) fn by(&self) -> Option<&User> {
         match self {
             Self::Invite { by, .. } | Self::Moderate { by, .. } | Self::Amend { by, .. } => {
-                Some(by).filter(|by| by.id != self.user())
+                Some(by).filter(|by| Some(by.id) != self.user())
             }
             Self::Send { .. }
             | Self::Join { .. }
             | Self::Leave { .. }
             | Self::Marks { .. }
+            | Self::Read(_)
             | Self::Erase { .. } => None,
         }
     }
@@ -174,7 +179,7 @@ impl What {
             | Self::Amend { reply, .. }
             | Self::Erase { reply, .. } => Some(reply),
             Self::Leave { reply, .. } => reply.as_ref(),
-            Self::Join { .. } | Self::Marks { .. } => None,
+            Self::Join { .. } | Self::Marks { .. } | Self::Read(_) => None,
         }
     }
 
@@ -190,10 +195,10 @@ impl What {
     /// Whose membership, invitation, role, ban or mute it changes.
     pub(super) fn moves(&self) -> Vec<UserId> {
         match self {
-            Self::Send { .. } | Self::Amend { .. } | Self::Marks { .. } => Vec::new(),
+            Self::Send { .. } | Self::Amend { .. } => Vec::new(),
             // The owner is one no longer.
             Self::Moderate { by, act: Moderation::Transfer { user }, .. } => vec![by.id, *user],
-            _ => vec![self.user()],
+            _ => self.user().into_iter().collect(),
         }
     }
 }

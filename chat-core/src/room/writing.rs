@@ -170,7 +170,7 @@ impl Hosted {
         self.last_at = at;
         for mut pending in self.writes.queue.drain(..count) {
             pending.at = at;
-            batch.may_follow &= matches!(pending.what, What::Send { .. });
+            batch.may_follow &= matches!(pending.what, What::Send { .. } | What::Read(_));
             batch.writes.push(to_write(&pending.what, at));
             self.writes.in_flight.push_back(pending);
         }
@@ -283,6 +283,7 @@ impl Hosted {
                 self.tell_change(&change);
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
             }
+            (What::Read(readers), Outcome::Stored(_)) => self.have_read(readers),
             (What::Marks { seq, given, last }, Outcome::Stored(cursor)) => {
                 self.marked(cursor, seq, given, last, at);
             }
@@ -328,6 +329,7 @@ impl Hosted {
             | What::Send { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
             What::Marks { given, .. } => self.answer_markers(given, result),
+            What::Read(readers) => self.end_reading(readers, result),
             What::Leave { reply: None, .. } | What::Join { .. } => {}
         }
         moved.into_iter().for_each(|user| self.go_on(user, ctx));
@@ -357,6 +359,7 @@ impl Hosted {
                 None => self.roster.still_gone(membership.user.id, self.now()),
             },
             What::Marks { given, .. } => self.answer_markers(given, &Err(error.clone())),
+            What::Read(readers) => self.end_reading(readers, &Err(error.clone())),
             What::Invite { reply, .. }
             | What::Moderate { reply, .. }
             | What::Amend { reply, .. }
@@ -464,7 +467,10 @@ impl Hosted {
             (Restriction { user: user.clone(), until: *until }, change.at)
         };
         match &change.kind {
-            ChangeKind::Joined(membership) => self.roster.add(membership.clone(), self.now()),
+            ChangeKind::Joined(membership) => {
+                self.roster.add(membership.clone(), self.now());
+                self.roster.set_read(user.id, change.cursor.seq);
+            }
             ChangeKind::Invited(_) => self.roster.invite(user.clone()),
             ChangeKind::Role(_) => self.roster.set_role(user.id, *role),
             ChangeKind::Transferred(_) => {
@@ -564,5 +570,6 @@ fn to_write(what: &What, at: Timestamp) -> Write {
             let markings = given.iter().map(Marker::marking).collect();
             Write::Marks { seq: *seq, markings, last: last.clone(), at }
         }
+        What::Read(readers) => Write::Read(readers.iter().map(|reader| reader.reading).collect()),
     }
 }

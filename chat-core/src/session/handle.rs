@@ -9,13 +9,15 @@ use tokio::sync::oneshot;
 use crate::clock::Timestamp;
 use crate::command::{
     After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MarkerPage, MarkerQuery,
-    MemberPage, MemberQuery, Reply, RoomCommand, Sent,
+    MemberPage, MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing,
 };
 use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::{GrantId, RoomId};
-use crate::model::{Draft, Mark, Moderation, NewRoom, Presence, Revision, RoomView, Text, User};
+use crate::model::{
+    Draft, Mark, Moderation, NewRoom, Presence, ReadPosition, Revision, RoomView, Text, User,
+};
 use crate::rate::{Budgets, Rated};
 use crate::session::{Renew, Request, SessionActor, Sessions};
 
@@ -233,6 +235,31 @@ impl Session {
     /// `not_a_member`, `unavailable`, `busy`.
     pub async fn revisions(&self, room: RoomId, seq: u64) -> Result<Vec<Revision>> {
         self.ask_room(room, RoomCommand::Revisions { seq }).await?.revisions()
+    }
+
+    /// Has the user have read a room up to a message, and answers what is left. Positions move forward only:
+    /// of an earlier message, it answers where the user stands.
+    ///
+    /// # Errors
+    /// `no_such_message` beyond the room's end; `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn read(&self, room: RoomId, seq: u64) -> Result<ReadPosition> {
+        self.ask_room(room, RoomCommand::Read { seq }).await?.read()
+    }
+
+    /// Reads a page of those who have read a room up to a message.
+    ///
+    /// # Errors
+    /// `no_such_message`, `no_such_room`, `not_a_member`, `busy`.
+    pub async fn readers(&self, room: RoomId, query: ReaderQuery) -> Result<ReaderPage> {
+        self.ask_room(room, RoomCommand::Readers(query)).await?.readers()
+    }
+
+    /// How a room stands for the user: what was said last, and what it has not read.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn standing(&self, room: RoomId) -> Result<Standing> {
+        self.ask_room(room, RoomCommand::Standing).await?.standing()
     }
 
     /// Reads a page of a room's messages.

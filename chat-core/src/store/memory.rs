@@ -9,12 +9,13 @@ use async_trait::async_trait;
 
 use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Sent};
+use crate::command::{MarkerQuery, OwnMark, Sent, Standing};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Mark, MarkCount, Marking,
-    Membership, Message, Name, Restriction, Revision, Role, RoomInfo, Settings, Title, User,
+    Activity, Change, ChangeKind, ClientKey, Counts, Cursor, Fingerprint, Given, Kind, Mark,
+    MarkCount, Marking, Membership, Message, Name, Reading, Restriction, Revision, Role, RoomInfo,
+    RoomView, Settings, Title, Unread, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError,
@@ -50,6 +51,8 @@ struct Room {
     info: RoomInfo,
     pair: Option<[UserId; 2]>,
     members: HashMap<UserId, Membership>,
+    /// How far members have read.
+    read: HashMap<UserId, u64>,
     invited: HashMap<UserId, User>,
     bans: HashMap<UserId, Restriction>,
     mutes: HashMap<UserId, Restriction>,
@@ -98,6 +101,7 @@ impl Room {
             ChangeKind::Joined(membership) => {
                 self.invited.remove(&user.id);
                 self.members.insert(user.id, membership.clone());
+                self.read_up_to(user.id, cursor.seq);
             }
             ChangeKind::Role(membership) => {
                 self.members.insert(user.id, membership.clone());
@@ -108,10 +112,10 @@ impl Room {
                     before.role = Role::Moderator;
                 }
             }
-            ChangeKind::Left(_) | ChangeKind::Kicked(_) => _ = self.members.remove(&user.id),
+            ChangeKind::Left(_) | ChangeKind::Kicked(_) => self.end_membership(user.id),
             ChangeKind::Invited(_) => _ = self.invited.insert(user.id, user.clone()),
             ChangeKind::Banned(_, until) => {
-                self.members.remove(&user.id);
+                self.end_membership(user.id);
                 self.invited.remove(&user.id);
                 self.bans.insert(user.id, restriction(until));
             }
@@ -138,6 +142,44 @@ impl Room {
         shrink_map(&mut self.invited);
         self.changes.push(Change { cursor, kind, by, at });
         Outcome::Stored(cursor)
+    }
+
+    fn end_membership(&mut self, user: UserId) {
+        self.members.remove(&user);
+        self.read.remove(&user);
+    }
+
+    fn read_up_to(&mut self, user: UserId, seq: u64) {
+        if self.members.contains_key(&user) {
+            let read = self.read.entry(user).or_default();
+            *read = seq.max(*read);
+        }
+    }
+
+    /// When something was last said here.
+    fn activity(&self) -> Activity {
+        let at = self.messages.last().map_or(self.info.created, |message| message.at);
+        Activity { at, room: self.info.id }
+    }
+
+    fn standing(&self, user: UserId) -> Option<Standing> {
+        self.members.get(&user)?;
+        let read = self.read.get(&user).copied().unwrap_or_default();
+        let mut unread = Unread::default();
+        for message in &self.messages[index(self.messages.len(), read)..] {
+            unread.count(message, user);
+        }
+        let last = self.messages.last().map(|last| Message { marks: Vec::new(), ..last.clone() });
+        Some(Standing {
+            room: RoomView {
+                info: self.info.clone(),
+                counts: Counts { members: self.members.len(), online: 0 },
+            },
+            cursor: self.end(),
+            last: last.map(Arc::new),
+            read,
+            unread,
+        })
     }
 
     /// What belongs to a message that is deleted.
@@ -203,6 +245,10 @@ impl Room {
                 self.change(kind, by, at)
             }
             Write::Marks { seq, markings, last, at } => self.mark(seq, markings, last, at),
+            Write::Read(readings) => {
+                readings.into_iter().for_each(|Reading { user, seq }| self.read_up_to(user, seq));
+                Outcome::Stored(self.end())
+            }
             Write::Message { from, body, at, key } => {
                 let key = key.map(|(key, fingerprint)| ((from.id, key), fingerprint));
                 if let Some((key, fingerprint)) = &key
@@ -229,11 +275,12 @@ impl Write {
     /// Everybody whom it names.
     fn names_mut(&mut self) -> impl Iterator<Item = &mut User> {
         let (one, other) = match self {
-            Self::Message { from, .. } => (from, None),
-            Self::Change { kind, by, .. } => (&mut kind.membership_mut().user, by.as_mut()),
-            Self::Marks { last, .. } => (&mut last.user, None),
+            Self::Message { from, .. } => (Some(from), None),
+            Self::Change { kind, by, .. } => (Some(&mut kind.membership_mut().user), by.as_mut()),
+            Self::Marks { last, .. } => (Some(&mut last.user), None),
+            Self::Read(_) => (None, None),
         };
-        std::iter::once(one).chain(other)
+        one.into_iter().chain(other)
     }
 }
 
@@ -307,6 +354,7 @@ impl Store for MemoryStore {
             info: info.clone(),
             pair,
             members: HashMap::new(),
+            read: HashMap::new(),
             invited: HashMap::new(),
             bans: HashMap::new(),
             mutes: HashMap::new(),
@@ -366,6 +414,11 @@ impl Store for MemoryStore {
             removed: 0,
             settings: room.settings,
             members: room.members.values().cloned().collect(),
+            readings: room
+                .read
+                .iter()
+                .map(|(user, seq)| Reading { user: *user, seq: *seq })
+                .collect(),
             invited: room.invited.values().cloned().collect(),
             bans: room.bans.values().cloned().collect(),
             mutes: room.mutes.values().cloned().collect(),
@@ -473,6 +526,27 @@ impl Store for MemoryStore {
         let listed =
             open.map(|room| Listed { info: room.info.clone(), members: room.members.len() });
         Ok(listed.take(query.limit).collect())
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        let tables = self.tables();
+        let own = tables.rooms.values().filter(|room| room.members.contains_key(&user));
+        let mut active: Vec<_> = own.map(Room::activity).collect();
+        active.retain(|one| before.is_none_or(|before| *one < before));
+        active.sort_unstable_by(|one, other| other.cmp(one));
+        active.truncate(limit);
+        Ok(active)
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        let tables = self.tables();
+        let rooms = rooms.iter().filter_map(|id| tables.rooms.get(tables.keys.get(id)?));
+        Ok(rooms.filter_map(|room| room.standing(user)).collect())
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark};
+use crate::command::{MarkerQuery, OwnMark, Standing};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
+    Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
@@ -151,6 +151,19 @@ impl Store for Metered {
 
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError> {
         self.read(|store| store.list_rooms(query)).await
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        self.read(|store| store.active_rooms(user, before, limit)).await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        self.read(|store| store.standings(user, rooms)).await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {

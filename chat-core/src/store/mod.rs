@@ -13,11 +13,11 @@ pub(crate) use metered::Metered;
 pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Sent};
+use crate::command::{MarkerQuery, OwnMark, Sent, Standing};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Marking, Membership, Message,
-    Restriction, Revision, RoomInfo, Settings, User,
+    Activity, Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Marking, Membership,
+    Message, Reading, Restriction, Revision, RoomInfo, Settings, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
@@ -111,6 +111,19 @@ pub trait Store: Send + Sync + 'static {
     /// Open rooms whose title contains the query, newest first.
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError>;
 
+    /// The rooms of which a user is a member, the latest activity first: at most `limit` of those before
+    /// `before`.
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError>;
+
+    /// How these rooms stand for a user, each as of one moment, with nobody online; in any order. Those of
+    /// which it is not a member are left out.
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError>;
+
     /// Deletes a room with all that belongs to it. Of a room that is not there: does nothing.
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError>;
 
@@ -151,6 +164,8 @@ pub struct LoadedRoom {
     pub settings: Settings,
     /// Its members, in any order.
     pub members: Vec<Membership>,
+    /// How far its members have read, in any order; of one who has not read at all, nothing.
+    pub readings: Vec<Reading>,
     /// Who has been invited and has not joined since, in any order.
     pub invited: Vec<User>,
     /// Who is banned, in any order. Those whose end has passed may be left out.
@@ -193,7 +208,7 @@ pub struct Batch {
     pub room: RoomKey,
     /// Where the engine believes the room stands.
     pub after: Cursor,
-    /// Whether the writes, all of which are messages, may also come after messages that somebody
+    /// Whether the writes, all of which are messages or say how far somebody has read, may also come after messages that somebody
     /// else has written since: then they are numbered on from where the room stands, and what came in
     /// between is part of the answer ([`BatchOutcome::Followed`]). They never may come after a change
     /// that the engine does not know, which could have ended somebody's membership. A store that
@@ -269,6 +284,10 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
+    /// Members have read the room up to these messages. Takes no number, and may follow whatever anybody has
+    /// written: a position moves forward only, and of whoever is not a member nothing is kept. Whoever
+    /// joins has read the room up to there by that; whose membership ends, has no position.
+    Read(Vec<Reading>),
 }
 
 /// What became of a batch.

@@ -9,7 +9,7 @@ use crate::command::{After, Behind, History, HistoryAt, HistoryQuery, Joined, Me
 use crate::event::Event;
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::{Change, ChangeKind, Cursor, Membership, Message, Role};
+use crate::model::{Change, ChangeKind, Cursor, Membership, Message, ReadPosition, Role, Unread};
 use crate::store::LoadedRoom;
 
 /// What was answered or told breaks the contract, in words.
@@ -26,6 +26,8 @@ pub struct View {
     hears: bool,
     messages: BTreeMap<u64, Arc<Message>>,
     members: BTreeMap<UserId, Membership>,
+    /// How far members are known to have read.
+    read: BTreeMap<UserId, u64>,
     /// The member after whom the next page of members begins; `None` when all pages have been read.
     page: Option<Option<UserId>>,
     /// Messages that it is behind with.
@@ -54,6 +56,7 @@ impl View {
             hears: false,
             messages: BTreeMap::new(),
             members: BTreeMap::new(),
+            read: BTreeMap::new(),
             page: None,
             missing: Vec::new(),
             big: false,
@@ -106,7 +109,10 @@ impl View {
         self.members.insert(self.me, joined.me.clone());
         same("where the view stands after the answer", self.cursor, Some(joined.cursor))?;
         self.hears = true;
-        Ok(())
+        for member in &joined.first {
+            self.learn_read(member.id(), member.read)?;
+        }
+        self.read_up_to(&joined.read)
     }
 
     fn begin(&mut self, joined: &Joined) -> Result<(), Broken> {
@@ -182,6 +188,14 @@ impl View {
                 self.cursor = Some(after.max_change(*cursor, true));
                 Ok(())
             }
+            Event::Receipts { room, of } if *room == self.room => {
+                self.hearing("who has read what")?;
+                of.iter().try_for_each(|(user, seq)| self.learn_read(user.id, Some(*seq)))
+            }
+            Event::Read { room, position } if *room == self.room => {
+                self.hearing("how far it has read itself")?;
+                self.read_up_to(position)
+            }
             Event::Behind { room, after } if *room == self.room => {
                 self.hearing("that it is behind")?;
                 self.hears = false;
@@ -193,6 +207,39 @@ impl View {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The room has said how far the client's user has read, and what is left: by an answer or an event, each in
+    /// its place among all that the client hears.
+    ///
+    /// # Errors
+    /// If the position has moved back, or what is left is not what the client counts itself.
+    pub fn read_up_to(&mut self, position: &ReadPosition) -> Result<(), Broken> {
+        self.learn_read(self.me, Some(position.seq))?;
+        let counted = position.unread.and_then(|_| self.unread(position.seq));
+        match counted {
+            Some(counted) => same("what is left to read", position.unread, Some(counted)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is left behind this message, if the client hears the room and has all of it.
+    fn unread(&self, read: u64) -> Option<Unread> {
+        let end = self.cursor?.seq;
+        let behind = self.messages.range(read + 1..).map(|(_, message)| message);
+        let complete = end < read || behind.clone().count() as u64 == end - read;
+        let mut unread = Unread::default();
+        behind.for_each(|message| unread.count(message, self.me));
+        (self.hears && complete).then_some(unread)
+    }
+
+    fn learn_read(&mut self, user: UserId, seq: Option<u64>) -> Result<(), Broken> {
+        let Some(seq) = seq else { return Ok(()) };
+        let before = self.read.insert(user, seq).unwrap_or_default();
+        if seq < before {
+            return Err(format!("{user} has read up to {before}, and now only up to {seq}"));
+        }
+        Ok(())
     }
 
     fn hearing(&self, what: &str) -> Result<(), Broken> {
@@ -237,8 +284,13 @@ impl View {
         match &change.kind {
             ChangeKind::Joined(membership) => {
                 self.members.insert(membership.user.id, membership.clone());
+                let read = self.read.entry(membership.user.id).or_default();
+                *read = change.cursor.seq.max(*read);
             }
-            kind if kind.ends_membership() => _ = self.members.remove(&kind.membership().user.id),
+            kind if kind.ends_membership() => {
+                self.members.remove(&kind.membership().user.id);
+                self.read.remove(&kind.membership().user.id);
+            }
             ChangeKind::Role(membership) | ChangeKind::Transferred(membership) => {
                 // Of whoever has been a member for longer than the view, another page may tell.
                 if let Some(known) = self.members.get_mut(&membership.user.id) {
@@ -306,11 +358,16 @@ impl View {
     }
 
     /// The room has answered with that page of members.
-    pub fn members(&mut self, page: &MemberPage) {
+    ///
+    /// # Errors
+    /// If somebody has read less than it had.
+    pub fn members(&mut self, page: &MemberPage) -> Result<(), Broken> {
         for member in page.members.iter() {
             self.members.insert(member.id(), member.membership.clone());
+            self.learn_read(member.id(), member.read)?;
         }
         self.page = page.next.map(Some);
+        Ok(())
     }
 
     /// Whether the client has heard everything up to where the room stands. Of a big room that is
@@ -320,6 +377,12 @@ impl View {
     pub fn has_heard(&self, end: Cursor) -> bool {
         let heard = self.cursor.unwrap_or_default();
         heard.seq == end.seq && (self.big || heard.change == end.change)
+    }
+
+    /// Whether the client's user has read as far as the store says, as far as the client knows.
+    #[must_use]
+    pub fn has_read(&self, stored: &LoadedRoom) -> bool {
+        self.compare_read(stored).is_ok()
     }
 
     /// Compares the view of a client that has heard and read everything with what the store says.
@@ -340,7 +403,15 @@ impl View {
             let stored = stored.members.iter().map(|m| (m.user.id, m.clone())).collect();
             same("the members", &self.members, &stored)?;
         }
-        Ok(())
+        self.compare_read(stored)
+    }
+
+    /// How far the client's own user has read. Of others, what they have read while the client was away comes
+    /// with a page of members.
+    fn compare_read(&self, stored: &LoadedRoom) -> Result<(), Broken> {
+        let own = stored.readings.iter().find(|reading| reading.user == self.me);
+        let read = own.map_or(0, |reading| reading.seq);
+        same("how far it has read", self.read.get(&self.me).copied().unwrap_or_default(), read)
     }
 }
 

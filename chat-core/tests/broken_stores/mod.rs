@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
-    Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Given,
-    Kind, Listed, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership, MemoryStore, Message,
-    Outcome, OwnMark, Revision, Role, RoomId, RoomInfo, RoomKey, RoomQuery, Settings, Store,
-    StoreError, Text, Timestamp, Title, UsedKey, User, UserId, Write,
+    Activity, Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint,
+    Given, Kind, Listed, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership, MemoryStore,
+    Message, Outcome, OwnMark, Reading, Revision, Role, RoomId, RoomInfo, RoomKey, RoomQuery,
+    Settings, Standing, Store, StoreError, Text, Timestamp, Title, UsedKey, User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -143,6 +143,18 @@ pub(crate) enum Flaw {
     DropsKeysOfMarks,
     /// The marks of a deleted message stay.
     KeepsMarksOfDeleted,
+    /// What members have read is not kept.
+    ForgetsPositions,
+    /// How far a member has read is what was written last.
+    MovesPositionsBack,
+    /// What one has written oneself counts as unread.
+    CountsOwnMessages,
+    /// What has been deleted counts as unread.
+    CountsDeletedMessages,
+    /// A user's rooms are listed, the earliest activity first.
+    ListsOldestRoomsFirst,
+    /// Every page of a user's rooms begins with the first.
+    ListsOwnRoomsAtOnce,
     /// A room that is opened again with its key is another room.
     OpensTwice,
     /// Nobody is told what a key was used for.
@@ -188,6 +200,8 @@ struct State {
     /// Which message took a key.
     key_seqs: HashMap<(RoomKey, UserId, ClientKey), u64>,
     deleted_seqs: HashSet<(RoomKey, u64)>,
+    /// How far members have read, as it was written last.
+    read: HashMap<(RoomKey, UserId), u64>,
     /// Keys of batches that were not written.
     taken: HashSet<(RoomKey, UserId, ClientKey)>,
 }
@@ -357,6 +371,15 @@ impl Broken {
                     }
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
+                }
+                Write::Read(readings) => {
+                    if self.flaw == Flaw::ForgetsPositions {
+                        readings.clear();
+                    }
+                    let mut state = self.state();
+                    for Reading { user, seq } in readings {
+                        state.read.insert((batch.room, *user), *seq);
+                    }
                 }
                 Write::Marks { seq, markings, at, .. } => {
                     *at = self.time(*at);
@@ -687,6 +710,12 @@ impl Store for Broken {
                     }
                 }
             }
+            Flaw::MovesPositionsBack => {
+                for reading in &mut room.readings {
+                    let last = self.state().read.get(&(room.key, reading.user)).copied();
+                    reading.seq = last.unwrap_or(reading.seq);
+                }
+            }
             Flaw::LosesSettings => room.settings = Settings::default(),
             Flaw::LosesRoles => {
                 room.members.iter_mut().for_each(|member| member.role = Role::Member);
@@ -709,7 +738,7 @@ impl Store for Broken {
         let refused = self.state().refused.clone();
         let is_refused = |write: &Write| match write {
             Write::Message { body, .. } => Some(body.as_str()) == refused.as_deref(),
-            Write::Change { .. } | Write::Marks { .. } => false,
+            Write::Change { .. } | Write::Marks { .. } | Write::Read(_) => false,
         };
         let bad = batches.iter().position(|batch| batch.writes.iter().any(is_refused));
         let (good, fails) = match (self.flaw, bad) {
@@ -814,6 +843,36 @@ impl Store for Broken {
             listed.iter_mut().for_each(|room| room.info = state.infos[&room.info.id].clone());
         }
         Ok(listed)
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        let before = before.filter(|_| self.flaw != Flaw::ListsOwnRoomsAtOnce);
+        let mut active = self.store().active_rooms(user, before, limit).await?;
+        if self.flaw == Flaw::ListsOldestRoomsFirst {
+            active.reverse();
+        }
+        Ok(active)
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        let store = self.store();
+        let mut all = store.standings(user, rooms).await?;
+        for standing in &mut all {
+            let Some(room) = store.load_room(standing.room.info.id, 1_000).await? else { continue };
+            let counted = room.messages.iter().filter(|message| match self.flaw {
+                Flaw::CountsOwnMessages => message.from.id == user && !message.deleted,
+                Flaw::CountsDeletedMessages => message.deleted,
+                _ => false,
+            });
+            let counted = counted.filter(|message| message.seq > standing.read).count();
+            standing.unread.messages += counted as u64;
+        }
+        Ok(all)
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod reading;
 mod rooms;
 mod tokens;
 mod users;
@@ -81,6 +82,8 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(groups::configure)
             .configure(friends::configure)
             .configure(blocks::configure)
+            // Before the rooms, one of which could be called `mine`.
+            .configure(reading::configure)
             .configure(rooms::configure)
             .configure(members::configure)
             .configure(bans::configure)

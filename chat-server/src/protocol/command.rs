@@ -2,8 +2,8 @@
 
 use chat_core::{
     After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, Mark, MarkerQuery, MemberQuery,
-    Moderation, Name, NewRoom, Presence, Role, RoomCommand, SettingsChange, Text, Timestamp,
-    UserId, WhoInvites, limits,
+    Moderation, Name, NewRoom, Presence, ReaderQuery, Role, RoomCommand, SettingsChange, Text,
+    Timestamp, UserId, WhoInvites, limits,
 };
 use serde::Deserialize;
 
@@ -131,6 +131,11 @@ fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, P
         "markers" => {
             seq(fields).and_then(|seq| marker_query(fields, seq)).map(RoomCommand::Markers)
         }
+        "read" => seq(fields).map(|seq| RoomCommand::Read { seq }),
+        "readers" => {
+            seq(fields).and_then(|seq| reader_query(fields, seq)).map(RoomCommand::Readers)
+        }
+        "standing" => Ok(RoomCommand::Standing),
         "revisions" => seq(fields).map(|seq| RoomCommand::Revisions { seq }),
         "history" => history_query(fields).map(RoomCommand::History),
         "members" => member_query(fields).map(RoomCommand::Members),
@@ -228,7 +233,20 @@ pub fn marker_query(fields: &mut Fields, seq: u64) -> Result<MarkerQuery, Proble
     Ok(MarkerQuery { seq, mark, after, limit: fields.limit()? })
 }
 
-fn seq(fields: &mut Fields) -> Result<u64, Problem> {
+/// Which page of those who have read a message: `after`, `limit`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn reader_query(fields: &mut Fields, seq: u64) -> Result<ReaderQuery, Problem> {
+    let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
+    Ok(ReaderQuery { seq, after, limit: fields.limit()? })
+}
+
+/// Which message: `seq`.
+///
+/// # Errors
+/// It is missing, or no whole number.
+pub fn seq(fields: &mut Fields) -> Result<u64, Problem> {
     fields.number("seq")?.ok_or_else(|| missing("seq"))
 }
 

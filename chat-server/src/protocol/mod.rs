@@ -5,6 +5,7 @@ mod close;
 mod command;
 mod error;
 mod fields;
+mod reading;
 mod view;
 mod wire;
 pub(crate) mod words;
@@ -12,10 +13,12 @@ pub(crate) mod words;
 pub use close::{CloseCode, close_code};
 pub use command::{
     Asked, Refused, Request, ban_query, draft, history_query, marker_query, member_change,
-    member_query, new_room, new_text, nickname, parse, read_id, settings_change, until,
+    member_query, new_room, new_text, nickname, parse, read_id, reader_query, seq as read_seq,
+    settings_change, until,
 };
 pub use error::Problem;
 pub use fields::Fields;
+pub use reading::{OwnRoomsView, ReadPositionView, ReaderPageView, StandingView, activity};
 pub use view::{
     BanPageView, HistoryView, MarkerPageView, MemberPageView, MembershipView, MessageView,
     RevisionsView, RoomView, SentView, Time, UserView,

@@ -11,6 +11,7 @@ use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use crate::protocol::reading::ReadPositionView;
 use crate::protocol::words;
 
 /// A time: RFC 3339 in UTC, with milliseconds.
@@ -140,6 +141,10 @@ pub(super) struct PresentView<'a> {
     state: &'static str,
     /// How many of its connections hear the room.
     devices: usize,
+    /// The last message that it has read; not told in big rooms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Seq>, nullable = false)]
+    read: Option<u64>,
 }
 
 impl<'a> From<&'a MemberView> for PresentView<'a> {
@@ -148,6 +153,7 @@ impl<'a> From<&'a MemberView> for PresentView<'a> {
             membership: MembershipView::new(&member.membership, member.mute),
             state: member.presence.as_str(),
             devices: member.devices,
+            read: member.read,
         }
     }
 }
@@ -404,6 +410,7 @@ impl From<&Sent> for SentView {
 pub(super) struct JoinedView<'a> {
     room: RoomView,
     me: MembershipView<'a>,
+    read: ReadPositionView,
     settings: SettingsView,
     members: FirstView<'a>,
     #[serde(serialize_with = "as_text")]
@@ -438,6 +445,7 @@ impl<'a> From<&'a Joined> for JoinedView<'a> {
         Self {
             room: (&joined.room).into(),
             me: MembershipView::new(&joined.me, joined.mute),
+            read: (&joined.read).into(),
             settings: joined.settings.into(),
             members: FirstView {
                 count,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::people::Notice;
 use crate::protocol::close_code;
 use crate::protocol::error::Problem;
+use crate::protocol::reading::{ReadPositionView, ReaderPageView, ReceiptView, StandingView};
 use crate::protocol::view::{
     BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MarkerPageView, MemberPageView,
     MessageView, RevisionsView, RoomView, SentView, Time, UserView, as_text,
@@ -89,6 +90,9 @@ enum ReplyView<'a> {
     Bans(BanPageView<'a>),
     Revisions(RevisionsView<'a>),
     Markers(MarkerPageView<'a>),
+    Read(ReadPositionView),
+    Readers(ReaderPageView<'a>),
+    Standing(Box<StandingView<'a>>),
     Done {},
     Pong { at: Time },
 }
@@ -107,6 +111,9 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::Bans(page) => Self::Bans(page.into()),
             Reply::Revisions(revisions) => Self::Revisions(revisions[..].into()),
             Reply::Markers(page) => Self::Markers(page.into()),
+            Reply::Read(position) => Self::Read(position.into()),
+            Reply::Readers(page) => Self::Readers(page.into()),
+            Reply::Standing(standing) => Self::Standing(Box::new((&**standing).into())),
             Reply::Done => Self::Done {},
             Reply::Pong(at) => Self::Pong { at: Time(*at) },
         }
@@ -138,6 +145,18 @@ enum EventView<'a> {
         members: usize,
         online: usize,
         some: Vec<UserView<'a>>,
+        read: usize,
+    },
+    Receipts {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        receipts: Vec<ReceiptView<'a>>,
+    },
+    Read {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(flatten)]
+        position: ReadPositionView,
     },
     Renamed {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,11 +240,15 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 devices: *devices,
                 online: *online,
             },
-            Event::Summary { room, cursor, counts: Counts { members, online }, some } => {
-                let (members, online) = (*members, *online);
+            Event::Summary { room, cursor, counts: Counts { members, online }, some, read } => {
+                let (members, online, read) = (*members, *online, *read);
                 let some = some.iter().map(UserView::from).collect();
-                Self::Summary { room: *room, cursor: *cursor, members, online, some }
+                Self::Summary { room: *room, cursor: *cursor, members, online, some, read }
             }
+            Event::Receipts { room, of } => {
+                Self::Receipts { room: *room, receipts: of.iter().map(ReceiptView::from).collect() }
+            }
+            Event::Read { room, position } => Self::Read { room: *room, position: position.into() },
             Event::Renamed { room, user } => {
                 let room = room.map(|room| room.to_string());
                 Self::Renamed { room, user: user.into() }

@@ -116,7 +116,7 @@ const REMOVE_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room =
 const REMOVE_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM marks WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
@@ -164,6 +164,13 @@ const TABLES: [Table; 8] = [
             "SELECT user FROM invitations WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
         ),
         remove: SqlStr::from_static("DELETE FROM invitations WHERE room = ? AND user <= ?"),
+        by: By::User,
+    },
+    Table {
+        end: SqlStr::from_static(
+            "SELECT user FROM read_positions WHERE room = ? ORDER BY user LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM read_positions WHERE room = ? AND user <= ?"),
         by: By::User,
     },
     // Nobody has more than a few rows here.

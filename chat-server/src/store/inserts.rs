@@ -56,11 +56,31 @@ const CAN_BE_MARKED: SqlStr =
 /// Parameters: room, seq.
 const FORGET_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room = ? AND seq = ?");
 
+/// How rooms stand for a user. Of the messages behind its position, each is looked at once.
+const STANDINGS_HEAD: &str = "\
+    SELECT r.id AS room, r.public_id, r.title, r.kind, r.ephemeral, r.created_ms, \
+        COALESCE((SELECT l.seq FROM messages l WHERE l.room = r.id ORDER BY l.seq DESC LIMIT 1), \
+            r.removed_seq) AS seq, \
+        r.last_change AS number, \
+        (SELECT COUNT(*) FROM members o WHERE o.room = r.id) AS members, \
+        COALESCE(MAX(p.seq), 0) AS read_seq, \
+        COUNT(u.seq) AS unread, \
+        COUNT(CASE WHEN INSTR(u.mentions, m.user) > 0 THEN 1 END) AS mentions \
+    FROM members m JOIN rooms r ON r.id = m.room \
+        LEFT JOIN read_positions p ON p.room = m.room AND p.user = m.user \
+        LEFT JOIN messages u ON u.room = m.room AND u.seq > COALESCE(p.seq, 0) \
+            AND u.deleted = 0 AND u.sender <> m.user \
+    WHERE m.user = ? AND r.ended = 0 AND r.public_id IN (";
+
+const STANDINGS_TAIL: &str = ") GROUP BY r.id";
+
 /// What databases write differently.
 pub(super) struct Syntax {
     /// What follows an insert that replaces a column of the row that is there already, if it is
     /// found by this key: made from the key's columns and the column.
     pub(super) or_replace: fn(key: &str, column: &str) -> String,
+    /// What follows an insert that raises a column of the row that is there already, found likewise.
+    pub(super) or_raise: fn(key: &str, column: &str) -> String,
     /// What follows an insert of names: those that are fixed stay, others are replaced.
     pub(super) or_rename: &'static str,
     /// Stands before the rows of a list that a row is looked up in.
@@ -87,14 +107,18 @@ pub(super) struct Statements {
     used_too: ManyRows,
     marked: ManyRows,
     unmarked: ManyRows,
+    read: ManyRows,
+    unread: ManyRows,
+    /// The first parameter is a user, the others are public ids of rooms.
+    pub(super) standings: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 17;
+pub(super) const KINDS: usize = 20;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
-        let Syntax { or_replace, or_rename, rows_of_list } = syntax;
+        let Syntax { or_replace, or_raise, or_rename, rows_of_list } = syntax;
         let among =
             |head: &str, row: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), row, ")");
         let use_keys = |tail: &str| {
@@ -180,13 +204,22 @@ impl Statements {
                 &or_replace("room, seq, mark, user", "user"),
             ),
             unmarked: among("DELETE FROM marks WHERE (room, seq, mark, user)", "(?, ?, ?, ?)"),
+            read: ManyRows::new(
+                "INSERT INTO read_positions (room, user, seq) VALUES",
+                "(?, ?, ?)",
+                &or_raise("room, user", "seq"),
+            ),
+            unread: among("DELETE FROM read_positions WHERE (room, user)", "(?, ?)"),
+            standings: ManyRows::new(STANDINGS_HEAD, "?", STANDINGS_TAIL),
             lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }
     }
 
     /// Whether the rows are written by one statement.
     pub(super) fn is_one(&self, rows: &Rows<'_>) -> bool {
-        rows.changes.is_empty() && self.messages.pieces(&rows.messages).count() == 1
+        rows.changes.is_empty()
+            && rows.reads.is_empty()
+            && self.messages.pieces(&rows.messages).count() == 1
     }
 
     /// Writes all rows. The names that they refer to must be there.
@@ -197,7 +230,7 @@ impl Statements {
     ) -> Result<(), sqlx::Error> {
         execute(sql, &self.messages, &rows.messages, put_message).await?;
         if rows.changes.is_empty() {
-            return Ok(());
+            return self.insert_reads(sql, rows).await;
         }
         self.insert_changes(sql, &rows.changes).await?;
         execute(sql, &self.used, &rows.keys, put_used).await?;
@@ -216,6 +249,8 @@ impl Statements {
         let left: Vec<_> =
             members.filter(|(_, role)| role.is_none()).map(|(member, _)| member).collect();
         execute(sql, &self.left, &left, put_member).await?;
+        execute(sql, &self.unread, &left, put_member).await?;
+        self.insert_reads(sql, rows).await?;
         let invitations = rows.invited.iter();
         let (invited, came): (Vec<_>, Vec<_>) = invitations.partition(|(_, invited)| **invited);
         for (statement, users) in [(&self.invited, invited), (&self.came, came)] {
@@ -223,6 +258,15 @@ impl Statements {
             execute(sql, statement, &users, put_member).await?;
         }
         self.insert_moderation(sql, rows).await
+    }
+
+    async fn insert_reads(&self, sql: &mut impl Sql, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
+        // In the order of their keys, in which everybody locks them.
+        let reads: Vec<_> = rows.reads.iter().collect();
+        execute(sql, &self.read, &reads, |values, ((room, user), seq)| {
+            values.extend([Value::from(*room), id(*user), signed(**seq).into()]);
+        })
+        .await
     }
 
     async fn insert_moderation(
@@ -374,7 +418,7 @@ impl Statements {
             Write::Change { kind, by, key, .. } => {
                 Some((room, doer(kind, by.as_ref()), &key.as_ref()?.0))
             }
-            Write::Marks { .. } => None,
+            Write::Marks { .. } | Write::Read(_) => None,
         });
         let keys: Vec<_> = keys.collect();
         let (mut messages, mut others) = (Vec::new(), Vec::new());

@@ -1,8 +1,8 @@
 //! Decides what a commit writes: numbers the writes, finds keys that were used before, and sums up
 //! memberships. Pure: what the database knows is passed in, and nothing here waits.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking,
@@ -55,6 +55,8 @@ pub(super) struct Rows<'a> {
     pub(super) invited: HashMap<(RoomKey, UserId), bool>,
     /// How each touched restriction ends up: until when it holds, or lifted.
     pub(super) restrictions: HashMap<(RoomKey, UserId, Kept), Option<Option<Timestamp>>>,
+    /// How far members have read who have read, or have joined.
+    pub(super) reads: BTreeMap<(i64, UserId), u64>,
     /// How each room ends up that was configured.
     pub(super) settings: HashMap<RoomKey, Settings>,
     /// What becomes of messages.
@@ -138,6 +140,13 @@ pub(super) struct NewChange {
     pub(super) change: Change,
 }
 
+impl Between {
+    /// One message alone.
+    pub(super) fn last(room: RoomKey, seq: u64) -> Self {
+        Self { batch: 0, room, after: seq.saturating_sub(1), until: seq }
+    }
+}
+
 impl<'a> Plan<'a> {
     /// What to write if rooms stand at `ends` and these `keys` were used before.
     pub(super) fn new<'k>(batches: &'a [Batch], mut ends: Ends, mut keys: Keys<'k>) -> Self
@@ -186,8 +195,8 @@ impl<'a> Rows<'a> {
         authors.chain(changed.flat_map(|change| named(&change.kind, change.by.as_ref())))
     }
 
-    /// Sums up what a change does.
-    fn change(&mut self, room: RoomKey, kind: &ChangeKind, by: Option<&User>) {
+    /// Sums up what a change does, which stands behind this message.
+    fn change(&mut self, room: RoomKey, kind: &ChangeKind, by: Option<&User>, seq: u64) {
         let Membership { user, role } = kind.membership();
         let who = (room, user.id);
         let (ban, mute) = ((room, user.id, Kept::Ban), (room, user.id, Kept::Mute));
@@ -195,6 +204,7 @@ impl<'a> Rows<'a> {
             ChangeKind::Joined(_) => {
                 self.members.insert(who, Some(*role));
                 self.invited.insert(who, false);
+                self.read(room, user.id, seq);
             }
             ChangeKind::Invited(_) => _ = self.invited.insert(who, true),
             ChangeKind::Role(_) => _ = self.members.insert(who, Some(*role)),
@@ -205,7 +215,7 @@ impl<'a> Rows<'a> {
                 self.members.insert(who, Some(*role));
             }
             ChangeKind::Banned(_, until) => {
-                self.members.insert(who, None);
+                self.end_membership(who);
                 self.invited.insert(who, false);
                 self.restrictions.insert(ban, Some(*until));
             }
@@ -213,8 +223,21 @@ impl<'a> Rows<'a> {
             ChangeKind::Muted(_, until) => _ = self.restrictions.insert(mute, Some(*until)),
             ChangeKind::Unmuted(_) => _ = self.restrictions.insert(mute, None),
             ChangeKind::Settings(_, settings) => _ = self.settings.insert(room, *settings),
-            ended if ended.ends_membership() => _ = self.members.insert(who, None),
+            ended if ended.ends_membership() => self.end_membership(who),
             _ => {}
+        }
+    }
+
+    fn end_membership(&mut self, who: (RoomKey, UserId)) {
+        self.members.insert(who, None);
+        self.reads.remove(&(who.0.0, who.1));
+    }
+
+    /// Somebody has read up to a message, who is not just leaving.
+    fn read(&mut self, room: RoomKey, user: UserId, seq: u64) {
+        if self.members.get(&(room, user)) != Some(&None) {
+            let read = self.reads.entry((room.0, user)).or_default();
+            *read = seq.max(*read);
         }
     }
 
@@ -255,7 +278,7 @@ impl<'a> Rows<'a> {
                     }
                     self.keys.push(NewKey { room, user, key, fingerprint, at: *at });
                 }
-                self.change(room, kind, by.as_ref());
+                self.change(room, kind, by.as_ref(), end.seq);
                 end.change += 1;
                 let what = match kind {
                     ChangeKind::Edited(_, _, Some(edit)) => Some(What::Edited(edit)),
@@ -267,6 +290,9 @@ impl<'a> Rows<'a> {
                 }
                 let change = Change { cursor: *end, kind: kind.clone(), by: by.clone(), at: *at };
                 self.changes.push(NewChange { room, change });
+            }
+            Write::Read(readings) => {
+                readings.iter().for_each(|reading| self.read(room, reading.user, reading.seq));
             }
             Write::Marks { seq, markings, last, at } => {
                 end.change += 1;

@@ -3,18 +3,21 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chat_core::{
-    Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed, LoadedRoom, MarkCount,
-    MarkerQuery, Message, OwnMark, Restriction, Revision, RoomId, RoomKey, RoomQuery, UsedKey,
-    User, UserId, limits,
+    Activity, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed, LoadedRoom,
+    MarkCount, MarkerQuery, Message, OwnMark, Restriction, Revision, RoomId, RoomKey, RoomQuery,
+    Standing, UsedKey, User, UserId, limits,
 };
 use uuid::Uuid;
 
-use super::plan::Kept;
+use super::inserts::Statements;
+use super::plan::{Between, Kept};
 use super::rows::{
-    self, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, MemberRow, MessageRow, RestrictionRow,
-    RevisionRow, RoomRow, StoredRoom, UsedKeyRow, UserRow, signed,
+    self, ActiveRow, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, MemberRow, MessageRow,
+    ReadingRow, RestrictionRow, RevisionRow, RoomRow, StandingRow, StoredRoom, UsedKeyRow, UserRow,
+    signed,
 };
 use super::selects;
 use super::sql::{Sql, Value, id};
@@ -30,6 +33,7 @@ pub(super) async fn room(
     let StoredRoom { key, info, end, removed, settings } = room.read()?;
     let of_room = [Value::Number(key.0)];
     let members: Vec<MemberRow> = sql.select(selects::MEMBERS, &of_room).await?;
+    let readings: Vec<ReadingRow> = sql.select(selects::READINGS, &of_room).await?;
     let invited: Vec<UserRow> = sql.select(selects::INVITED, &of_room).await?;
     let restrictions: Vec<RestrictionRow> = sql.select(selects::RESTRICTIONS, &of_room).await?;
     let restrictions: Vec<_> = rows::read_all(restrictions, RestrictionRow::read)?;
@@ -46,6 +50,7 @@ pub(super) async fn room(
         removed,
         settings,
         members: rows::read_all(members, MemberRow::read)?,
+        readings: rows::read_all(readings, ReadingRow::read)?,
         invited: rows::read_all(invited, UserRow::read)?,
         bans: only(bans),
         mutes: only(mutes),
@@ -207,6 +212,44 @@ pub(super) async fn changes(
         marks.clone_from(&counts[seq]);
     }
     Ok(changes)
+}
+
+/// The rooms of a user, the latest activity first.
+pub(super) async fn active(
+    sql: &mut impl Sql,
+    user: UserId,
+    before: Option<Activity>,
+    limit: usize,
+) -> Result<Vec<Activity>, sqlx::Error> {
+    let at = before.map_or(i64::MAX, |before| before.at.timestamp_millis());
+    let room = before.map_or(Uuid::max(), |before| before.room.uuid());
+    let limit = signed(limit as u64);
+    let values = [id(user), at.into(), at.into(), room.into_bytes().into(), limit.into()];
+    rows::read_all(sql.select(selects::ACTIVE, &values).await?, ActiveRow::read)
+}
+
+/// How rooms stand for a user.
+pub(super) async fn standings(
+    sql: &mut impl Sql,
+    statements: &Statements,
+    user: UserId,
+    rooms: &[RoomId],
+) -> Result<Vec<Standing>, sqlx::Error> {
+    let mut all = Vec::with_capacity(rooms.len());
+    for (text, piece) in statements.standings.pieces(rooms) {
+        let ids = piece.iter().map(|room| room.uuid().into_bytes().into());
+        let values: Vec<_> = std::iter::once(id(user)).chain(ids).collect();
+        let rows = sql.select(text, &values).await?;
+        let piece: Vec<(RoomKey, Standing)> = rows::read_all(rows, StandingRow::read)?;
+        all.extend(piece);
+    }
+    let lasts = all.iter().map(|(room, standing)| Between::last(*room, standing.cursor.seq));
+    let mut lasts = statements.read_between(sql, &lasts.collect::<Vec<_>>()).await?;
+    let complete = |(room, standing): (RoomKey, Standing)| {
+        let last = lasts.remove(&room).and_then(|mut messages| messages.pop());
+        Standing { last: last.map(Arc::new), ..standing }
+    };
+    Ok(all.into_iter().map(complete).collect())
 }
 
 pub(super) async fn listed(

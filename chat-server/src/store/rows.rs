@@ -2,9 +2,10 @@
 //! for every database; the column names are those of [`selects`](super::selects).
 
 use chat_core::{
-    Body, Change, ChangeKind, ClientKey, Cursor, Details, Edit, Fingerprint, Given, Kind, Listed,
-    Mark, MarkCount, Membership, Message, Name, Restriction, Revision, Role, RoomId, RoomInfo,
-    RoomKey, Sent, Settings, Text, Timestamp, Title, UsedKey, User, UserId, WhoInvites,
+    Activity, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Edit, Fingerprint,
+    Given, Kind, Listed, Mark, MarkCount, Membership, Message, Name, Reading, Restriction,
+    Revision, Role, RoomId, RoomInfo, RoomKey, RoomView, Sent, Settings, Standing, Text, Timestamp,
+    Title, Unread, UsedKey, User, UserId, WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -112,6 +113,60 @@ impl MemberRow {
     pub(super) fn read(self) -> Result<Membership, Unreadable> {
         let role = Role::parse(&self.role).ok_or(Unreadable("role"))?;
         Ok(Membership { user: self.user.read()?, role })
+    }
+}
+
+/// How far a member has read.
+#[derive(FromRow)]
+pub(super) struct ReadingRow {
+    user: Vec<u8>,
+    seq: i64,
+}
+
+impl ReadingRow {
+    pub(super) fn read(self) -> Result<Reading, Unreadable> {
+        Ok(Reading { user: user_id(&self.user)?, seq: number(self.seq)? })
+    }
+}
+
+/// When something was last written in a room.
+#[derive(FromRow)]
+pub(super) struct ActiveRow {
+    public_id: Vec<u8>,
+    at_ms: i64,
+}
+
+impl ActiveRow {
+    pub(super) fn read(self) -> Result<Activity, Unreadable> {
+        Ok(Activity { at: time(self.at_ms)?, room: room_id(&self.public_id)? })
+    }
+}
+
+/// How a room stands for a user, without its last message.
+#[derive(FromRow)]
+pub(super) struct StandingRow {
+    room: i64,
+    seq: i64,
+    number: i64,
+    read_seq: i64,
+    unread: i64,
+    mentions: i64,
+    #[sqlx(flatten)]
+    listed: ListedRow,
+}
+
+impl StandingRow {
+    pub(super) fn read(self) -> Result<(RoomKey, Standing), Unreadable> {
+        let Listed { info, members } = self.listed.read()?;
+        let counts = Counts { members, online: 0 };
+        let standing = Standing {
+            room: RoomView { info, counts },
+            cursor: cursor(self.seq, self.number)?,
+            last: None,
+            read: number(self.read_seq)?,
+            unread: Unread { messages: number(self.unread)?, mentions: number(self.mentions)? },
+        };
+        Ok((RoomKey(self.room), standing))
     }
 }
 

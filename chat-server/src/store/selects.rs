@@ -22,6 +22,25 @@ pub(super) const MEMBERS: SqlStr = SqlStr::from_static(
     FROM members m LEFT JOIN users u ON u.id = m.user WHERE m.room = ?",
 );
 
+/// How far a room's members have read. Parameter: room.
+pub(super) const READINGS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT p.user, p.seq FROM read_positions p \
+    JOIN members m ON m.room = p.room AND m.user = p.user WHERE p.room = ?",
+);
+
+/// The rooms of a user, those first in which something was written last. Parameters: user; the moment and
+/// the public id before which they are, the moment twice; how many at most.
+pub(super) const ACTIVE: SqlStr = SqlStr::from_static(
+    "\
+    SELECT a.public_id, a.at_ms FROM ( \
+        SELECT r.public_id, COALESCE((SELECT l.at_ms FROM messages l WHERE l.room = r.id \
+            ORDER BY l.seq DESC LIMIT 1), r.created_ms) AS at_ms \
+        FROM members m JOIN rooms r ON r.id = m.room WHERE m.user = ? AND r.ended = 0) a \
+    WHERE a.at_ms < ? OR (a.at_ms = ? AND a.public_id < ?) \
+    ORDER BY a.at_ms DESC, a.public_id DESC LIMIT ?",
+);
+
 /// Who has been invited to a room. Parameter: room.
 pub(super) const INVITED: SqlStr = SqlStr::from_static(
     "\

@@ -8,9 +8,9 @@ use chat_core::testkit::Heard;
 use chat_core::{
     After, BanPage, Behind, Body, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor,
     Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, Mark, MarkCount, MemberPage,
-    MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Presence, Reply, Restriction,
-    Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Settings, Text, Timestamp, Title, User,
-    WhoInvites,
+    MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Presence, ReadPosition,
+    ReaderPage, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Settings,
+    Text, Timestamp, Title, Unread, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -80,6 +80,15 @@ fn encode_room(command: &RoomCommand) -> Value {
             }
             frame
         }
+        RoomCommand::Read { seq } => json!({"do": "read", "seq": seq}),
+        RoomCommand::Readers(query) => {
+            let mut frame = json!({"do": "readers", "seq": query.seq, "limit": query.limit});
+            if let Some(after) = query.after {
+                frame["after"] = json!(after.to_string());
+            }
+            frame
+        }
+        RoomCommand::Standing => json!({"do": "standing"}),
         RoomCommand::Revisions { seq } => json!({"do": "revisions", "seq": seq}),
         RoomCommand::History(query) => {
             let mut frame = json!({"do": "history", "limit": query.limit});
@@ -188,6 +197,12 @@ fn reply(ok: &Value, command: Option<&Command>) -> Reply {
                 members: list(ok, "members").iter().map(member).collect(),
                 next: ok.get("next").map(|_| parsed(ok, "next")),
             }),
+            RoomCommand::Read { .. } => Reply::Read(read_position(ok)),
+            RoomCommand::Readers(_) => Reply::Readers(ReaderPage {
+                count: count(ok, "count"),
+                users: list(ok, "users").iter().map(user).collect(),
+                next: ok.get("next").map(|_| parsed(ok, "next")),
+            }),
             RoomCommand::Bans(_) => Reply::Bans(BanPage {
                 bans: list(ok, "bans").iter().map(restriction).collect(),
                 next: ok.get("next").map(|_| parsed(ok, "next")),
@@ -239,7 +254,16 @@ fn event(frame: &Value) -> Event {
             cursor: parsed(frame, "cursor"),
             counts: Counts { members: count(frame, "members"), online: count(frame, "online") },
             some: list(frame, "some").iter().map(user).collect(),
+            read: count(frame, "read"),
         },
+        "receipts" => Event::Receipts {
+            room: room(),
+            of: list(frame, "receipts")
+                .iter()
+                .map(|one| (user(&one["user"]), number(one, "seq")))
+                .collect(),
+        },
+        "read" => Event::Read { room: room(), position: read_position(frame) },
         "typing" => {
             Event::Typing { room: room(), user: user(&frame["user"]), on: flag(frame, "on") }
         }
@@ -300,6 +324,7 @@ fn joined(ok: &Value) -> Joined {
         room: RoomView { info: room, counts },
         me: membership(&ok["me"]),
         mute: mute(&ok["me"]),
+        read: read_position(&ok["read"]),
         settings: settings(&ok["settings"]),
         first: list(members, "first").iter().map(member).collect(),
         cursor: parsed(ok, "cursor"),
@@ -312,6 +337,12 @@ fn joined(ok: &Value) -> Joined {
         behind: ok.get("behind").map(behind),
         reset: ok.get("reset").is_some_and(|_| flag(ok, "reset")),
     }
+}
+
+fn read_position(value: &Value) -> ReadPosition {
+    let unread =
+        |_| Unread { messages: number(value, "unread"), mentions: number(value, "mentions") };
+    ReadPosition { seq: number(value, "seq"), unread: value.get("unread").map(unread) }
 }
 
 fn messages(value: &Value, room: RoomId) -> Vec<Arc<Message>> {
@@ -426,7 +457,8 @@ fn room_info(value: &Value) -> RoomInfo {
 
 fn member(value: &Value) -> MemberView {
     let (presence, devices) = (presence(value), count(value, "devices"));
-    MemberView { membership: membership(value), presence, devices, mute: mute(value) }
+    let read = value.get("read").map(|_| number(value, "read"));
+    MemberView { membership: membership(value), presence, devices, mute: mute(value), read }
 }
 
 fn membership(value: &Value) -> Membership {

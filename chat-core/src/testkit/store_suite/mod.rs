@@ -14,6 +14,7 @@ mod members;
 mod moderation;
 mod once;
 mod paging;
+mod reading;
 mod support;
 mod text;
 mod users;
@@ -73,7 +74,7 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 16] = [
+const GROUPS: [&[Case]; 17] = [
     writing::CASES,
     keys::CASES,
     once::CASES,
@@ -85,6 +86,7 @@ const GROUPS: [&[Case]; 16] = [
     users::CASES,
     editing::CASES,
     marks::CASES,
+    reading::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

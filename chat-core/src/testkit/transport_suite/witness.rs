@@ -184,6 +184,14 @@ impl Witness {
                 }
                 Ok(())
             }
+            Event::Receipts { room, of } => {
+                let at = self.hearing(*room, event)?;
+                self.read_before(at, of.iter().map(|(_, seq)| *seq))
+            }
+            Event::Read { room, position } => {
+                let at = self.hearing(*room, event)?;
+                self.read_before(at, std::iter::once(position.seq))
+            }
             Event::Presence { room, .. } | Event::Typing { room, .. } => {
                 self.hearing(*room, event).map(drop)
             }
@@ -227,6 +235,14 @@ impl Witness {
     fn hearing(&self, room: RoomId, event: &Event) -> std::result::Result<Cursor, String> {
         let at = self.heard.get(&room).copied();
         at.ok_or_else(|| format!("an event of a room that is not heard: {event:?}"))
+    }
+
+    /// Nobody has read what is not told yet.
+    fn read_before(&self, at: Cursor, mut read: impl Iterator<Item = u64>) -> Objection {
+        match read.find(|seq| *seq > at.seq) {
+            Some(seq) => object!("somebody has read message {seq}, where {at} has been heard"),
+            None => Ok(()),
+        }
     }
 
     fn durable(&mut self, room: RoomId, event: &Event, cursor: Cursor) -> Objection {

@@ -11,8 +11,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::{
-    bans, blocks, docs, friends, groups, health, members, messages, metrics, page, problem, rooms,
-    tokens, users,
+    bans, blocks, docs, friends, groups, health, members, messages, metrics, page, problem,
+    reading, rooms, tokens, users,
 };
 
 /// The document, in JSON.
@@ -92,6 +92,7 @@ fn make() -> String {
         members::Calls::openapi(),
         bans::Calls::openapi(),
         messages::Calls::openapi(),
+        reading::Calls::openapi(),
     ] {
         api = api.nest("/api/v1", calls);
     }

@@ -353,6 +353,7 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
         Write::Message { from, .. } => (Some(from), None),
         Write::Change { kind, by, .. } => (None, Some(plan::named(kind, by.as_ref()))),
         Write::Marks { last, .. } => (Some(&last.user), None),
+        Write::Read(_) => (None, None),
     };
     author.into_iter().chain(changed.into_iter().flatten())
 }
@@ -390,6 +391,6 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
         };
         return Ok(stored.first().is_some_and(same));
     }
-    // There was nothing to write.
-    Ok(true)
+    // Positions may be written twice; without them, there was nothing to write.
+    Ok(plan.rows.reads.is_empty())
 }

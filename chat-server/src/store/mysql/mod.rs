@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, ChangeKind, ClientKey, Fingerprint, Given, Listed, LoadedRoom,
-    MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery,
-    Store, StoreError, Timestamp, UsedKey, User, UserId, Write,
+    Activity, Batch, BatchOutcome, Change, ChangeKind, ClientKey, Fingerprint, Given, Listed,
+    LoadedRoom, MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey,
+    RoomQuery, Standing, Store, StoreError, Timestamp, UsedKey, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -314,6 +314,26 @@ impl Store for MySqlStore {
         .await
     }
 
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::active(sql, user, before, limit))
+        })
+        .await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        let rooms = rooms.to_vec();
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::standings(sql, &inner.statements, user, &rooms))
+        })
+        .await
+    }
+
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.run(async move |inner: Arc<Inner>| {
             if !in_time(inner.deadline, inner.end_room(room)).await? {
@@ -363,7 +383,7 @@ fn amends(batch: &Batch) -> bool {
     batch.writes.iter().any(|write| match write {
         Write::Change { kind, .. } => is_of_messages(kind),
         Write::Marks { .. } => true,
-        Write::Message { .. } => false,
+        Write::Message { .. } | Write::Read(_) => false,
     })
 }
 

@@ -27,6 +27,9 @@ use crate::store::writer::Writer;
 /// been inserted.
 const SYNTAX: Syntax = Syntax {
     or_replace: |_, column| format!("ON DUPLICATE KEY UPDATE {column} = VALUES({column})"),
+    or_raise: |_, column| {
+        format!("ON DUPLICATE KEY UPDATE {column} = GREATEST({column}, VALUES({column}))")
+    },
     or_rename: "ON DUPLICATE KEY UPDATE name = IF(fixed, name, VALUES(name))",
     rows_of_list: "",
 };

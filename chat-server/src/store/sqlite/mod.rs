@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom, MarkerQuery,
-    Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Store,
-    StoreError, Timestamp, UsedKey, User, UserId,
+    Activity, Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom,
+    MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery,
+    Standing, Store, StoreError, Timestamp, UsedKey, User, UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
@@ -232,6 +232,26 @@ impl Store for SqliteStore {
         let query = query.clone();
         self.run(async move |inner: Arc<Inner>| read!(inner, sql => reads::listed(sql, &query)))
             .await
+    }
+
+    async fn active_rooms(
+        &self,
+        user: UserId,
+        before: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<Activity>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::active(sql, user, before, limit))
+        })
+        .await
+    }
+
+    async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        let rooms = rooms.to_vec();
+        self.run(async move |inner: Arc<Inner>| {
+            read!(inner, sql => reads::standings(sql, &inner.statements, user, &rooms))
+        })
+        .await
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {

@@ -41,6 +41,9 @@ const SYNTAX: Syntax = Syntax {
     or_replace: |key, column| {
         format!("ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}")
     },
+    or_raise: |key, column| {
+        format!("ON CONFLICT ({key}) DO UPDATE SET {column} = MAX({column}, excluded.{column})")
+    },
     or_rename: "ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE fixed = 0",
     rows_of_list: "VALUES ",
 };
