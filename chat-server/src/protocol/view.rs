@@ -201,7 +201,7 @@ pub struct MessageView<'a> {
 
 /// How often a mark was given to a message.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Mark)]
+#[schema(as = MarkCount)]
 pub(super) struct MarkView<'a> {
     #[schema(value_type = words::Mark)]
     mark: &'a str,
