@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
-use crate::app::background::{forget, retain, tidy};
+use crate::app::background::{forget, keep_search_up, retain, tidy};
 use crate::app::everywhere::Everywhere;
 use crate::app::limits::{connection_limits, engine_limits, socket_limits};
 use crate::auth::{
@@ -29,9 +29,10 @@ use crate::http::{self, Api, Lists};
 use crate::listen::{self, Certificate, Descriptors, Listening, TlsError};
 use crate::ops::Metrics;
 use crate::people::{Friends, FriendsPresence, Passwords, People, Rules};
+use crate::search::{Plain, Search, SearchIndex};
 use crate::socket::{self, Admission, Direct, Door, NoUpgrades, Origins, Sockets, TcpOptions};
 use crate::store::{
-    MySqlOpenError, MySqlOptions, MySqlStore, SqlStore, SqliteOpenError, SqliteStore,
+    MySqlOpenError, MySqlOptions, MySqlStore, Rebuilt, SqlStore, SqliteOpenError, SqliteStore,
 };
 
 /// Where WebSocket is spoken.
@@ -79,6 +80,9 @@ pub enum BuildError {
     /// The accounts.
     #[error("could not read the accounts: {0}")]
     People(#[from] StoreError),
+    /// The index of messages.
+    #[error("could not make the index of messages anew: {0}; the next time goes on")]
+    Search(#[source] StoreError),
     /// The folder for accounts that are not kept.
     #[error("could not make a temporary folder for accounts: {0}; set TMPDIR to where one may be")]
     Scratch(io::Error),
@@ -161,17 +165,25 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         Arc::new(Everywhere { engine: engine.clone(), withdrawn, presence: presence.clone() }),
         settings.auth.refresh_ttl,
     ));
+    let found_in: Arc<dyn SearchIndex> = match &own_store {
+        Some(own) => Arc::clone(own) as _,
+        None => Arc::new(Plain(Arc::clone(&store))),
+    };
+    let indexing =
+        own_store.clone().and_then(|store| keep_search_up(settings, store, Arc::clone(&clock)));
     let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
     let tidying = tidy(Arc::clone(&people), store, Arc::clone(&clock));
     let forgetting = forget(Arc::clone(&people), Arc::clone(&clock));
     let watching = actix_web::rt::spawn(presence.clone().run());
-    let background = retention.into_iter().chain([tidying, forgetting, watching]).collect();
+    let optional = retention.into_iter().chain(indexing);
+    let background = optional.chain([tidying, forgetting, watching]).collect();
     let metrics = Arc::new(Metrics::new(own_store.clone()));
     let proxies = Proxies::new(settings.server.trusted_proxies.0.clone());
     let api = Arc::new(Api {
         engine: engine.clone(),
         people,
         friends,
+        search: Search::new(engine.clone(), found_in),
         presence,
         proxies: proxies.clone(),
         tokens,
@@ -233,6 +245,21 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
         ended,
         shutdown,
     })
+}
+
+/// Makes the index anew by which messages are found in the database of these settings, or goes on with that. Servers may
+/// go on meanwhile. Tells how far it has come. A store in memory has no index.
+///
+/// # Errors
+/// If the database cannot be opened, or fails.
+pub async fn rebuild_search(
+    settings: &Settings,
+    tell: &(dyn Fn(Rebuilt) + Send + Sync),
+) -> Result<Rebuilt, BuildError> {
+    let Some(store) = own_store(&settings.store).await? else { return Ok(Rebuilt::default()) };
+    let rebuilt = store.rebuild_search(tell).await.map_err(BuildError::Search);
+    store.close().await;
+    rebuilt
 }
 
 impl Server {

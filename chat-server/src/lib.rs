@@ -10,5 +10,6 @@ pub mod listen;
 pub mod ops;
 pub mod people;
 pub mod protocol;
+pub mod search;
 pub mod socket;
 pub mod store;

@@ -3,12 +3,18 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chat_server::app::{self, Parts};
 use chat_server::config::{Flags, LogFormat, Settings};
+use chat_server::store::Rebuilt;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// How often it is said how far something has come.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages are made on one thread and dropped on another, which is what this one is good at.
 #[global_allocator]
@@ -32,6 +38,9 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         return Ok(write!(std::io::stdout(), "{}", settings.display())?);
     }
     set_up_log(&settings)?;
+    if flags.rebuild_search {
+        return rebuild_search(&settings).await;
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -51,6 +60,22 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     }
     server.stop().await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes the index of messages anew, and says on the terminal how far it has come.
+async fn rebuild_search(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let say = |text: String| writeln!(std::io::stdout(), "{text}").ok();
+    let told = Mutex::new(Instant::now());
+    let tell = |Rebuilt { rooms, messages }: Rebuilt| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= TELL_EVERY {
+            *told = Instant::now();
+            say(format!("{rooms} rooms are done, with {messages} messages"));
+        }
+    };
+    let Rebuilt { rooms, messages } = app::rebuild_search(settings, &tell).await?;
+    say(format!("the index is made anew: {rooms} rooms, {messages} messages"));
     Ok(())
 }
 

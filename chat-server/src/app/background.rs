@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Settings;
 use crate::people::People;
-use crate::store::{Retention, SqlStore};
+use crate::store::{Indexing, Retention, SqlStore};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -41,6 +41,29 @@ pub(super) fn retain(
                 tracing::error!(%error, "could not remove old messages; trying again later");
             }
             clock.sleep(RETAIN_EVERY).await;
+        }
+    }))
+}
+
+/// How often the index of messages is brought up.
+const INDEX_EVERY: Duration = Duration::from_secs(7);
+
+/// Keeps the index of messages up, if it is to be.
+pub(super) fn keep_search_up(
+    settings: &Settings,
+    store: Arc<dyn SqlStore>,
+    clock: Arc<dyn Clock>,
+) -> Option<JoinHandle<()>> {
+    if !settings.store.search_index {
+        return None;
+    }
+    Some(actix_web::rt::spawn(async move {
+        loop {
+            // Not at once: a server that has just started has more important things to do.
+            clock.sleep(INDEX_EVERY).await;
+            if let Err(error) = store.index_search(Indexing::Ripe).await {
+                tracing::error!(%error, "could not index new messages; they are found by reading");
+            }
         }
     }))
 }

@@ -36,6 +36,11 @@ pub struct Flags {
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
 
+    /// Make the index anew by which messages are found, and stop; servers may go on meanwhile. One that was cut
+    /// short is gone on with
+    #[arg(long)]
+    pub rebuild_search: bool,
+
     /// Read the settings, print them with secrets hidden, and stop
     #[arg(long)]
     pub check: bool,

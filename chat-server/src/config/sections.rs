@@ -91,6 +91,9 @@ pub struct Store {
     pub keep_days: u64,
     /// How many messages of each room are kept, the newest; 0 (the default) for all of them.
     pub keep_messages: u64,
+    /// Whether this server keeps the index up by which messages are found; true. Without it, they are found by
+    /// reading them.
+    pub search_index: bool,
 }
 
 /// Where files are kept. Relative paths start at the directory in which the server was started.
@@ -258,6 +261,7 @@ impl Default for Store {
             timeout: Duration::from_secs(5),
             keep_days: 0,
             keep_messages: 0,
+            search_index: true,
         }
     }
 }

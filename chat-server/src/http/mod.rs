@@ -19,6 +19,7 @@ mod page;
 mod problem;
 mod reading;
 mod rooms;
+mod search;
 mod tokens;
 mod users;
 mod words;
@@ -37,6 +38,7 @@ pub use crate::http::rooms::Lists;
 use crate::ops::Metrics;
 use crate::people::{Friends, FriendsPresence, People, PeopleError};
 use crate::protocol::Problem;
+use crate::search::Search;
 
 /// The most bytes that a request's body may have.
 const MOST_BODY: usize = 65_536;
@@ -49,6 +51,8 @@ pub struct Api {
     pub people: Arc<People>,
     /// Who has whom as a friend, and whom not.
     pub friends: Arc<Friends>,
+    /// Finds messages.
+    pub search: Search,
     /// Tells friends of each other.
     pub presence: FriendsPresence,
     /// The proxies whose word counts for where somebody comes from.
@@ -88,6 +92,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(members::configure)
             .configure(bans::configure)
             .configure(messages::configure)
+            .configure(search::configure)
             .default_service(web::to(not_found));
         config
             .app_data(gate)

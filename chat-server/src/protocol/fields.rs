@@ -3,6 +3,7 @@
 //! once.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use chat_core::{ClientKey, Cursor, Error, RoomId, Timestamp, UserId, limits};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -211,6 +212,27 @@ impl Fields {
                 let (most, limit) = (Some(limits::PAGE as u64), Some(limit));
                 let problem = Problem::bad_request(message).at("limit");
                 Err(Problem { limit: most, actual: limit, ..problem })
+            }
+        }
+    }
+
+    /// Takes a whole number of this range, if it is there.
+    ///
+    /// # Errors
+    /// `bad_request` if it is another one.
+    pub fn number_within(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
+        let Some(number) = self.number(name)? else { return Ok(None) };
+        let (least, most) = (*range.start(), *range.end());
+        match usize::try_from(number) {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => {
+                let message = format!("`{name}` is {number}; {least} to {most} are allowed");
+                let (limit, actual) = (Some(most as u64), Some(number));
+                Err(Problem { limit, actual, ..Problem::bad_request(message).at(name) })
             }
         }
     }

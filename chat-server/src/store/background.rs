@@ -12,11 +12,11 @@ use sqlx::SqlStr;
 use tokio::runtime::Handle;
 
 use super::rows::{RetainedRow, signed};
-use super::selects;
 use super::sql::{Row, Value, id};
+use super::{search, selects};
 
 /// How many rows one transaction removes at most.
-const PIECE: i64 = 1_000;
+pub(super) const PIECE: i64 = 1_000;
 /// How many rooms are looked at in one question.
 const ROOMS: i64 = 500;
 /// How often progress is logged.
@@ -116,7 +116,15 @@ const REMOVE_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room =
 const REMOVE_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
+    // First, so that nothing is added to the index any more. A room has one row.
+    Table {
+        end: SqlStr::from_static(
+            "SELECT seq FROM search_progress WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM search_progress WHERE room = ? AND seq <= ?"),
+        by: By::Number,
+    },
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM marks WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
@@ -217,6 +225,7 @@ async fn remove_rows(database: &impl Cleaned, room: RoomKey) -> Result<(), Store
             }
         }
     }
+    search::remove_eras(database, room, search::ALL_ERAS, &mut pace).await?;
     database.change(&[(REMOVE_ROOM, &[room.0.into()])]).await?;
     Ok(())
 }
@@ -301,6 +310,9 @@ async fn trim(
         let messages = changed.saturating_sub(1);
         removed += messages;
         pace.after_piece(database.progress(), messages, key, "removing old messages").await;
+        if let Some(stays) = search::first_era_after(from, up_to) {
+            search::remove_eras(database, key, stays, pace).await?;
+        }
         from = up_to;
     }
     Ok(removed)
@@ -388,18 +400,24 @@ const MARK_REMOVED: SqlStr =
     SqlStr::from_static("UPDATE rooms SET removed_seq = ? WHERE id = ? AND removed_seq < ?");
 
 /// Sees to it that no more than half of the time goes into removal, and that progress is told.
-struct Pace {
+pub(super) struct Pace {
     piece: Instant,
     told: Instant,
     rows: u64,
 }
 
 impl Pace {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { piece: Instant::now(), told: Instant::now(), rows: 0 }
     }
 
-    async fn after_piece(&mut self, progress: &Progress, rows: u64, room: RoomKey, what: &str) {
+    pub(super) async fn after_piece(
+        &mut self,
+        progress: &Progress,
+        rows: u64,
+        room: RoomKey,
+        what: &str,
+    ) {
         self.rows += rows;
         progress.rows.fetch_add(rows, Ordering::Relaxed);
         if self.told.elapsed() > TELL_EVERY {

@@ -22,6 +22,9 @@ const INSERT_ROOM: SqlStr = SqlStr::from_static(
      VALUES (?, ?, ?, ?, ?, ?, ?)",
 );
 
+/// Nothing of the room is in the index of the search. Parameter: room.
+const BEGIN_SEARCH: SqlStr = SqlStr::from_static("INSERT INTO search_progress (room) VALUES (?)");
+
 /// What a room's owner has set. Parameters: who invites, seconds of slow mode, read-only, room.
 const CONFIGURE: SqlStr =
     SqlStr::from_static("UPDATE rooms SET invite = ?, slow_s = ?, read_only = ? WHERE id = ?");
@@ -522,7 +525,9 @@ pub(super) async fn insert_room(
         info.created.timestamp_millis().into(),
         pair.map_or(Value::Null, Value::Bytes),
     ];
-    Ok(RoomKey(sql.execute(INSERT_ROOM, &values).await?.id))
+    let room = RoomKey(sql.execute(INSERT_ROOM, &values).await?.id);
+    sql.execute(BEGIN_SEARCH, &[room.0.into()]).await?;
+    Ok(room)
 }
 
 /// The first batch of a new room: its members join.

@@ -13,6 +13,7 @@ mod plan;
 mod profiles;
 mod reads;
 mod rows;
+mod search;
 mod selects;
 mod sql;
 mod statement;
@@ -30,15 +31,17 @@ use chat_core::{Store, StoreError, Timestamp};
 use thiserror::Error;
 
 use crate::people::{FriendStore, PeopleStore};
+use crate::search::SearchIndex;
 
 pub use background::{Removed, Retention};
 pub use mysql::{MySqlOptions, MySqlStore, OpenError as MySqlOpenError, Replica};
+pub use search::{Indexing, Rebuilt, questions as search_questions};
 pub use sql::QueryCounts;
 pub use sqlite::{OpenError as SqliteOpenError, SqliteStore};
 
-/// A store in an SQL database, with the accounts of people.
+/// A store in an SQL database, with the accounts of people, in which messages are found.
 #[async_trait]
-pub trait SqlStore: Store + PeopleStore + FriendStore {
+pub trait SqlStore: Store + PeopleStore + FriendStore + SearchIndex {
     /// What it is doing.
     fn stats(&self) -> StoreStats;
 
@@ -48,6 +51,23 @@ pub trait SqlStore: Store + PeopleStore + FriendStore {
     /// # Errors
     /// If the database fails; what has been removed by then is gone.
     async fn remove_old(&self, retention: Retention, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Brings the index of messages up to what has been committed, in small pieces. What is not in it is found by
+    /// reading.
+    ///
+    /// # Errors
+    /// If the database fails; what has been done by then stays.
+    async fn index_search(&self, what: Indexing) -> Result<(), StoreError>;
+
+    /// Makes the index of messages anew, or goes on with that where it was cut short. Other processes may go on
+    /// meanwhile. Tells after each piece how far it has come, and answers how far it came.
+    ///
+    /// # Errors
+    /// If the database fails; what has been done by then stays.
+    async fn rebuild_search(
+        &self,
+        tell: &(dyn Fn(Rebuilt) + Send + Sync),
+    ) -> Result<Rebuilt, StoreError>;
 
     /// Waits for calls that are under way, and closes all connections. Calls after it fail. A store
     /// that is merely dropped loses nothing either.

@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::{
     bans, blocks, docs, friends, groups, health, members, messages, metrics, page, problem,
-    reading, rooms, tokens, users,
+    reading, rooms, search, tokens, users,
 };
 
 /// The document, in JSON.
@@ -56,7 +56,7 @@ asked nor told. For those with an account; at most 1,000 friends in 100 groups."
         (name = "rooms", description = "Where messages are written."),
         (name = "members", description = "Who belongs to a room; invite, join and leave; roles, mutes, kicks."),
         (name = "bans", description = "Who may not be in a room."),
-        (name = "messages", description = "Read and write."),
+        (name = "messages", description = "Read, write and find."),
         (name = "sockets", description = "The WebSocket, over which events come."),
         (name = "operation", description = "For whoever runs the server."),
         (name = "pages", description = "For people with a browser."),
@@ -93,6 +93,7 @@ fn make() -> String {
         bans::Calls::openapi(),
         messages::Calls::openapi(),
         reading::Calls::openapi(),
+        search::Calls::openapi(),
     ] {
         api = api.nest("/api/v1", calls);
     }

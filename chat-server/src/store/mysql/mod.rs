@@ -24,6 +24,7 @@ pub use replicas::Replica;
 
 use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
+use super::search::{self, Index, Indexed, Indexing, Rebuilt};
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
 use super::work::{self, Work, Worker};
@@ -54,6 +55,7 @@ struct Inner {
     sole: Sole,
     queries: Queries,
     progress: Progress,
+    index: Index,
     /// How long one call may take, waiting for its turn and for the database.
     deadline: Duration,
 }
@@ -232,6 +234,9 @@ impl Store for MySqlStore {
         if batches.iter().any(amends) {
             inner.replicas.messages_changed();
         }
+        if let Ok(outcomes) = &outcomes {
+            inner.index.note(batches, outcomes);
+        }
         outcomes
     }
 
@@ -398,6 +403,16 @@ impl Worker for MySqlStore {
     }
 }
 
+impl Indexed for MySqlStore {
+    fn index(&self) -> &Index {
+        &self.inner.index
+    }
+
+    async fn remove_index(&self, room: RoomKey) -> Result<(), StoreError> {
+        self.run(async move |inner: Arc<Inner>| search::remove_all(&*inner, room).await).await
+    }
+}
+
 #[async_trait]
 impl SqlStore for MySqlStore {
     fn stats(&self) -> StoreStats {
@@ -415,6 +430,17 @@ impl SqlStore for MySqlStore {
             background::remove_old(&*inner, retention, now).await
         })
         .await
+    }
+
+    async fn index_search(&self, what: Indexing) -> Result<(), StoreError> {
+        search::index_search(self, what).await
+    }
+
+    async fn rebuild_search(
+        &self,
+        tell: &(dyn Fn(Rebuilt) + Send + Sync),
+    ) -> Result<Rebuilt, StoreError> {
+        search::rebuild_search(self, tell).await
     }
 
     async fn close(&self) {

@@ -18,6 +18,7 @@ use super::sole::Sole;
 use super::{Inner, MySqlStore};
 use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
+use crate::store::search::{self, Index};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
 use crate::store::thread::Thread;
@@ -33,8 +34,10 @@ const SYNTAX: Syntax = Syntax {
     or_rename: "ON DUPLICATE KEY UPDATE name = IF(fixed, name, VALUES(name))",
     rows_of_list: "",
 };
+/// What follows an insert into the index of messages of rows that may be there.
+const OR_BITS: &str = "ON DUPLICATE KEY UPDATE bits = bits | VALUES(bits)";
 /// Enough for all texts of every length that this store has, and for those without lengths.
-const STATEMENTS: usize = (KINDS + append::KINDS) * LENGTHS + 64;
+const STATEMENTS: usize = (KINDS + append::KINDS + search::KINDS) * LENGTHS + 64;
 /// In which all text is kept, and by which it is compared: byte for byte.
 const CHARSET: (&str, &str) = ("character set", "utf8mb4");
 const COLLATION: (&str, &str) = ("collation", "utf8mb4_bin");
@@ -216,6 +219,7 @@ async fn open_here(options: &MySqlOptions) -> Result<Arc<Inner>, OpenError> {
         sole: Sole::default(),
         queries: Queries::default(),
         progress: Progress::default(),
+        index: Index::new(OR_BITS),
         deadline,
     });
     Ok(inner)

@@ -22,6 +22,7 @@ pub use open::OpenError;
 
 use super::background::{self, Cleaned, END_ROOM, Progress, Retention};
 use super::inserts::Statements;
+use super::search::{self, Index, Indexed, Indexing, Rebuilt};
 use super::sql::{Queries, Row, Session, Sql, Value};
 use super::thread::Thread;
 use super::work::{self, Work, Worker};
@@ -49,6 +50,7 @@ struct Inner {
     statements: Statements,
     queries: Queries,
     progress: Progress,
+    index: Index,
 }
 
 impl Inner {
@@ -166,7 +168,9 @@ impl Store for SqliteStore {
     /// On the caller's thread: the connection that writes has a thread of its own already, and to go
     /// through another one would only take time.
     async fn append(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, StoreError> {
-        in_time(DEADLINE, self.inner.commit(batches)).await
+        let outcomes = in_time(DEADLINE, self.inner.commit(batches)).await?;
+        self.inner.index.note(batches, &outcomes);
+        Ok(outcomes)
     }
 
     async fn messages(
@@ -300,6 +304,16 @@ impl Worker for SqliteStore {
     }
 }
 
+impl Indexed for SqliteStore {
+    fn index(&self) -> &Index {
+        &self.inner.index
+    }
+
+    async fn remove_index(&self, room: RoomKey) -> Result<(), StoreError> {
+        self.run(async move |inner: Arc<Inner>| search::remove_all(&*inner, room).await).await
+    }
+}
+
 #[async_trait]
 impl SqlStore for SqliteStore {
     fn stats(&self) -> StoreStats {
@@ -317,6 +331,17 @@ impl SqlStore for SqliteStore {
             background::remove_old(&*inner, retention, now).await
         })
         .await
+    }
+
+    async fn index_search(&self, what: Indexing) -> Result<(), StoreError> {
+        search::index_search(self, what).await
+    }
+
+    async fn rebuild_search(
+        &self,
+        tell: &(dyn Fn(Rebuilt) + Send + Sync),
+    ) -> Result<Rebuilt, StoreError> {
+        search::rebuild_search(self, tell).await
     }
 
     /// Merges the write-ahead log into the file. A store that is merely dropped may leave the log

@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::{Inner, SqliteStore};
 use crate::store::background::{self, Progress};
 use crate::store::inserts::{KINDS, Statements, Syntax};
+use crate::store::search::{self, Index};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
 use crate::store::thread::Thread;
@@ -35,7 +36,7 @@ const CHECKPOINT_PAGES: &str = "16384";
 /// The size to which the write-ahead log is cut back after it grew: 64 MiB.
 const LOG_BYTES: &str = "67108864";
 /// Enough for all texts of every length that this store has, and for those without lengths.
-const STATEMENTS: usize = KINDS * LENGTHS + 64;
+const STATEMENTS: usize = (KINDS + search::KINDS) * LENGTHS + 64;
 /// How SQLite writes what databases write differently.
 const SYNTAX: Syntax = Syntax {
     or_replace: |key, column| {
@@ -47,6 +48,9 @@ const SYNTAX: Syntax = Syntax {
     or_rename: "ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE fixed = 0",
     rows_of_list: "VALUES ",
 };
+/// What follows an insert into the index of messages of rows that may be there.
+const OR_BITS: &str =
+    "ON CONFLICT (room, era, gram, block) DO UPDATE SET bits = bits | excluded.bits";
 /// SQLite's result codes for a damaged file, and for one that is no database.
 const CORRUPT: i32 = 11;
 const NOT_A_DATABASE: i32 = 26;
@@ -154,6 +158,7 @@ impl SqliteStore {
             statements: Statements::new(&SYNTAX),
             queries: Queries::default(),
             progress: Progress::default(),
+            index: Index::new(OR_BITS),
         });
         let thread = Thread::start("chat-sqlite").map_err(|error| failed(&path, error))?;
         background::finish_deletions_of(&inner, thread.handle());

@@ -1,0 +1,341 @@
+//! Finds messages: what is in the index by the index, what is not yet by reading it. Each question goes down one
+//! index of the database, to a bounded number of rows.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use chat_core::{RoomId, RoomKey, StoreError, UserId};
+use sqlx::{FromRow, SqlStr};
+
+use super::{ERA, Spot, seq_of};
+use crate::search::walk::{self, Bounds, Piece, Rooms};
+use crate::search::{Found, Place, Query, SearchIndex};
+use crate::store::rows::{self, Unreadable, number, signed};
+use crate::store::sql::{Sql, Value, id};
+use crate::store::statement::ManyRows;
+use crate::store::work::{Work, Worker};
+
+/// In how many rooms of one user is searched at most: those that were made last.
+const MOST_ROOMS: i64 = 1_000;
+
+/// How many messages that are not in the index yet are read at a time.
+const READ: u64 = 200;
+
+/// How many messages are read at a time, and in one piece, of those that may be what is looked for.
+const TEXTS: usize = 32;
+const MOST_TEXTS: usize = 256;
+
+/// How many eras are looked at in one question.
+const ERAS: usize = 4;
+
+/// How many of a room's changes that are not in the index yet are looked through for edits. They are at most so
+/// many unless the index is far behind.
+const MOST_CHANGES: u64 = 2_000;
+
+macro_rules! rooms {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.id AS room, r.public_id, r.removed_seq, r.last_change, \
+                COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq, \
+                COALESCE((SELECT m.at_ms FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), 0) AS at_ms, \
+                COALESCE(p.seq, 0) AS indexed_seq, COALESCE(p.number, 0) AS indexed_number ",
+            $rest
+        )
+    };
+}
+
+/// A room. Parameter: public id.
+const ROOM: &str = rooms!(
+    "FROM rooms r LEFT JOIN search_progress p ON p.room = r.id \
+     WHERE r.public_id = ? AND r.ended = 0"
+);
+
+/// The rooms of which a user is a member. Parameters: the user, how many at most.
+const ROOMS_OF: &str = rooms!(
+    "FROM members b JOIN rooms r ON r.id = b.room LEFT JOIN search_progress p ON p.room = r.id \
+     WHERE b.user = ? AND r.ended = 0 ORDER BY b.room DESC LIMIT ?"
+);
+
+/// A range of a room's messages. Parameters: room, above, below.
+const RANGE: &str = "SELECT seq, at_ms, text FROM messages \
+    WHERE room = ? AND seq > ? AND seq < ? AND deleted = 0 ORDER BY seq DESC";
+
+/// When a message was written. Parameters: room, seq.
+const AT: &str = "SELECT at_ms FROM messages WHERE room = ? AND seq = ?";
+
+/// Messages that have been edited by a range of changes. Parameters: room, above, up to and including.
+const EDITED: &str = "SELECT target FROM changes \
+    WHERE room = ? AND number > ? AND number <= ? AND kind = 'edited' AND target IS NOT NULL";
+
+/// Which messages of a room have these grams. Parameters: room, eras, grams.
+const CANDIDATES: &str = "SELECT era, block, bits FROM search_grams \
+    WHERE room = ? AND era IN (?, ?, ?, ?) AND gram IN (";
+
+/// Messages by their numbers. Parameters: room, numbers.
+const TEXTS_OF: &str = "SELECT seq, at_ms, text FROM messages \
+    WHERE room = ? AND deleted = 0 AND seq IN (";
+
+static CANDIDATES_BY: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(CANDIDATES, "?", ")"));
+static TEXTS_BY: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(TEXTS_OF, "?", ")"));
+
+/// All of them.
+pub(super) fn questions() -> Vec<String> {
+    let single = [ROOM, ROOMS_OF, RANGE, AT, EDITED].map(str::to_owned);
+    let lists = [CANDIDATES, TEXTS_OF].map(|text| format!("{text}?, ?, ?, ?)"));
+    single.into_iter().chain(lists).collect()
+}
+
+#[derive(FromRow)]
+struct RoomRow {
+    room: i64,
+    public_id: Vec<u8>,
+    removed_seq: i64,
+    last_change: i64,
+    seq: i64,
+    at_ms: i64,
+    indexed_seq: i64,
+    indexed_number: i64,
+}
+
+/// A room that is searched.
+struct Room {
+    id: RoomId,
+    key: RoomKey,
+    bounds: Bounds,
+    /// Up to which message and which change it is in the index.
+    indexed: (u64, u64),
+    last_change: u64,
+    /// Messages that are in the index and have been edited since, once they are known.
+    edited: Option<BTreeSet<u64>>,
+}
+
+impl RoomRow {
+    fn read(self) -> Result<Room, Unreadable> {
+        let bounds = Bounds {
+            floor: number(self.removed_seq)?,
+            end: number(self.seq)?,
+            last_at: self.at_ms,
+        };
+        Ok(Room {
+            id: rows::room_id(&self.public_id)?,
+            key: RoomKey(self.room),
+            bounds,
+            indexed: (number(self.indexed_seq)?, number(self.indexed_number)?),
+            last_change: number(self.last_change)?,
+            edited: None,
+        })
+    }
+}
+
+/// A message's number, when it was written, and what it says now.
+type TextRow = (i64, i64, String);
+
+/// Reads by one connection.
+struct Reader<'a, S> {
+    sql: &'a mut S,
+    query: &'a Query,
+    grams: Vec<Vec<u8>>,
+}
+
+impl<'a, S: Sql> Reader<'a, S> {
+    fn new(sql: &'a mut S, query: &'a Query) -> Self {
+        let grams = query.grams().into_iter().map(|gram| gram.bytes()).collect();
+        Self { sql, query, grams }
+    }
+
+    /// Those that match of messages that were read.
+    fn hits(&self, rows: Vec<TextRow>) -> Result<Vec<(u64, i64)>, sqlx::Error> {
+        let matching = rows.into_iter().filter(|(_, _, text)| self.query.matches(text));
+        rows::read_all(matching.collect(), |(seq, at, _)| Ok((number(seq)?, at)))
+    }
+
+    /// Reads messages that are not in the index yet.
+    async fn unindexed(&mut self, room: &Room, before: u64) -> Result<Piece, sqlx::Error> {
+        let above = before.saturating_sub(READ + 1).max(room.indexed.0).max(room.bounds.floor);
+        let values = [room.key.0, signed(above), signed(before)].map(Value::Number);
+        let rows = self.sql.select(SqlStr::from_static(RANGE), &values).await?;
+        Ok(Piece { hits: self.hits(rows)?, down_to: above + 1 })
+    }
+
+    /// Messages that have been edited since they were put into the index.
+    async fn edited<'r>(&mut self, room: &'r mut Room) -> Result<&'r BTreeSet<u64>, sqlx::Error> {
+        if room.edited.is_none() {
+            let until = room.last_change.min(room.indexed.1 + MOST_CHANGES);
+            let mut edited = BTreeSet::new();
+            if until > room.indexed.1 {
+                let values = [room.key.0, signed(room.indexed.1), signed(until)].map(Value::Number);
+                let targets: Vec<(i64,)> =
+                    self.sql.select(SqlStr::from_static(EDITED), &values).await?;
+                edited = rows::read_all(targets, |(target,)| number(target))?;
+            }
+            room.edited = Some(edited);
+        }
+        Ok(room.edited.get_or_insert_default())
+    }
+
+    /// Messages of a few eras that the index knows to have all grams, below this number.
+    async fn candidates(
+        &mut self,
+        room: &Room,
+        eras: [u64; ERAS],
+        before: u64,
+    ) -> Result<BTreeSet<Reverse<u64>>, sqlx::Error> {
+        let mut values = vec![room.key.0.into()];
+        values.extend(eras.map(|era| Value::from(signed(era))));
+        values.extend(self.grams.iter().map(|gram| Value::Bytes(gram)));
+        // There are few enough for one statement.
+        let Some((text, _)) = CANDIDATES_BY.pieces(&self.grams).next() else {
+            return Ok(BTreeSet::new());
+        };
+        let rows: Vec<(i64, i64, i64)> = self.sql.select(text, &values).await?;
+        let mut blocks = BTreeMap::new();
+        for (era, block, bits) in rows {
+            let (grams, all) = blocks.entry((era, block)).or_insert((0, i64::MAX));
+            *grams += 1;
+            *all &= bits;
+        }
+        let full = blocks.into_iter().filter(|(_, (grams, _))| *grams == self.grams.len());
+        let seqs = full.flat_map(|((era, block), (_, bits))| {
+            let set = (0..super::BLOCK).filter(move |bit| bits >> bit & 1 == 1);
+            set.map(move |bit| seq_of(era, block, bit))
+        });
+        let there = seqs.filter(|seq| *seq < before && *seq > room.bounds.floor);
+        Ok(there.map(Reverse).collect())
+    }
+
+    /// Looks a few eras up in the index.
+    async fn indexed(
+        &mut self,
+        room: &mut Room,
+        before: u64,
+        wanted: usize,
+    ) -> Result<Piece, sqlx::Error> {
+        let newest = Spot::of(before - 1).era;
+        let oldest =
+            Spot::of(room.bounds.floor + 1).era.max(newest.saturating_sub(ERAS as u64 - 1));
+        let eras = std::array::from_fn(|nth| newest.saturating_sub(nth as u64).max(oldest));
+        let down_to = (oldest * ERA).max(room.bounds.floor + 1);
+        let mut candidates = self.candidates(room, eras, before).await?;
+        let edited = self.edited(room).await?;
+        candidates.extend(edited.range(down_to..before).copied().map(Reverse));
+        let candidates: Vec<u64> = candidates.into_iter().map(|Reverse(seq)| seq).collect();
+        let (mut hits, mut looked) = (Vec::new(), 0);
+        for some in candidates.chunks(TEXTS) {
+            if hits.len() >= wanted || looked >= MOST_TEXTS {
+                break;
+            }
+            looked += some.len();
+            let Some((text, _)) = TEXTS_BY.pieces(some).next() else { break };
+            let numbers = some.iter().map(|seq| Value::from(signed(*seq)));
+            let values: Vec<_> = std::iter::once(room.key.0.into()).chain(numbers).collect();
+            let rows: Vec<TextRow> = self.sql.select(text, &values).await?;
+            let mut found = self.hits(rows)?;
+            found.sort_unstable_by_key(|(seq, _)| Reverse(*seq));
+            hits.extend(found);
+        }
+        let down_to = match candidates.get(looked) {
+            // It stopped before the end.
+            Some(_) => candidates[looked - 1],
+            None => down_to,
+        };
+        Ok(Piece { hits, down_to })
+    }
+}
+
+impl<S: Sql> Rooms for Reader<'_, S> {
+    type Room = Room;
+    type Error = sqlx::Error;
+
+    fn id(room: &Room) -> RoomId {
+        room.id
+    }
+
+    fn bounds(room: &Room) -> Bounds {
+        room.bounds
+    }
+
+    async fn piece(
+        &mut self,
+        room: &mut Room,
+        before: u64,
+        wanted: usize,
+    ) -> Result<Piece, sqlx::Error> {
+        if before > room.indexed.0.max(room.bounds.floor) + 1 {
+            self.unindexed(room, before).await
+        } else {
+            self.indexed(room, before, wanted).await
+        }
+    }
+
+    async fn at(&mut self, room: &Room, seq: u64) -> Result<i64, sqlx::Error> {
+        let values = [room.key.0, signed(seq)].map(Value::Number);
+        let at: Vec<(i64,)> = self.sql.select(SqlStr::from_static(AT), &values).await?;
+        // What retention has just removed is older than all else.
+        Ok(at.first().map_or(i64::MIN, |(at,)| *at))
+    }
+}
+
+struct Find {
+    room: RoomId,
+    query: Query,
+    before: Option<u64>,
+    limit: usize,
+}
+
+impl Work for Find {
+    type Answer = Found<u64>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let room = self.room.uuid().into_bytes().into();
+        let rows: Vec<RoomRow> = sql.select(SqlStr::from_static(ROOM), &[room]).await?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(Found { messages: Vec::new(), next: None });
+        };
+        let mut reader = Reader::new(sql, &self.query);
+        walk::through_one(&mut reader, &mut row.read()?, self.before, self.limit).await
+    }
+}
+
+struct FindOf {
+    user: UserId,
+    query: Query,
+    before: Option<Place>,
+    limit: usize,
+}
+
+impl Work for FindOf {
+    type Answer = Found<Place>;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
+        let values = [id(self.user), MOST_ROOMS.into()];
+        let rooms = sql.select(SqlStr::from_static(ROOMS_OF), &values).await?;
+        let rooms = rows::read_all(rooms, RoomRow::read)?;
+        let mut reader = Reader::new(sql, &self.query);
+        walk::through_all(&mut reader, rooms, self.before, self.limit).await
+    }
+}
+
+#[async_trait]
+impl<W: Worker> SearchIndex for W {
+    async fn find(
+        &self,
+        room: RoomId,
+        query: &Query,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Found<u64>, StoreError> {
+        self.read(Find { room, query: query.clone(), before, limit }).await
+    }
+
+    async fn find_of(
+        &self,
+        user: UserId,
+        query: &Query,
+        before: Option<Place>,
+        limit: usize,
+    ) -> Result<Found<Place>, StoreError> {
+        self.read(FindOf { user, query: query.clone(), before, limit }).await
+    }
+}
