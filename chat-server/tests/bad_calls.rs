@@ -17,6 +17,7 @@ async fn a_bad_http_call_gets_a_problem_document() {
     let long_title = json!({ "title": "t".repeat(101) }).to_string();
     let long_name = json!({ "nickname": "n".repeat(33) }).to_string();
     let long_query = format!("/api/v1/rooms?query={}", "q".repeat(101));
+    let long_search = format!("/api/v1/rooms/$room/search?q={}", "q".repeat(101));
     let deep = format!(r#"{{"text":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let guests = "/api/v1/tokens/guest";
     let member = "/api/v1/rooms/$room/members/$nowhere";
@@ -133,6 +134,22 @@ async fn a_bad_http_call_gets_a_problem_document() {
         ),
         ("GET", "/api/v1/rooms/$room/messages?before=1&after=1", "", "bad_request", "after"),
         ("GET", "/api/v1/rooms/$room/messages?befor=1", "", "bad_request", "befor"),
+        ("GET", "/api/v1/rooms/$room/search", "", "bad_request", "q"),
+        ("GET", "/api/v1/rooms/$room/search?q=", "", "empty", "q"),
+        ("GET", "/api/v1/rooms/$room/search?q=%E2%80%8B", "", "empty", "q"),
+        ("GET", &long_search, "", "too_long", "q"),
+        ("GET", "/api/v1/rooms/$room/search?q=a&limit=0", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms/$room/search?q=a&limit=51", "", "bad_request", "limit"),
+        ("GET", "/api/v1/rooms/$room/search?q=a&context=6", "", "bad_request", "context"),
+        ("GET", "/api/v1/rooms/$room/search?q=a&before=x", "", "bad_request", "before"),
+        ("GET", "/api/v1/rooms/$room/search?q=a&after=1", "", "bad_request", "after"),
+        ("GET", "/api/v1/rooms/$foreign/search?q=a", "", "not_a_member", ""),
+        ("GET", "/api/v1/rooms/$nowhere/search?q=a", "", "no_such_room", ""),
+        ("GET", "/api/v1/search", "", "bad_request", "q"),
+        ("GET", "/api/v1/search?q=a&before=1", "", "bad_request", "before"),
+        ("GET", "/api/v1/search?q=a&before=1.2.3", "", "bad_request", "before"),
+        ("GET", "/api/v1/search?q=a&room=$room", "", "bad_request", "room"),
+        ("POST", "/api/v1/search", "{}", "method_not_allowed", ""),
         ("GET", "/api/v1/rooms/$room/messages/x", "", "bad_request", "seq"),
         ("GET", "/api/v1/rooms/$room/messages/-1", "", "bad_request", "seq"),
         ("GET", "/api/v1/rooms/$room/messages/%ff", "", "bad_request", "seq"),
