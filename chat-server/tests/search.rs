@@ -181,7 +181,7 @@ const SCRIPTS: [(&str, &str, &[&str]); 14] = [
         "Robert drop table messages",
         &["'; DROP TABLE", "\"a\" OR b*", "NEAR(", "\\", "';", "--"],
     ),
-    ("plan b, and then", "blanc", &["b, and", "plan", "an"]),
+    ("plan b and then", "blanc", &["b", "plan", "b and", "lan b"]),
     ("𠮷野家 🏳️‍🌈", "吉野家", &["𠮷", "𠮷野", "🏳🌈"]),
 ];
 
@@ -203,7 +203,7 @@ async fn every_script_is_found_indexed_or_not(kept: Kept) {
                 assert!(!seqs.contains(&(2 * nth + 2)), "{looked_for} in {foreign}: {seqs:?}");
             }
         }
-        for nothing in ["zzz", "안하", "%%", "x' OR '1'='1", "*", "c+++"] {
+        for nothing in ["zzz", "안하", "%%", "x' OR '1'='1", "**", "c+++"] {
             assert_eq!(all(&**other, room, nothing).await, NOTHING, "{nothing}");
         }
         if is_indexed {

@@ -111,7 +111,8 @@ impl Search {
         let nothing = HistoryQuery { at: HistoryAt::End, limit: 0 };
         self.engine.room(room).history(user, nothing).await?;
         let turn = self.turn().await?;
-        let found = self.index.find(room, query, before, extent.limit).await.map_err(failed)?;
+        let found = self.index.find(room, query, before, extent.limit).await;
+        let found = found.map_err(|error| failed(&error))?;
         drop(turn);
         let mut hits = Vec::with_capacity(found.messages.len());
         for (room, seq) in found.messages {
@@ -133,7 +134,7 @@ impl Search {
     ) -> Result<Results<Place>> {
         let turn = self.turn().await?;
         let found = self.index.find_of(user.id, query, before, extent.limit);
-        let found = found.await.map_err(failed)?;
+        let found = found.await.map_err(|error| failed(&error))?;
         drop(turn);
         let mut hits = Vec::with_capacity(found.messages.len());
         for place in found.messages {
@@ -177,7 +178,7 @@ fn is_of_the_room(code: Code) -> bool {
     matches!(code, Code::NotAMember | Code::NoSuchRoom | Code::Banned)
 }
 
-fn failed(error: StoreError) -> Error {
+fn failed(error: &StoreError) -> Error {
     tracing::error!(%error, "a search has failed");
     Error::new(Code::Unavailable, "the message store does not answer; try again")
 }

@@ -100,21 +100,34 @@ pub(crate) async fn index_search(
         Indexing::Ripe => database.index().noted.take(),
         Indexing::Everything => Ripe { rooms: Vec::new(), all: true },
     };
+    let indexed = index_ripe(database, ripe).await;
+    if indexed.is_err() {
+        // Next time, what is behind has to be looked for.
+        database.index().noted.forget();
+    }
+    indexed
+}
+
+async fn index_ripe(database: &impl Indexed, ripe: Ripe) -> Result<(), StoreError> {
     for (room, whole) in ripe.rooms {
-        if let Some(left) = index_room(database, RoomKey(room.0), whole, |_| {}).await? {
+        if let Some(left) = index_room(database, room, whole, |_| {}).await? {
             database.index().noted.add(room, left, left);
         }
     }
+    if ripe.all { index_all(database).await } else { Ok(()) }
+}
+
+/// Brings all rooms up that are behind.
+async fn index_all(database: &impl Indexed) -> Result<(), StoreError> {
     let mut after = i64::MIN;
-    while ripe.all {
+    loop {
         let rooms = database.read(States(after)).await?;
-        let Some(last) = rooms.last() else { break };
+        let Some(last) = rooms.last() else { return Ok(()) };
         after = last.room;
         for room in rooms.into_iter().filter(State::is_behind) {
             index_room(database, RoomKey(room.room), true, |_| {}).await?;
         }
     }
-    Ok(())
 }
 
 /// Brings a room up: the whole of it, or what are full blocks. Answers the first message that is left, if one is.

@@ -83,6 +83,12 @@ impl Noted {
         }
     }
 
+    /// Forgets what was noted: all rooms are looked at instead.
+    pub(super) fn forget(&self) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        *rooms = Rooms { overflowed: true, ..Rooms::default() };
+    }
+
     /// Takes what is to be indexed now; of the first one who asks, and if rooms were left out, all that is behind.
     pub(super) fn take(&self) -> Ripe {
         let is_first = !self.watched.swap(true, Ordering::Relaxed);
@@ -135,5 +141,7 @@ mod tests {
         }
         assert!(noted.take().all);
         assert!(!noted.take().all);
+        noted.forget();
+        assert!(noted.take().all, "nor is anything lost that could not be indexed");
     }
 }
