@@ -199,6 +199,13 @@ pub enum Topic {
     Notice(UserId),
 }
 
+impl Topic {
+    /// Whether events about it carry a cursor, which covers what was told before them.
+    pub(crate) fn has_cursor(&self) -> bool {
+        matches!(self, Self::Summary(_))
+    }
+}
+
 impl Event {
     /// What the event is about, if it is transient.
     #[must_use]

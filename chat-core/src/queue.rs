@@ -33,6 +33,8 @@ pub struct Queue<F> {
 struct Hints {
     /// How many frames have been taken meanwhile: frame number n is at index n - taken.
     taken: u64,
+    /// The number after that of the last frame that must not be lost.
+    durable: u64,
     topics: HashMap<Topic, u64>,
 }
 
@@ -120,7 +122,17 @@ impl<F> Queue<F> {
                 self.hints = None;
                 self.append(frame, size);
             }
-            _ => self.append(frame, size),
+            (_, weight) => {
+                if let Some(hints) = &mut self.hints {
+                    let number = hints.taken + self.frames.len() as u64;
+                    match weight {
+                        // A later hint replaces this one, not one that it stands behind.
+                        Weight::Transient(topic) => _ = hints.topics.insert(topic, number),
+                        _ => hints.durable = number + 1,
+                    }
+                }
+                self.append(frame, size);
+            }
         }
         Pushed::Done
     }
@@ -216,7 +228,10 @@ impl<F> Queue<F> {
 
     fn coalesce(&mut self, topic: Topic, frame: F, size: usize) {
         let hints = self.hints.get_or_insert_default();
-        let number = hints.topics.get(&topic).and_then(|number| number.checked_sub(hints.taken));
+        let number = hints.topics.get(&topic).copied();
+        // What says how far its reader has heard stays behind what it covers.
+        let number = number.filter(|number| !topic.has_cursor() || *number >= hints.durable);
+        let number = number.and_then(|number| number.checked_sub(hints.taken));
         let place = number.and_then(|index| self.frames.get_mut(usize::try_from(index).ok()?));
         if let Some(older) = place {
             self.bytes = self.bytes - older.1 + size;
@@ -345,6 +360,36 @@ mod tests {
         queue.push(4, 10, ann, NOW);
         queue.push(5, 10, ann, NOW);
         assert_eq!(drain(&mut queue), [1, 2, 3, 5]);
+    }
+
+    /// A summary says how far its reader has heard: it may not say so before what it covers.
+    #[test]
+    fn no_cursor_overtakes_what_it_covers() {
+        let mut queue = queue();
+        let (room, other) = (RoomId::new(), RoomId::new());
+        let summary = Weight::Transient(Topic::Summary(room));
+        let elsewhere = Weight::Transient(Topic::Summary(other));
+        queue.push(1, 30, Weight::Durable, NOW);
+        queue.push(2, 5, summary, NOW);
+        queue.push(3, 5, summary, NOW);
+        queue.push(4, 5, Weight::Durable, NOW);
+        queue.push(5, 5, summary, NOW);
+        queue.push(6, 5, elsewhere, NOW);
+        queue.push(7, 5, summary, NOW);
+        assert_eq!(drain(&mut queue), [1, 3, 4, 7, 6]);
+    }
+
+    #[test]
+    fn the_latest_hint_stands_last_also_if_the_reader_was_fine_in_between() {
+        let mut queue = queue();
+        let ann = Weight::Transient(Topic::Typing(RoomId::new(), UserId::new()));
+        queue.push(1, 30, Weight::Durable, NOW);
+        queue.push(2, 5, ann, NOW);
+        assert_eq!(queue.take(), Some(1));
+        queue.push(3, 5, ann, NOW);
+        queue.push(4, 30, Weight::Durable, NOW);
+        queue.push(5, 5, ann, NOW);
+        assert_eq!(drain(&mut queue), [2, 5, 4]);
     }
 
     #[test]
