@@ -105,6 +105,15 @@ async fn all(index: &dyn SearchIndex, rooms: &[RoomId], user: UserId, query: &Qu
 
 type Found = Vec<Vec<(RoomId, u64)>>;
 
+/// What is looked for is found by the index as it is by reading.
+async fn same(store: &Arc<dyn SqlStore>, rooms: &[RoomId], user: UserId, looked_for: &str) {
+    let Ok(query) = Query::new(looked_for) else { return };
+    let plain = Plain(Arc::clone(store) as Arc<dyn Store>);
+    let by_index = all(&**store, rooms, user, &query).await;
+    let by_reading = all(&plain, rooms, user, &query).await;
+    assert_eq!(by_index, by_reading, "{looked_for}");
+}
+
 async fn holds(place: Place, steps: &[Step], queries: &[String]) {
     let ann = User::new(UserId::new(), Name::new("Ann").unwrap());
     let mut store = place.open().await;
@@ -143,13 +152,12 @@ async fn holds(place: Place, steps: &[Step], queries: &[String]) {
                 running = engine(&store);
             }
         }
+        if let Step::Write(_, text, _) | Step::Edit(_, _, text) = step {
+            same(&store, &rooms, ann.id, text).await;
+        }
     }
-    let plain = Plain(Arc::clone(&store) as Arc<dyn Store>);
     for looked_for in queries {
-        let Ok(query) = Query::new(looked_for) else { continue };
-        let by_index = all(&*store, &rooms, ann.id, &query).await;
-        let by_reading = all(&plain, &rooms, ann.id, &query).await;
-        assert_eq!(by_index, by_reading, "{looked_for}");
+        same(&store, &rooms, ann.id, looked_for).await;
     }
     running.stop().await;
     store.close().await;
