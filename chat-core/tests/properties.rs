@@ -837,13 +837,19 @@ impl World {
     /// Whether every client that hears a room has heard all of it.
     fn is_complete(&self) -> bool {
         let big = self.limits.big_room < CLIENTS;
-        let mut views = self.clients.iter().flat_map(|client| &client.views);
-        views.all(|(room, view)| {
+        let mut views = self.clients.iter().flat_map(|client| {
+            let user = client.user.id;
+            client.views.iter().map(move |(room, view)| (user, room, view))
+        });
+        views.all(|(user, room, view)| {
             let stored = if view.hears() { self.stored(*room) } else { return true };
-            // In a big room nothing but the messages says whether all changes of these were heard.
+            // In a big room nothing but the messages says whether all changes of these were heard, and
+            // nothing but the members whether it is still to hear of its own end.
             // What was read and is not known to be kept is kept behind all that was heard.
             stored.is_some_and(|stored| {
-                view.has_heard(stored.end)
+                let is_member = stored.members.iter().any(|member| member.user.id == user);
+                is_member
+                    && view.has_heard(stored.end)
                     && (!big || view.compare(&stored).is_ok())
                     && view.has_read(&stored)
             })
