@@ -21,3 +21,5 @@ mod hostile;
 mod protocol_examples;
 #[path = "sockets.rs"]
 mod sockets;
+#[path = "state_machine.rs"]
+mod state_machine;

@@ -8,9 +8,9 @@ use chat_core::testkit::FakeClock;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::super::support::{Client, Frame, Person, TestServer};
 use super::Who;
 use super::view::{Broken, Members, Seen, View};
-use crate::support::{Client, Frame, Person, TestServer};
 
 /// The time that marks are gathered for.
 const MARKS_EVERY: Duration = Duration::from_millis(250);

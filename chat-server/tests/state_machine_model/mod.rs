@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use view::Said;
 
-use crate::support::Person;
+use super::support::Person;
 
 /// A user, by its place among those of the test.
 pub(crate) type Who = usize;
