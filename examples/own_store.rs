@@ -12,9 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chat_core::{
     Activity, After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Given,
-    Listed, LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom, OwnMark,
-    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Timestamp,
-    UsedKey, User, UserId,
+    Listed, ListedThread, LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom,
+    OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread,
+    ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -225,6 +225,14 @@ impl Store for LogStore {
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Kept<Vec<Revision>> {
         self.contents().await?.revisions(room, seq).await
+    }
+
+    async fn thread(&self, room: RoomKey) -> Kept<Option<Thread>> {
+        self.contents().await?.thread(room).await
+    }
+
+    async fn threads(&self, room: RoomKey, query: &ThreadQuery) -> Kept<Vec<ListedThread>> {
+        self.contents().await?.threads(room, query).await
     }
 
     async fn changes(&self, room: RoomKey, after: u64, limit: usize) -> Kept<Vec<Change>> {

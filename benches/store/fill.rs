@@ -50,6 +50,7 @@ pub(crate) async fn room(bench: &Bench, store: &Arc<dyn SqlStore>, end: End) -> 
         kind: Kind::Open,
         ephemeral: false,
         created: Utc::now(),
+        parent: None,
     };
     let owner = Membership { user: users[0].clone(), role: Role::Owner };
     let id = store.create_room(&info, &[owner], None).await?.ok_or("the room has no id")?;

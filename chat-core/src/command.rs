@@ -12,7 +12,7 @@ use crate::limits;
 use crate::model::{
     Activity, Change, ClientKey, Counts, Cursor, Draft, Edit, Fingerprint, Mark, MemberView,
     Membership, Message, Moderation, Mute, NewRoom, Presence, ReadPosition, Restriction, Revision,
-    RoomView, Settings, Text, Unread, User,
+    RoomView, Settings, Text, Thread, Unread, User,
 };
 
 /// Something that a session may ask.
@@ -97,6 +97,15 @@ pub enum RoomCommand {
     Readers(ReaderQuery),
     /// Read what was said last, and what the asker has not read. Answered by [`Reply::Standing`].
     Standing,
+    /// Open a thread on a message, or find the one that is there: however many ask at once, there is one.
+    /// Whoever opens it is a member of it, and so is the message's author. Answered by [`Reply::Room`], the
+    /// thread's own room.
+    Thread {
+        /// Which message.
+        seq: u64,
+    },
+    /// Read which threads the room has. Answered by [`Reply::Threads`].
+    Threads(ThreadQuery),
     /// Read what a message said before it was edited. Answered by [`Reply::Revisions`].
     Revisions {
         /// Which message.
@@ -224,6 +233,25 @@ pub struct BanQuery {
     pub limit: usize,
 }
 
+/// Which page of a room's threads: the one that was written in last first, one in which nothing is written as
+/// of its opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadQuery {
+    /// Only those behind this place.
+    pub after: Option<ThreadPlace>,
+    /// How many; at most [`limits::PAGE`].
+    pub limit: usize,
+}
+
+/// The place of a thread among those of its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ThreadPlace {
+    /// When it was last written in, or opened.
+    pub at: Timestamp,
+    /// The message that it is on.
+    pub seq: u64,
+}
+
 /// Which page of those who have given a message a mark, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkerQuery {
@@ -293,6 +321,8 @@ pub enum Reply {
     Readers(ReaderPage),
     /// To `Standing`.
     Standing(Box<Standing>),
+    /// To `Threads`.
+    Threads(ThreadPage),
     /// To `Revisions`: oldest first.
     Revisions(Vec<Revision>),
     /// To what has nothing to tell.
@@ -369,6 +399,13 @@ impl Reply {
     pub(crate) fn standing(self) -> Result<Standing> {
         match self {
             Self::Standing(standing) => Ok(*standing),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn threads(self) -> Result<ThreadPage> {
+        match self {
+            Self::Threads(page) => Ok(page),
             other => Err(other.unexpected()),
         }
     }
@@ -504,6 +541,24 @@ pub struct OwnRooms {
     pub rooms: Vec<Standing>,
     /// Where the next page begins, if there is one.
     pub next: Option<Activity>,
+}
+
+/// A page of threads.
+#[derive(Clone, Debug)]
+pub struct ThreadPage {
+    /// The one that was written in last first.
+    pub threads: Vec<ListedThread>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<ThreadPlace>,
+}
+
+/// A thread as its room lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedThread {
+    /// Its place.
+    pub place: ThreadPlace,
+    /// What it has come to, as far as its room has been told.
+    pub thread: Thread,
 }
 
 /// A page of members.

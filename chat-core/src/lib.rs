@@ -9,8 +9,9 @@ pub use clock::{Clock, SystemClock, Timestamp};
 mod command;
 pub use command::{
     After, BanPage, BanQuery, Behind, Command, History, HistoryAt, HistoryQuery, Joined,
-    MarkerPage, MarkerQuery, MemberPage, MemberQuery, OwnMark, OwnRoomQuery, OwnRooms, ReaderPage,
-    ReaderQuery, Reply, RoomCommand, Sent, Standing,
+    ListedThread, MarkerPage, MarkerQuery, MemberPage, MemberQuery, OwnMark, OwnRoomQuery,
+    OwnRooms, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing, ThreadPage, ThreadPlace,
+    ThreadQuery,
 };
 
 mod connections;
@@ -49,9 +50,10 @@ pub use limits::Limits;
 mod model;
 pub use model::{
     Activity, BadCursor, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Draft, Edit,
-    Fingerprint, Given, Kind, Mark, MarkCount, Marking, MemberView, Membership, Message,
-    Moderation, Mute, Name, NewRoom, Presence, ReadPosition, Reading, Restriction, Revision, Role,
-    RoomInfo, RoomView, Settings, SettingsChange, Text, Title, Unread, User, WhoInvites,
+    Fingerprint, Given, Kind, LastReply, Mark, MarkCount, Marking, MemberView, Membership, Message,
+    Moderation, Mute, Name, NewRoom, Parent, Presence, ReadPosition, Reading, Restriction,
+    Revision, Role, RoomInfo, RoomView, Settings, SettingsChange, Text, Thread, Title, Unread,
+    User, WhoInvites,
 };
 
 mod outbox;
@@ -78,8 +80,8 @@ mod shared;
 
 mod store;
 pub use store::{
-    Batch, BatchOutcome, Listed, LoadedRoom, MemoryStore, Outcome, RoomKey, RoomQuery, Store,
-    StoreCalls, StoreError, UsedKey, Write,
+    Batch, BatchOutcome, Listed, LoadedRoom, LoadedThread, MemoryStore, Outcome, RoomKey,
+    RoomQuery, Store, StoreCalls, StoreError, UsedKey, Write,
 };
 
 #[cfg(feature = "testkit")]

@@ -305,6 +305,16 @@ impl<S> Roster<S> {
         self.members.get(&user).map(|entry| &entry.membership)
     }
 
+    /// All members as they are stored.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = &Membership> {
+        self.members.values().map(|entry| &entry.membership)
+    }
+
+    /// Members of whom nobody is told whether they are there.
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = UserId> {
+        self.members.iter().filter(|(_, entry)| entry.unseen).map(|(user, _)| *user)
+    }
+
     /// How many members there are and how many of them are present.
     pub(crate) fn counts(&self) -> Counts {
         Counts { members: self.members.len(), online: self.present.len() }

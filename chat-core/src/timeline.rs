@@ -1,13 +1,13 @@
 //! The end of a room's past, kept in memory: its last messages and changes, each without a gap up
 //! to where the room stands. What most people ask for is here; what is not, the store has.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::command::{HistoryAt, HistoryQuery};
 use crate::ids::UserId;
-use crate::model::{Change, ChangeKind, Cursor, Edit, MarkCount, Message, Unread, User};
+use crate::model::{Change, ChangeKind, Cursor, Edit, MarkCount, Message, Thread, Unread, User};
 
 /// The last messages and changes of a room. Bounded by count, and for messages by bytes of text.
 #[derive(Debug)]
@@ -111,8 +111,9 @@ impl Timeline {
     /// A user has another name, in everything that is here.
     pub(crate) fn rename(&mut self, user: &User) {
         for message in &mut self.messages {
-            if message.from.id == user.id {
-                Arc::make_mut(message).from = user.clone();
+            if message.names().any(|named| named.id == user.id) {
+                let named = Arc::make_mut(message).names_mut().filter(|named| named.id == user.id);
+                named.for_each(|named| named.clone_from(user));
             }
         }
         for change in &mut self.changes {
@@ -121,6 +122,19 @@ impl Timeline {
                 named.for_each(|named| named.clone_from(user));
             }
         }
+    }
+
+    /// Whose membership has ended, as far as the changes that are here say, and not begun again since.
+    pub(crate) fn gone(&self) -> HashSet<UserId> {
+        let mut gone = HashSet::new();
+        for Change { kind, .. } in self.changes.iter().map(|change| &**change) {
+            match kind {
+                ChangeKind::Joined(membership) => _ = gone.remove(&membership.user.id),
+                kind if kind.ends_membership() => _ = gone.insert(kind.membership().user.id),
+                _ => {}
+            }
+        }
+        gone
     }
 
     /// The message with this number, if it is here.
@@ -156,6 +170,11 @@ impl Timeline {
     /// A message is marked like this from now on.
     pub(crate) fn mark(&mut self, seq: u64, marks: &[MarkCount]) {
         self.change_message(seq, |message| message.mark(marks));
+    }
+
+    /// The thread on a message has come to this.
+    pub(crate) fn set_thread(&mut self, seq: u64, thread: &Thread) {
+        self.change_message(seq, |message| message.set_thread(thread));
     }
 
     /// A message has been deleted.

@@ -14,10 +14,10 @@ use chat_core::testkit::Probe;
 use chat_core::{
     Activity, AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
     ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, Given,
-    HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, LoadedRoom, MarkerQuery,
-    Membership, MemoryStore, Message, NewRoom, OwnMark, Parcel, Policy, Revision, Room,
-    RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Standing, Store, StoreError,
-    Timestamp, UsedKey, User, UserId,
+    HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, ListedThread, LoadedRoom,
+    MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark, Parcel, Policy, Revision,
+    Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Standing, Store, StoreError,
+    Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -434,6 +434,18 @@ impl Store for Fragile {
         self.call(self.store.revisions(room, seq)).await
     }
 
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.call(self.store.thread(room)).await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        self.call(self.store.threads(room, query)).await
+    }
+
     async fn changes(
         &self,
         room: RoomKey,
@@ -695,6 +707,18 @@ impl Store for Driver {
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         self.store.revisions(room, seq).await
+    }
+
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.store.thread(room).await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        self.store.threads(room, query).await
     }
 
     async fn changes(

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 
 use chat_core::{
     Batch, Body, Change, ChangeKind, ClientKey, Cursor, Draft, Edit, FileId, Fingerprint, Kind,
-    Mark, MarkCount, Marking, Membership, Message, Name, Reading, Restriction, Role, RoomId,
-    RoomInfo, RoomKey, Sent, Settings, Text, Timestamp, Title, User, UserId, WhoInvites, Write,
+    LastReply, Mark, MarkCount, Marking, Membership, Message, Name, Parent, Reading, Restriction,
+    Role, RoomId, RoomInfo, RoomKey, Sent, Settings, Text, Thread, Timestamp, Title, User, UserId,
+    WhoInvites, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,7 +58,7 @@ fn names_and_numbers_are_text_where_they_have_a_text_form() {
     is(&RoomKey(i64::MIN), &json!(i64::MIN));
     is(&Fingerprint([255; 16]), &json!(vec![255; 16]));
     is(&Sent { seq: u64::MAX, at: moment() }, &json!({ "seq": u64::MAX, "at": moment() }));
-    for kind in [Kind::Open, Kind::Private, Kind::Direct] {
+    for kind in [Kind::Open, Kind::Private, Kind::Direct, Kind::Thread] {
         is(&kind, &json!(kind.as_str()));
     }
     for role in [Role::Owner, Role::Moderator, Role::Member] {
@@ -144,6 +145,14 @@ fn records_come_back() {
         let marked = ChangeKind::Marked(member.clone(), 7, vec![count.clone()]);
         is(&marked, &json!({ "marked": [json, 7, [{ "mark": "👍", "count": 3 }]] }));
         kinds.push(marked);
+        let last = LastReply { from: member.user.clone(), at: Timestamp::UNIX_EPOCH, seq: 2 };
+        let room = RoomId::new();
+        let thread = Thread { room, replies: 1, last: Some(last.clone()), upto: Cursor::new(2, 3) };
+        let last = json!({ "from": json["user"], "at": last.at, "seq": 2 });
+        let expected = json!({ "room": room, "replies": 1, "last": last, "upto": "2.3" });
+        let thread = ChangeKind::Thread(member.clone(), 7, thread);
+        is(&thread, &json!({ "thread": [json, 7, expected] }));
+        kinds.push(thread);
         let deleted = ChangeKind::Deleted(member.clone(), 7);
         is(&deleted, &json!({ "deleted": [json, 7] }));
         kinds.push(deleted);
@@ -181,7 +190,8 @@ fn records_come_back() {
     for title in [None, Some(Title::new(TEXTS[3]).unwrap())] {
         let kind = if title.is_some() { Kind::Private } else { Kind::Direct };
         let (id, created) = (RoomId::new(), moment());
-        through(&RoomInfo { id, title, kind, ephemeral: true, created });
+        let parent = Some(Parent { room: RoomId::new(), seq: 7 }).filter(|_| kind == Kind::Direct);
+        through(&RoomInfo { id, title, kind, ephemeral: true, created, parent });
     }
 }
 

@@ -113,6 +113,15 @@ planted! {
     lists_oldest_rooms_first: ListsOldestRoomsFirst
         by "the_rooms_of_a_user_are_listed_by_activity",
     lists_own_rooms_at_once: ListsOwnRoomsAtOnce by "the_rooms_of_a_user_are_listed_by_activity",
+    makes_many_threads: MakesManyThreads by "a_message_has_one_thread",
+    looks_for_threads_too_early: LooksForThreadsTooEarly
+        by "a_message_has_one_thread_however_many_open_it_at_once",
+    counts_deleted_replies: CountsDeletedReplies by "what_a_thread_has_come_to_is_counted",
+    forgets_what_threads_tell: ForgetsWhatThreadsTell
+        by "what_is_told_of_a_thread_is_shown_with_its_message",
+    takes_all_for_told: TakesAllForTold by "a_room_knows_which_threads_have_not_told_everything",
+    lists_threads_by_message: ListsThreadsByMessage by "threads_are_listed_by_their_last_reply",
+    keeps_threads_of_deleted: KeepsThreadsOfDeleted by "a_deleted_room_takes_its_threads_along",
     opens_twice: OpensTwice by "a_room_is_opened_once_with_a_key",
     hides_used_keys: HidesUsedKeys by "a_changes_key_takes_effect_once",
     forgets_all_keys: ForgetsAllKeys by "keys_are_forgotten_no_earlier_than_asked",

@@ -369,7 +369,14 @@ fn shown(expected: &Value) -> ByteString {
         Some("invited") => {
             let title = Some(chat_core::Title::new("Plans").expect("a good title"));
             let (kind, created) = (chat_core::Kind::Private, chat_core::Timestamp::UNIX_EPOCH);
-            let room = chat_core::RoomInfo { id: room, title, kind, ephemeral: false, created };
+            let room = chat_core::RoomInfo {
+                id: room,
+                title,
+                kind,
+                ephemeral: false,
+                created,
+                parent: None,
+            };
             Event::Invited { room }
         }
         Some("closed") => Event::Closed { room },

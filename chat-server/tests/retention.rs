@@ -30,8 +30,14 @@ fn user(name: &str) -> User {
 
 async fn open_room(store: &dyn SqlStore, ann: &User) -> LoadedRoom {
     let title = Some(Title::new("a room").unwrap());
-    let info =
-        RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: day(0) };
+    let info = RoomInfo {
+        id: RoomId::new(),
+        title,
+        kind: Kind::Open,
+        ephemeral: false,
+        created: day(0),
+        parent: None,
+    };
     let owner = Membership { user: ann.clone(), role: Role::Owner };
     store.create_room(&info, &[owner], None).await.unwrap();
     load(store, info.id).await

@@ -127,8 +127,14 @@ fn engine(store: &Arc<dyn SqlStore>) -> Engine {
 
 async fn open_room(store: &dyn SqlStore, owner: &User) -> LoadedRoom {
     let title = Some(Title::new("a room").unwrap());
-    let info =
-        RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: at(0) };
+    let info = RoomInfo {
+        id: RoomId::new(),
+        title,
+        kind: Kind::Open,
+        ephemeral: false,
+        created: at(0),
+        parent: None,
+    };
     let owner = Membership { user: owner.clone(), role: Role::Owner };
     store.create_room(&info, &[owner], None).await.unwrap();
     store.load_room(info.id, 0).await.unwrap().unwrap()

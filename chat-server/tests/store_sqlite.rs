@@ -38,7 +38,14 @@ fn text(text: &str) -> Text {
 
 fn info(title: &str) -> RoomInfo {
     let title = Some(Title::new(title).unwrap());
-    RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: at(0) }
+    RoomInfo {
+        id: RoomId::new(),
+        title,
+        kind: Kind::Open,
+        ephemeral: false,
+        created: at(0),
+        parent: None,
+    }
 }
 
 fn message(from: &User, said: &str) -> Write {

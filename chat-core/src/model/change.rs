@@ -1,7 +1,7 @@
 //! What happens in a room besides new messages, and must not be missed either.
 
 use crate::clock::Timestamp;
-use crate::model::{Cursor, Edit, MarkCount, Membership, Settings, User};
+use crate::model::{Cursor, Edit, MarkCount, Membership, Settings, Thread, User};
 
 /// A committed change. `cursor.change` is its number in the room: 1, 2, 3 … without a gap;
 /// `cursor.seq` is the last message before it.
@@ -22,11 +22,18 @@ pub struct Change {
 impl Change {
     /// Everybody whom it names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &User> {
-        self.by.iter().chain([&self.kind.membership().user])
+        let last = self.kind.thread().into_iter().flat_map(Thread::names);
+        self.by.iter().chain([&self.kind.membership().user]).chain(last)
     }
 
     pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut User> {
-        self.by.iter_mut().chain([&mut self.kind.membership_mut().user])
+        let (user, last) = match &mut self.kind {
+            ChangeKind::Thread(membership, _, thread) => {
+                (&mut membership.user, thread.last.as_mut().map(|last| &mut last.from))
+            }
+            kind => (&mut kind.membership_mut().user, None),
+        };
+        self.by.iter_mut().chain([user]).chain(last)
     }
 }
 
@@ -73,6 +80,9 @@ pub enum ChangeKind {
     /// The message with this `seq` is marked like this, or as it has been since; of those who gave or took
     /// back marks, this one was the last.
     Marked(Membership, u64, Vec<MarkCount>),
+    /// The thread on the message with this `seq` has come to this, or to what it has since; this user is the
+    /// one who wrote in it last, or by whom it has changed.
+    Thread(Membership, u64, Thread),
 }
 
 /// What kinds of change have besides a membership, each some of it.
@@ -88,6 +98,8 @@ pub struct Details {
     pub edit: Option<Edit>,
     /// How it is marked.
     pub marks: Vec<MarkCount>,
+    /// What its thread has come to.
+    pub thread: Option<Thread>,
 }
 
 /// The membership that a kind is about, borrowed as the kind is.
@@ -108,7 +120,8 @@ macro_rules! whose {
             | ChangeKind::Erased(membership)
             | ChangeKind::Edited(membership, ..)
             | ChangeKind::Deleted(membership, _)
-            | ChangeKind::Marked(membership, ..) => membership,
+            | ChangeKind::Marked(membership, ..)
+            | ChangeKind::Thread(membership, ..) => membership,
         }
     };
 }
@@ -133,6 +146,7 @@ impl ChangeKind {
             Self::Edited(..) => "edited",
             Self::Deleted(..) => "deleted",
             Self::Marked(..) => "marked",
+            Self::Thread(..) => "thread",
         }
     }
 
@@ -140,7 +154,7 @@ impl ChangeKind {
     /// has.
     #[must_use]
     pub fn parse(text: &str, membership: Membership, details: Details) -> Option<Self> {
-        let Details { until, settings, seq, edit, marks } = details;
+        let Details { until, settings, seq, edit, marks, thread } = details;
         Some(match text {
             "joined" => Self::Joined(membership),
             "left" => Self::Left(membership),
@@ -157,6 +171,7 @@ impl ChangeKind {
             "edited" => Self::Edited(membership, seq?, edit),
             "deleted" => Self::Deleted(membership, seq?),
             "marked" => Self::Marked(membership, seq?, marks),
+            "thread" => Self::Thread(membership, seq?, thread?),
             _ => return None,
         })
     }
@@ -193,7 +208,19 @@ impl ChangeKind {
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
         match self {
-            Self::Edited(_, seq, _) | Self::Deleted(_, seq) | Self::Marked(_, seq, _) => Some(*seq),
+            Self::Edited(_, seq, _)
+            | Self::Deleted(_, seq)
+            | Self::Marked(_, seq, _)
+            | Self::Thread(_, seq, _) => Some(*seq),
+            _ => None,
+        }
+    }
+
+    /// What a thread has come to, if it is about one.
+    #[must_use]
+    pub fn thread(&self) -> Option<&Thread> {
+        match self {
+            Self::Thread(_, _, thread) => Some(thread),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{FileId, UserId};
 use crate::limits;
-use crate::model::{ClientKey, Mark, Text, User};
+use crate::model::{ClientKey, Mark, Text, Thread, User};
 
 /// A message that the store has committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct Message {
     /// How it is marked, in the order of the marks' bytes.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub marks: Vec<MarkCount>,
+    /// The thread on it, if one has been opened. It stays when the message is deleted.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub thread: Option<Thread>,
 }
 
 /// How often a mark was given to a message.
@@ -113,7 +116,7 @@ impl Message {
     /// A message as it is written.
     #[must_use]
     pub fn new(seq: u64, from: User, body: Body, at: Timestamp) -> Self {
-        Self { seq, from, body, at, edited: None, deleted: false, marks: Vec::new() }
+        Self { seq, from, body, at, edited: None, deleted: false, marks: Vec::new(), thread: None }
     }
 
     /// What it says: nothing, once it has been deleted.
@@ -136,6 +139,23 @@ impl Message {
         if !self.deleted {
             self.marks = marks.to_vec();
         }
+    }
+
+    /// Its thread has come to this, unless it is known to have come further.
+    pub fn set_thread(&mut self, thread: &Thread) {
+        if self.thread.as_ref().is_none_or(|known| thread.upto.reaches(known.upto)) {
+            self.thread = Some(thread.clone());
+        }
+    }
+
+    /// Everybody whom it names as an author.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &User> {
+        std::iter::once(&self.from).chain(self.thread.iter().flat_map(Thread::names))
+    }
+
+    pub(crate) fn names_mut(&mut self) -> impl Iterator<Item = &mut User> {
+        let last = self.thread.iter_mut().flat_map(Thread::names_mut);
+        std::iter::once(&mut self.from).chain(last)
     }
 
     /// It says nothing from now on.

@@ -8,6 +8,7 @@ mod moderation;
 mod reading;
 mod room;
 mod text;
+mod thread;
 mod user;
 
 pub use change::{Change, ChangeKind, Details};
@@ -19,4 +20,5 @@ pub use reading::{Activity, ReadPosition, Reading, Unread};
 pub(crate) use room::With;
 pub use room::{Counts, Kind, NewRoom, RoomInfo, RoomView};
 pub use text::{ClientKey, Mark, Name, Text, Title};
+pub use thread::{LastReply, Parent, Thread};
 pub use user::User;

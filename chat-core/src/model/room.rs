@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
-use crate::model::{ClientKey, Fingerprint, Membership, Role, Title, User};
+use crate::model::{ClientKey, Fingerprint, Membership, Parent, Role, Title, User};
 
 /// Who may find and enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,9 @@ pub enum Kind {
     /// Not listed; of exactly two users, and the only one they have. Both are members from its
     /// opening on, nobody joins and nobody leaves.
     Direct,
+    /// Not listed, and without a title; on a message of another room ([`RoomInfo::parent`]), whose members
+    /// may join it, and nobody else. What its members are and may do, that room says.
+    Thread,
 }
 
 impl Kind {
@@ -35,13 +38,15 @@ impl Kind {
             Self::Open => "open",
             Self::Private => "private",
             Self::Direct => "direct",
+            Self::Thread => "thread",
         }
     }
 
     /// The kind with this text form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Private, Self::Direct].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Self::Open, Self::Private, Self::Direct, Self::Thread];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -51,7 +56,8 @@ impl Kind {
 pub struct RoomInfo {
     /// Which room.
     pub id: RoomId,
-    /// What it is called. A direct room has no title: it is known by its two members.
+    /// What it is called. A direct room has no title: it is known by its two members; a thread by its
+    /// parent.
     pub title: Option<Title>,
     /// Who may find and enter it.
     pub kind: Kind,
@@ -60,6 +66,9 @@ pub struct RoomInfo {
     pub ephemeral: bool,
     /// When it was opened.
     pub created: Timestamp,
+    /// The message that it is a thread on, if it is one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub parent: Option<Parent>,
 }
 
 impl RoomInfo {

@@ -179,7 +179,9 @@ impl Hosted {
                     let error = self.no_entry(membership.user.id);
                     self.fail(pending.what, &error);
                 }
-                What::Leave { membership, reply } if !self.has(&membership) => {
+                What::Leave { membership, reply }
+                    if !self.has(&membership) && !self.is_expelled(membership.user.id) =>
+                {
                     if let Some(reply) = reply {
                         self.answer(reply, Ok(Reply::Done));
                     }
@@ -233,7 +235,7 @@ impl Hosted {
                     }
                 }
                 // Whoever is a member no more has read nothing.
-                What::Join { .. } | What::Erase { .. } | What::Read(_) => {
+                What::Join { .. } | What::Erase { .. } | What::Read(_) | What::Thread { .. } => {
                     self.writes.queue.push_back(pending);
                 }
             }

@@ -140,6 +140,7 @@ impl Hosted {
                 match kind {
                     ChangeKind::Edited(_, _, Some(edit)) => message.edit(edit, *at),
                     ChangeKind::Marked(_, _, marks) => message.mark(marks),
+                    ChangeKind::Thread(_, _, thread) => message.set_thread(thread),
                     _ => message.delete(),
                 }
             }
@@ -176,10 +177,11 @@ impl Hosted {
         }));
     }
 
-    /// Those of these users who are members, but for whoever mentions them.
+    /// Those of these users who are members, but for whoever mentions them; in a thread, also those who do not
+    /// follow it.
     pub(super) fn mentioned(&self, by: UserId, mut users: Vec<UserId>) -> Vec<UserId> {
         let mut mentioned = Vec::new();
-        users.retain(|user| *user != by && self.roster.membership(*user).is_some());
+        users.retain(|user| *user != by && self.belongs(*user));
         for user in users {
             if mentioned.len() < limits::MENTIONS && !mentioned.contains(&user) {
                 mentioned.push(user);
@@ -218,7 +220,7 @@ impl Hosted {
     fn judge_deletion(&self, user: UserId, message: &Message) -> Result<Option<ChangeKind>> {
         let Some(role) = self.roster.role(user) else { return Err(self.not_a_member(user)) };
         let author = self.roster.membership(message.from.id);
-        let outranked = role.moderates() && role.outranks(author.map(|author| author.role));
+        let outranked = role.moderates() && role.outranks(self.role_of(message.from.id));
         if message.from.id != user && (!outranked || self.info.kind == Kind::Direct) {
             let message =
                 "delete your own messages, or moderate those whose role is below your own";
@@ -274,7 +276,7 @@ impl Hosted {
                 Ok(())
             }
             _ if author.id == by => Ok(()),
-            _ if me.role.outranks(self.roster.role(author.id)) && me.role.moderates() => Ok(()),
+            _ if me.role.outranks(self.role_of(author.id)) && me.role.moderates() => Ok(()),
             _ => Err(Error::forbidden("your role has changed meanwhile")),
         }
     }

@@ -15,7 +15,6 @@ use crate::limits;
 use crate::model::{Change, ChangeKind, Cursor, Message};
 use crate::room::reading::shared;
 use crate::room::{Asker, Hosted, RoomActor};
-use crate::roster::newcomer;
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
 
@@ -71,7 +70,7 @@ impl Hosted {
             let error = self.no_entry(entering.asker.user.id);
             self.refuse(entering, error);
         } else {
-            let membership = newcomer(entering.asker.user.clone());
+            let membership = self.as_newcomer(entering.asker.user.clone());
             self.begin_membership(membership, entering);
         }
     }

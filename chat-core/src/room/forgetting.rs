@@ -37,6 +37,7 @@ impl Hosted {
             Happened::Shown { to, shown } => {
                 if self.info.kind == Kind::Direct && self.roster.membership(to).is_some() {
                     self.show_presence(user.id, shown);
+                    self.tell_threads_shown(user.id, shown);
                 }
             }
             Happened::Gone(reply) => self.retire(user.id, reply),
@@ -49,14 +50,20 @@ impl Hosted {
         self.writes.rename(&user);
         self.bans.rename(&user);
         self.mutes.rename(&user);
+        if let Some(thread) = &mut self.replying {
+            thread.rename(&user);
+        }
         if self.roster.rename(&user) {
             self.audience.tell(Event::Renamed { room: Some(self.id), user });
         }
     }
 
     /// Ends a membership. What an owner leaves behind is somebody else's from then on; a direct room
-    /// keeps both of its members.
+    /// keeps both of its members, and a thread has no owner.
     fn retire(&mut self, user: UserId, reply: ReplyTo) {
+        if self.is_expelled(user) {
+            return self.answer(reply, Ok(Reply::Done));
+        }
         if self.writes.is_moving(user) {
             return self.answer(reply, Err(Error::busy()));
         }
@@ -64,7 +71,8 @@ impl Hosted {
         let Some(membership) = membership.filter(|_| self.info.kind != Kind::Direct) else {
             return self.answer(reply, Ok(Reply::Done));
         };
-        if let Some(heir) = self.roster.heir(user).filter(|_| membership.role == Role::Owner) {
+        let owns = membership.role == Role::Owner && self.info.kind != Kind::Thread;
+        if let Some(heir) = self.roster.heir(user).filter(|_| owns) {
             let (by, act) = (membership.user.clone(), Moderation::Transfer { user: heir.user.id });
             let kind = ChangeKind::Transferred(Membership { role: Role::Owner, ..heir });
             // In the queue right before the leaving, so that both are one commit.
@@ -91,7 +99,7 @@ impl Hosted {
     /// The change is committed. What had been on its way before it is deleted as well.
     pub(super) fn erased(
         &mut self,
-        user: UserId,
+        user: User,
         until: u64,
         reply: ReplyTo,
         ctx: &mut Context<RoomActor>,
@@ -100,7 +108,8 @@ impl Hosted {
         if end == until {
             return self.answer(reply, Ok(Reply::Done));
         }
-        self.erase_stored(user, until, end, ctx, |hosted, erased, _| {
+        self.erase_stored(user.id, until, end, ctx, move |hosted, erased, _| {
+            hosted.count_anew(&user);
             hosted.answer(reply, erased.map(|()| Reply::Done));
         });
     }

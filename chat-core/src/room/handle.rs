@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::command::{
     After, BanPage, BanQuery, History, HistoryQuery, Joined, MarkerPage, MarkerQuery, MemberPage,
-    MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing,
+    MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing, ThreadPage,
+    ThreadQuery,
 };
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
@@ -135,6 +136,22 @@ impl Room {
     /// As [`Session::markers`](crate::Session::markers).
     pub async fn markers(&self, user: &User, query: MarkerQuery) -> Result<MarkerPage> {
         self.ask(user, RoomCommand::Markers(query)).await?.markers()
+    }
+
+    /// Opens the thread on a message, or finds the one that is there.
+    ///
+    /// # Errors
+    /// As [`Session::open_thread`](crate::Session::open_thread).
+    pub async fn open_thread(&self, user: &User, seq: u64) -> Result<RoomView> {
+        self.ask(user, RoomCommand::Thread { seq }).await?.room()
+    }
+
+    /// Reads a page of the room's threads, the one that was written in last first.
+    ///
+    /// # Errors
+    /// As [`Session::threads`](crate::Session::threads).
+    pub async fn threads(&self, user: &User, query: ThreadQuery) -> Result<ThreadPage> {
+        self.ask(user, RoomCommand::Threads(query)).await?.threads()
     }
 
     /// Reads what a message said before it was edited.

@@ -2,6 +2,7 @@
 //! where it stands, what was said last, who is typing. It never waits for a store or a socket: what
 //! waits, waits outside and comes back as a message.
 
+mod access;
 mod authority;
 mod checking;
 mod editing;
@@ -16,8 +17,10 @@ mod positions;
 mod presence;
 mod reading;
 mod registry;
+mod replying;
 mod restrictions;
 mod slow;
+mod threads;
 mod time;
 mod typing;
 mod writes;
@@ -40,7 +43,7 @@ use crate::clock::Timestamp;
 use crate::command::{Reply, RoomCommand};
 use crate::dedup::{Dedup, Written};
 use crate::deliver::{Audience, OnceKey, ReplyTo};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
@@ -48,8 +51,10 @@ use crate::model::{ClientKey, Counts, Draft, Kind, Reading, RoomInfo, RoomView, 
 use crate::room::marking::Gathered;
 use crate::room::marks::Marks;
 use crate::room::positions::Positions;
+use crate::room::replying::{Bond, Replying};
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
+use crate::room::threads::{Adopt, FromParent, News, Threads};
 use crate::room::typing::Typing;
 use crate::room::writes::{Begun, Writes};
 use crate::roster::Roster;
@@ -81,6 +86,7 @@ enum State {
 
 /// A room that is loaded. Each file beside this one adds what it does about one thing.
 struct Hosted {
+    rooms: Arc<Rooms>,
     shared: Arc<Shared>,
     live: Arc<Live>,
     id: RoomId,
@@ -98,6 +104,9 @@ struct Hosted {
     marks: Marks,
     gathered: Gathered,
     positions: Positions,
+    threads: Threads,
+    /// What it has if it is a thread itself.
+    replying: Option<Box<Replying>>,
     dedup: Dedup,
     typing: Typing,
     writes: Writes,
@@ -129,19 +138,30 @@ impl RoomActor {
         &mut self,
         loaded: Result<Option<LoadedRoom>, StoreError>,
         unseen: &[UserId],
+        bond: Option<Result<Bond>>,
         ctx: &mut Context<Self>,
     ) {
         match loaded {
-            Ok(Some(loaded)) => {
-                let shared = Arc::clone(&self.rooms.shared);
-                let mut hosted = Box::new(Hosted::new(shared, Arc::clone(&self.live), loaded));
+            Ok(Some(mut loaded)) => {
+                let bond = match bond.transpose() {
+                    Ok(bond) => bond,
+                    Err(error) => {
+                        let is_orphan = error.code() == Code::NoSuchRoom;
+                        self.ended(error, ctx);
+                        // A thread goes with its parent's room.
+                        return if is_orphan {
+                            self.delete(loaded.key, ctx)
+                        };
+                    }
+                };
+                self.wake(std::mem::take(&mut loaded.untold));
+                let (rooms, live) = (Arc::clone(&self.rooms), Arc::clone(&self.live));
+                let mut hosted = Box::new(Hosted::new(rooms, live, bond, loaded));
                 for user in unseen {
                     hosted.roster.set_unseen(*user, true);
                 }
-                hosted.arm(ctx);
-                self.live.publish(hosted.roster.counts());
                 self.state = State::Hosted(hosted);
-                self.end_if_empty(ctx);
+                self.with_hosted(ctx, |_, _| {});
             }
             Ok(None) => self.ended(Error::no_such_room(), ctx),
             Err(error) => {
@@ -149,6 +169,19 @@ impl RoomActor {
                 self.ended(Error::unavailable(), ctx);
             }
         }
+    }
+
+    /// Loads threads that have not told everything, so that they do.
+    fn wake(&self, threads: Vec<RoomId>) {
+        let rooms = Arc::clone(&self.rooms);
+        actix_rt::spawn(async move {
+            // One after the other, so that the store is there for others meanwhile.
+            for thread in threads {
+                if let Err(error) = rooms.load(thread).await {
+                    tracing::debug!(%error, room = %thread, "could not wake a thread");
+                }
+            }
+        });
     }
 
     /// From here on everybody who asks is told why there is no room.
@@ -231,26 +264,45 @@ impl RoomActor {
     }
 
     /// Does something with the loaded room, sends what that has gathered, and looks whether the
-    /// room is to end. Does nothing if the room is not loaded.
+    /// room is to end. Does nothing if the room is not loaded. A thread looks first how everybody stands in its
+    /// parent's room, which stays so until the step is done.
     fn with_hosted(
         &mut self,
         ctx: &mut Context<Self>,
         act: impl FnOnce(&mut Hosted, &mut Context<Self>),
     ) {
-        if let State::Hosted(hosted) = &mut self.state {
-            hosted.now = hosted.shared.clock.elapsed();
-            act(hosted, ctx);
-            hosted.finish(ctx);
-            self.end_if_empty(ctx);
+        let State::Hosted(hosted) = &mut self.state else { return };
+        let access = hosted.replying.as_ref().map(|thread| thread.access());
+        let step = access.as_ref().map(|access| access.step());
+        hosted.now = hosted.shared.clock.elapsed();
+        hosted.follow_parent();
+        act(hosted, ctx);
+        hosted.finish(ctx);
+        drop(step);
+        self.end_if_empty(ctx);
+        self.end_if_unbound(ctx);
+    }
+
+    /// A thread whose parent's room has fallen, by a fault of ours, is loaded anew by whoever asks next.
+    fn end_if_unbound(&mut self, ctx: &mut Context<Self>) {
+        let State::Hosted(hosted) = &self.state else { return };
+        if hosted.replying.as_ref().is_some_and(|thread| !thread.is_bound()) {
+            self.close();
+            self.ended(Error::unavailable(), ctx);
         }
     }
 }
 
 impl Hosted {
-    fn new(shared: Arc<Shared>, live: Arc<Live>, loaded: LoadedRoom) -> Self {
+    fn new(rooms: Arc<Rooms>, live: Arc<Live>, bond: Option<Bond>, loaded: LoadedRoom) -> Self {
+        let shared = Arc::clone(&rooms.shared);
         let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
-        let LoadedRoom { keys, all_keys, marks, readings, .. } = loaded;
+        let LoadedRoom { keys, all_keys, marks, readings, thread, .. } = loaded;
+        let replying = info.parent.zip(bond).zip(thread).map(|((parent, bond), thread)| {
+            let opener = changes.first().map(|first| first.kind.membership().user.clone());
+            Box::new(Replying::new(parent, bond, thread, opener))
+        });
         let before = messages.first().map_or(end.seq, |first| first.seq - 1);
         let marks = Marks::new(before, marks, shared.limits.kept_marks);
         let now = shared.clock.elapsed();
@@ -278,6 +330,8 @@ impl Hosted {
             marks,
             gathered: Gathered::default(),
             positions: Positions::default(),
+            threads: Threads::default(),
+            replying,
             dedup: Dedup::new(limits.kept_keys, keys, all_keys),
             typing: Typing::default(),
             writes: Writes::default(),
@@ -290,6 +344,7 @@ impl Hosted {
             last_at,
             now,
             info,
+            rooms,
             shared,
             live,
         }
@@ -316,6 +371,7 @@ impl Hosted {
             Kind::Open => true,
             Kind::Private => self.roster.is_invited(user),
             Kind::Direct => false,
+            Kind::Thread => self.belongs(user),
         };
         is_for && !self.is_banned(user)
     }
@@ -435,6 +491,8 @@ impl Hosted {
             RoomCommand::Mark { seq, mark, on } => {
                 self.mark(asker.user, seq, (mark, on), reply, ctx);
             }
+            RoomCommand::Thread { seq } => self.open_thread(asker, seq, reply, ctx),
+            RoomCommand::Threads(query) => self.threads(asker.user.id, query, reply, ctx),
             RoomCommand::Markers(query) => self.markers(&asker.user, query, reply, ctx),
             RoomCommand::Read { seq } => self.read_up_to(asker.user.id, seq, reply),
             RoomCommand::Readers(query) => self.readers(asker.user.id, &query, reply),
@@ -454,9 +512,12 @@ impl Hosted {
     /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
     /// the next thing to wait for is waited for.
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
+        self.follow_parent();
         self.publish();
         self.write_gathered();
         self.write_positions();
+        self.write_news();
+        self.tell_parent(ctx);
         self.dispatch(ctx);
         self.audience.flush(self.now());
         self.arm(ctx);
@@ -472,6 +533,7 @@ impl Hosted {
         self.refuse_waiting(&Error::no_such_room());
         self.refuse_gathered(&Error::no_such_room());
         self.refuse_positions(&Error::no_such_room());
+        self.threads.tell(FromParent::Gone);
         for reply in self.writes.take_waiting() {
             self.answer(reply, Err(Error::no_such_room()));
         }
@@ -504,17 +566,23 @@ impl Actor for RoomActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, id) = (Arc::clone(&self.rooms.shared.store), self.id);
         let recent = self.rooms.shared.limits.kept_messages;
-        let shared = Arc::clone(&self.rooms.shared);
+        let rooms = Arc::clone(&self.rooms);
+        let address = ctx.address().downgrade().recipient();
         let load = async move {
             let loaded = store.load_room(id, recent).await;
             let unseen = match &loaded {
-                Ok(Some(room)) => unseen(&shared, room).await,
+                Ok(Some(room)) => unseen(&rooms.shared, room).await,
                 _ => Vec::new(),
             };
-            (loaded, unseen)
+            let parent = loaded.as_ref().ok().and_then(Option::as_ref);
+            let bond = match parent.and_then(|room| room.info.parent) {
+                Some(parent) => Some(Bond::form(&rooms, parent.room, id, address).await),
+                None => None,
+            };
+            (loaded, unseen, bond)
         };
-        ctx.wait(load.into_actor(self).map(|(loaded, unseen), room, ctx| {
-            room.loaded(loaded, &unseen, ctx);
+        ctx.wait(load.into_actor(self).map(|(loaded, unseen, bond), room, ctx| {
+            room.loaded(loaded, &unseen, bond, ctx);
         }));
     }
 }
@@ -583,5 +651,45 @@ impl Handler<About> for RoomActor {
             return about.what.refuse(self.rooms.shared.clock.elapsed(), error);
         }
         self.with_hosted(ctx, |hosted, ctx| hosted.take_note(about, ctx));
+    }
+}
+
+impl Handler<Adopt> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, adopt: Adopt, ctx: &mut Self::Context) {
+        let Adopt { thread, address, answer } = adopt;
+        let mut adopted = Err(Error::no_such_room());
+        match &self.state {
+            State::Ended(error) => adopted = Err(error.clone()),
+            _ => self.with_hosted(ctx, |hosted, _| adopted = Ok(hosted.adopt(thread, address))),
+        }
+        // A thread that does not wait any more has gone.
+        answer.send(adopted).ok();
+    }
+}
+
+impl Handler<FromParent> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, what: FromParent, ctx: &mut Self::Context) {
+        match (what, &self.state) {
+            // A step looks by itself who is a member still.
+            (FromParent::Ended, _) => self.with_hosted(ctx, |_, _| {}),
+            (FromParent::Gone, State::Hosted(hosted)) => {
+                let key = hosted.key;
+                self.close();
+                self.delete(key, ctx);
+            }
+            (FromParent::Gone, _) => {}
+        }
+    }
+}
+
+impl Handler<News> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, news: News, ctx: &mut Self::Context) {
+        self.with_hosted(ctx, |hosted, _| hosted.hear_of_thread(news));
     }
 }

@@ -49,6 +49,7 @@ impl Hosted {
     /// What somebody's act would change, `None` if nothing.
     pub(super) fn judge(&self, by: UserId, act: &Moderation) -> Result<Option<ChangeKind>> {
         let Some(me) = self.roster.membership(by) else { return Err(self.not_a_member(by)) };
+        self.keeps_order_itself()?;
         if self.info.kind == Kind::Direct {
             return Err(Error::forbidden("in a direct room, nobody is above the other"));
         }
@@ -154,6 +155,7 @@ impl Hosted {
     /// Whether a member may invite somebody, and whether that would change anything.
     pub(super) fn may_invite(&self, by: UserId, guest: UserId) -> Result<bool> {
         let Some(role) = self.roster.role(by) else { return Err(self.not_a_member(by)) };
+        self.keeps_order_itself()?;
         if self.info.kind == Kind::Direct {
             let message = "a direct room is between two people; open another room for more";
             return Err(Error::forbidden(message));
@@ -174,7 +176,7 @@ impl Hosted {
             let message = "a direct room belongs to its two people and cannot be left";
             return Err(Error::forbidden(message));
         }
-        let others = self.roster.counts().members > 1;
+        let others = self.roster.counts().members > 1 && self.info.kind != Kind::Thread;
         // An ephemeral room ends members who are away, its owner too, so it does without one.
         if member.role == Role::Owner && others && !self.info.ephemeral {
             let message =
@@ -193,12 +195,15 @@ impl Hosted {
     fn banned(&self, until: Option<Timestamp>) -> Error {
         match self.info.kind {
             Kind::Open => Error::banned(until),
-            Kind::Private | Kind::Direct => Error::no_such_room(),
+            Kind::Private | Kind::Direct | Kind::Thread => Error::no_such_room(),
         }
     }
 
     /// What somebody is told who may not join.
     pub(super) fn no_entry(&self, user: UserId) -> Error {
+        if let Some(error) = self.no_entry_to_thread() {
+            return error;
+        }
         let ban = self.bans.find(user, || self.shared.clock.now());
         ban.map_or_else(Error::no_such_room, |ban| self.banned(ban.until))
     }
@@ -210,15 +215,15 @@ impl Hosted {
             Some(role) if !role.moderates() => {
                 Err(Error::forbidden("only the owner and moderators see who is banned"))
             }
-            Some(_) => {
+            Some(_) => self.keeps_order_itself().map(|()| {
                 let query = BanQuery { limit: query.limit.min(limits::PAGE), ..*query };
-                Ok(Reply::Bans(self.bans.page(&query, self.shared.clock.now())))
-            }
+                Reply::Bans(self.bans.page(&query, self.shared.clock.now()))
+            }),
         };
         self.answer(reply, result);
     }
 
-    fn refuse_queued(&mut self, user: UserId, error: &Error) {
+    pub(super) fn refuse_queued(&mut self, user: UserId, error: &Error) {
         self.refuse_marks_of(user, error);
         let (refused, queue) = std::mem::take(&mut self.writes.queue)
             .into_iter()

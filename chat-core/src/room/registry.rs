@@ -165,7 +165,7 @@ impl Rooms {
         let key = new.once();
         let NewRoom { title, kind, ephemeral, with, .. } = new.clone();
         let (id, created) = (RoomId::new(), self.shared.clock.now());
-        let info = RoomInfo { id, title, kind, ephemeral, created };
+        let info = RoomInfo { id, title, kind, ephemeral, created, parent: None };
         let opened = self.shared.store.create_room(&info, &members, key.as_ref()).await;
         if ephemeral {
             // Loaded, so that it begins to wait for its first member; also if nobody knows whether

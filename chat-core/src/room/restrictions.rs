@@ -11,7 +11,7 @@ use crate::model::{Restriction, User};
 
 /// Restrictions of one kind. One whose end has passed counts for nothing, and is dropped by the next
 /// change.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Restrictions {
     /// In the order of ids, so that a page goes on where the last one ended.
     users: BTreeMap<UserId, Restriction>,

@@ -23,8 +23,9 @@ impl Hosted {
         let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
         let gone = gone.map(|since| since.saturating_add(grace));
         let (marks, positions) = (self.gathered.due(), self.positions.due());
+        let news = self.threads.due();
         let typing = self.typing.next_end();
-        let deadlines = [gone, typing, summary, quiet, unsure, marks, positions];
+        let deadlines = [gone, typing, summary, quiet, unsure, marks, positions, news];
         deadlines.into_iter().flatten().min()
     }
 
@@ -37,6 +38,7 @@ impl Hosted {
             && self.writes.is_idle()
             && self.gathered.due().is_none()
             && self.positions.is_idle()
+            && self.threads.due().is_none()
             && self.writes.unsure.is_none()
             && !(self.info.ephemeral && self.roster.counts().members > 0)
     }

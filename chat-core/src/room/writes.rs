@@ -12,7 +12,7 @@ use crate::deliver::{OnceKey, ReplyTo};
 use crate::ids::{ConnectionId, UserId};
 use crate::journal::{OpenBatch, Slot};
 use crate::model::{
-    Body, ChangeKind, ClientKey, Fingerprint, Membership, Message, Moderation, User,
+    Body, ChangeKind, ClientKey, Fingerprint, Membership, Message, Moderation, Thread, User,
 };
 use crate::room::Ask;
 use crate::room::entering::Entering;
@@ -113,6 +113,12 @@ pub(super) enum What {
     },
     /// Members have read the room up to these messages.
     Read(Vec<Reader>),
+    /// The thread on a message has come to this, by whose membership this is.
+    Thread {
+        membership: Membership,
+        seq: u64,
+        thread: Box<Thread>,
+    },
     /// In the store, its messages up to and including `until` are deleted already.
     Erase {
         author: Membership,
@@ -126,7 +132,9 @@ impl What {
     fn user(&self) -> Option<UserId> {
         Some(match self {
             Self::Send { from, .. } => from.id,
-            Self::Join { membership, .. } | Self::Leave { membership, .. } => membership.user.id,
+            Self::Join { membership, .. }
+            | Self::Leave { membership, .. }
+            | Self::Thread { membership, .. } => membership.user.id,
             Self::Invite { guest, .. } => guest.user.id,
             Self::Moderate { kind, .. } | Self::Amend { kind, .. } => kind.membership().user.id,
             Self::Erase { author, .. } => author.user.id,
@@ -143,6 +151,9 @@ impl What {
             | Self::Leave { membership, .. }
             | Self::Marks { last: membership, .. }
             | Self::Erase { author: membership, .. } => (&mut membership.user, None),
+            Self::Thread { membership, thread, .. } => {
+                (&mut membership.user, thread.last.as_mut().map(|last| &mut last.from))
+            }
             Self::Invite { by, guest, .. } => (by, Some(&mut guest.user)),
             Self::Moderate { by, kind, .. } | Self::Amend { by, kind, .. } => {
                 (by, Some(&mut kind.membership_mut().user))
@@ -166,6 +177,7 @@ impl What {
             | Self::Leave { .. }
             | Self::Marks { .. }
             | Self::Read(_)
+            | Self::Thread { .. }
             | Self::Erase { .. } => None,
         }
     }
@@ -179,7 +191,7 @@ impl What {
             | Self::Amend { reply, .. }
             | Self::Erase { reply, .. } => Some(reply),
             Self::Leave { reply, .. } => reply.as_ref(),
-            Self::Join { .. } | Self::Marks { .. } | Self::Read(_) => None,
+            Self::Join { .. } | Self::Marks { .. } | Self::Read(_) | Self::Thread { .. } => None,
         }
     }
 
@@ -195,7 +207,7 @@ impl What {
     /// Whose membership, invitation, role, ban or mute it changes.
     pub(super) fn moves(&self) -> Vec<UserId> {
         match self {
-            Self::Send { .. } | Self::Amend { .. } => Vec::new(),
+            Self::Send { .. } | Self::Amend { .. } | Self::Thread { .. } => Vec::new(),
             // The owner is one no longer.
             Self::Moderate { by, act: Moderation::Transfer { user }, .. } => vec![by.id, *user],
             _ => self.user().into_iter().collect(),

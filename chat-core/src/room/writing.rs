@@ -256,15 +256,22 @@ impl Hosted {
             (What::Join { membership, entering }, Outcome::Stored(cursor)) => {
                 let user = membership.user.id;
                 let change = self.change(cursor, ChangeKind::Joined(membership), None, at);
-                self.catch_up(*entering, Some(change), ctx);
+                if self.belongs(user) {
+                    self.catch_up(*entering, Some(change), ctx);
+                } else {
+                    let error = self.no_entry(user);
+                    self.refuse(*entering, error);
+                    self.tell_change(&change);
+                }
                 self.go_on(user, ctx);
             }
             (What::Leave { membership, reply }, Outcome::Stored(cursor)) => {
                 let user = membership.user.id;
+                // Before anybody is answered, so that threads know it by then.
+                let change = self.change(cursor, ChangeKind::Left(membership), None, at);
                 if let Some(reply) = reply {
                     self.answer(reply, Ok(Reply::Done));
                 }
-                let change = self.change(cursor, ChangeKind::Left(membership), None, at);
                 self.tell_change(&change);
                 self.go_on(user, ctx);
             }
@@ -278,14 +285,19 @@ impl Hosted {
             (what @ What::Moderate { .. }, Outcome::Stored(cursor)) => {
                 let (by, moved) = (what.by().cloned(), what.moves());
                 let What::Moderate { kind, reply, .. } = what else { return };
-                self.answer(reply, Ok(Reply::Done));
                 let change = self.change(cursor, kind, by, at);
+                self.answer(reply, Ok(Reply::Done));
                 self.tell_change(&change);
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
             }
             (What::Read(readers), Outcome::Stored(_)) => self.have_read(readers),
             (What::Marks { seq, given, last }, Outcome::Stored(cursor)) => {
                 self.marked(cursor, seq, given, last, at);
+            }
+            (What::Thread { membership, seq, thread }, Outcome::Stored(cursor)) => {
+                let kind = ChangeKind::Thread(membership, seq, *thread);
+                let change = self.change(cursor, kind, None, at);
+                self.tell_change(&change);
             }
             (what @ What::Amend { .. }, Outcome::Stored(cursor)) => {
                 let by = what.by().cloned();
@@ -296,11 +308,11 @@ impl Hosted {
                 self.tell_newly_mentioned(&message, &change);
             }
             (What::Erase { author, until, reply }, Outcome::Stored(cursor)) => {
-                let user = author.user.id;
+                let user = author.user.clone();
                 let change = self.change(cursor, ChangeKind::Erased(author), None, at);
                 self.tell_change(&change);
-                self.erased(user, until, reply, ctx);
-                self.go_on(user, ctx);
+                self.erased(user.clone(), until, reply, ctx);
+                self.go_on(user.id, ctx);
             }
             (what, outcome) => {
                 tracing::error!(?outcome, room = %self.id, "the store gave a membership this outcome");
@@ -330,7 +342,7 @@ impl Hosted {
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
             What::Marks { given, .. } => self.answer_markers(given, result),
             What::Read(readers) => self.end_reading(readers, result),
-            What::Leave { reply: None, .. } | What::Join { .. } => {}
+            What::Leave { reply: None, .. } | What::Join { .. } | What::Thread { .. } => {}
         }
         moved.into_iter().for_each(|user| self.go_on(user, ctx));
     }
@@ -360,6 +372,9 @@ impl Hosted {
             },
             What::Marks { given, .. } => self.answer_markers(given, &Err(error.clone())),
             What::Read(readers) => self.end_reading(readers, &Err(error.clone())),
+            What::Thread { membership, seq, thread } => {
+                self.keep_news(seq, *thread, membership.user);
+            }
             What::Invite { reply, .. }
             | What::Moderate { reply, .. }
             | What::Amend { reply, .. }
@@ -412,6 +427,7 @@ impl Hosted {
     pub(super) fn show(&mut self, message: Arc<Message>) {
         let cursor = self.timeline.end().next_message();
         self.timeline.push_message(Arc::clone(&message));
+        self.count_reply(&message);
         self.typing.stop(message.from.id);
         self.slow.wrote(message.from.id, message.at);
         self.tell_mentioned(&message, &message.body.mentions);
@@ -423,7 +439,7 @@ impl Hosted {
     fn tell_mentioned(&self, message: &Arc<Message>, users: &[UserId]) {
         for user in users.iter().copied() {
             let connected = self.shared.connections.presence(user) != Presence::Offline;
-            if !connected || self.roster.membership(user).is_none() {
+            if !connected || !self.belongs(user) {
                 continue;
             }
             let event = Event::Mentioned { room: self.id, message: Arc::clone(message) };
@@ -470,6 +486,7 @@ impl Hosted {
             ChangeKind::Joined(membership) => {
                 self.roster.add(membership.clone(), self.now());
                 self.roster.set_read(user.id, change.cursor.seq);
+                self.look_at_parent_again();
             }
             ChangeKind::Invited(_) => self.roster.invite(user.clone()),
             ChangeKind::Role(_) => self.roster.set_role(user.id, *role),
@@ -480,7 +497,7 @@ impl Hosted {
                 self.roster.set_role(user.id, *role);
             }
             // Whose membership ends hears of it first.
-            ChangeKind::Left(_) | ChangeKind::Kicked(_) => {}
+            ChangeKind::Left(_) | ChangeKind::Kicked(_) => self.has_left(user.id),
             ChangeKind::Banned(_, until) => {
                 let (ban, now) = restricted(until);
                 self.roster.disinvite(user.id);
@@ -504,14 +521,19 @@ impl Hosted {
                 let first = self.timeline.kept().next().map_or(u64::MAX, |message| message.seq);
                 self.marks.delete_all(written.map(|message| message.seq), first);
                 self.timeline.erase(user.id);
+                self.count_anew(user);
             }
             ChangeKind::Marked(_, seq, marks) => self.timeline.mark(*seq, marks),
             ChangeKind::Edited(_, seq, Some(edit)) => self.timeline.edit(*seq, edit, change.at),
+            ChangeKind::Thread(_, seq, thread) => self.timeline.set_thread(*seq, thread),
             ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {
+                let before = self.timeline.find(*seq);
                 self.timeline.delete(*seq);
                 self.marks.delete(*seq);
+                self.count_deletion(*seq, before.as_deref(), user);
             }
         }
+        self.tell_threads(change);
     }
 
     /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no
@@ -565,6 +587,9 @@ fn to_write(what: &What, at: Timestamp) -> Write {
         What::Leave { membership, .. } => change(ChangeKind::Left(membership.clone())),
         What::Invite { guest, .. } => change(ChangeKind::Invited(guest.clone())),
         What::Moderate { kind, .. } | What::Amend { kind, .. } => change(kind.clone()),
+        What::Thread { membership, seq, thread } => {
+            change(ChangeKind::Thread(membership.clone(), *seq, (**thread).clone()))
+        }
         What::Erase { author, .. } => change(ChangeKind::Erased(author.clone())),
         What::Marks { seq, given, last } => {
             let markings = given.iter().map(Marker::marking).collect();

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::command::{
     After, BanPage, BanQuery, Command, History, HistoryQuery, Joined, MarkerPage, MarkerQuery,
     MemberPage, MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing,
+    ThreadPage, ThreadQuery,
 };
 use crate::deliver::{End, Line, Permit, ReplyTo};
 use crate::error::{Error, Result};
@@ -226,6 +227,26 @@ impl Session {
     /// `no_such_message`, `no_such_room`, `not_a_member`, `unavailable`, `busy`.
     pub async fn markers(&self, room: RoomId, query: MarkerQuery) -> Result<MarkerPage> {
         self.ask_room(room, RoomCommand::Markers(query)).await?.markers()
+    }
+
+    /// Opens the thread on a message, or finds the one that is there: however many ask at once, a message has one.
+    /// It is a room of its own, of kind [`Thread`](crate::Kind::Thread), and whoever opens it is a member of it,
+    /// as is the message's author; [`join`](Self::join) is how this session begins to hear it. Other members of
+    /// the message's room join it if they want to follow it.
+    ///
+    /// # Errors
+    /// `bad_request` in a thread; `no_such_message`, `message_deleted` unless there is a thread on it;
+    /// `no_such_room`, `not_a_member`, `muted`, `read_only`, `unavailable`, `busy`.
+    pub async fn open_thread(&self, room: RoomId, seq: u64) -> Result<RoomView> {
+        self.ask_room(room, RoomCommand::Thread { seq }).await?.room()
+    }
+
+    /// Reads a page of a room's threads, the one that was written in last first.
+    ///
+    /// # Errors
+    /// `no_such_room`, `not_a_member`, `unavailable`, `busy`.
+    pub async fn threads(&self, room: RoomId, query: ThreadQuery) -> Result<ThreadPage> {
+        self.ask_room(room, RoomCommand::Threads(query)).await?.threads()
     }
 
     /// Reads what a message said before it was edited, oldest first.

@@ -9,17 +9,19 @@ use async_trait::async_trait;
 
 use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Sent, Standing};
+use crate::command::{
+    ListedThread, MarkerQuery, OwnMark, Sent, Standing, ThreadPlace, ThreadQuery,
+};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{
-    Activity, Change, ChangeKind, ClientKey, Counts, Cursor, Fingerprint, Given, Kind, Mark,
-    MarkCount, Marking, Membership, Message, Name, Reading, Restriction, Revision, Role, RoomInfo,
-    RoomView, Settings, Title, Unread, User,
+    Activity, Change, ChangeKind, ClientKey, Counts, Cursor, Fingerprint, Given, Kind, LastReply,
+    Mark, MarkCount, Marking, Membership, Message, Name, Reading, Restriction, Revision, Role,
+    RoomInfo, RoomView, Settings, Thread, Title, Unread, User,
 };
 use crate::store::{
-    Batch, BatchOutcome, Listed, LoadedRoom, Outcome, RoomKey, RoomQuery, Store, StoreError,
-    UsedKey, Write,
+    Batch, BatchOutcome, Listed, LoadedRoom, LoadedThread, Outcome, RoomKey, RoomQuery, Store,
+    StoreError, UsedKey, Write,
 };
 
 /// Keeps everything in memory, without bound. Clones share what they keep, so an engine can be
@@ -40,10 +42,53 @@ struct Tables {
     keys: BTreeMap<RoomId, RoomKey>,
     /// Direct rooms.
     pairs: HashMap<[UserId; 2], RoomId>,
+    /// Threads, by the messages that they are on.
+    threads: BTreeMap<(RoomKey, u64), RoomKey>,
     /// Rooms that were opened with keys, by whom, and when.
     opened: HashMap<(UserId, ClientKey), (Fingerprint, RoomId, Timestamp)>,
     /// How users are called whatever writes call them.
     names: HashMap<UserId, Name>,
+}
+
+impl Tables {
+    /// What a thread has come to, and whether its parent has been told.
+    fn loaded_thread(&self, room: &Room) -> Option<LoadedThread> {
+        let (parent, now) = (room.info.parent?, room.thread()?);
+        let parent_room = self.keys.get(&parent.room).and_then(|key| self.rooms.get(key));
+        let told = parent_room.and_then(|room| room.told(parent.seq));
+        Some(LoadedThread { now, is_told: told.is_some_and(|told| !room.goes_beyond(told.upto)) })
+    }
+
+    /// Whether a room is a user's own: of threads, those whose parent's room is one.
+    fn is_own(&self, room: &Room, user: UserId) -> bool {
+        let parent = room.info.parent.map(|parent| self.keys.get(&parent.room));
+        let parent = parent.map(|key| key.and_then(|key| self.rooms.get(key)));
+        let is_member = |room: &Room| room.members.contains_key(&user);
+        is_member(room) && parent.is_none_or(|parent| parent.is_some_and(is_member))
+    }
+
+    /// The threads of which a room has not been told all.
+    fn untold(&self, room: RoomKey) -> Vec<RoomId> {
+        let threads = self.threads.range((room, 0)..=(room, u64::MAX));
+        let threads = threads.filter_map(|(_, thread)| self.rooms.get(thread));
+        let untold = threads.filter(|room| self.loaded_thread(room).is_some_and(|it| !it.is_told));
+        untold.map(|room| room.info.id).collect()
+    }
+
+    fn delete(&mut self, room: RoomKey) {
+        let Some(room) = self.rooms.remove(&room) else { return };
+        shrink_map(&mut self.rooms);
+        self.keys.remove(&room.info.id);
+        if let Some(pair) = room.pair {
+            self.pairs.remove(&pair);
+            shrink_map(&mut self.pairs);
+        }
+        if let Some(parent) = room.info.parent
+            && let Some(key) = self.keys.get(&parent.room)
+        {
+            self.threads.remove(&(*key, parent.seq));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -85,11 +130,41 @@ impl Room {
 
     /// Everybody who is named here.
     fn names(&mut self) -> impl Iterator<Item = &mut User> {
-        let authors = self.messages.iter_mut().map(|message| &mut message.from);
+        let authors = self.messages.iter_mut().flat_map(Message::names_mut);
         let members = self.members.values_mut().map(|membership| &mut membership.user);
         let kept = self.bans.values_mut().chain(self.mutes.values_mut()).map(|kept| &mut kept.user);
         let changed = self.changes.iter_mut().flat_map(Change::names_mut);
         authors.chain(members).chain(kept).chain(changed).chain(self.invited.values_mut())
+    }
+
+    /// What it has come to, if it is a thread.
+    fn thread(&self) -> Option<Thread> {
+        self.info.parent?;
+        let replies = self.messages.iter().filter(|message| !message.deleted);
+        let last = replies.clone().next_back().map(|last| LastReply {
+            from: last.from.clone(),
+            at: last.at,
+            seq: last.seq,
+        });
+        let (room, replies) = (self.info.id, replies.count() as u64);
+        Some(Thread { room, replies, last, upto: self.end() })
+    }
+
+    /// Whether something has come about after this that makes a thread come to something else.
+    fn goes_beyond(&self, told: Cursor) -> bool {
+        let deletes = |change: &Change| {
+            matches!(
+                change.kind,
+                ChangeKind::Deleted(..) | ChangeKind::Edited(_, _, None) | ChangeKind::Erased(_)
+            )
+        };
+        self.end().seq > told.seq
+            || self.changes[index(self.changes.len(), told.change)..].iter().any(deletes)
+    }
+
+    /// What the room has been told of the thread on a message.
+    fn told(&self, seq: u64) -> Option<&Thread> {
+        of_seq_of(&self.messages, seq)?.thread.as_ref()
     }
 
     fn change(&mut self, kind: ChangeKind, by: Option<User>, at: Timestamp) -> Outcome {
@@ -135,6 +210,11 @@ impl Room {
                 of_seq(&mut self.messages, *seq).into_iter().for_each(Message::delete);
                 self.forget_said(*seq);
                 self.forget_edits();
+            }
+            ChangeKind::Thread(_, seq, thread) => {
+                if let Some(message) = of_seq(&mut self.messages, *seq) {
+                    message.set_thread(thread);
+                }
             }
             ChangeKind::Erased(_) | ChangeKind::Edited(_, _, None) | ChangeKind::Marked(..) => {}
         }
@@ -315,6 +395,10 @@ fn of_seq(messages: &mut [Message], seq: u64) -> Option<&mut Message> {
     messages.get_mut(usize::try_from(seq.checked_sub(1)?).ok()?)
 }
 
+fn of_seq_of(messages: &[Message], seq: u64) -> Option<&Message> {
+    messages.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+}
+
 /// The last `count` of a list.
 fn last<T: Clone>(list: &[T], count: usize) -> Vec<T> {
     list[list.len().saturating_sub(count)..].to_vec()
@@ -345,6 +429,19 @@ impl Store for MemoryStore {
         if let Some(id) = pair.and_then(|pair| tables.pairs.get(&pair)) {
             return Ok(Some(*id));
         }
+        let parent = match info.parent {
+            Some(parent) => {
+                let Some(room) = tables.keys.get(&parent.room).copied() else {
+                    return Err(StoreError::new("the thread's parent is not there"));
+                };
+                Some((room, parent.seq))
+            }
+            None => None,
+        };
+        let there = parent.and_then(|parent| tables.threads.get(&parent));
+        if let Some(thread) = there.and_then(|thread| tables.rooms.get(thread)) {
+            return Ok(Some(thread.info.id));
+        }
         if let Some((key, print)) = key {
             tables.opened.insert(key, (print, info.id, info.created));
         }
@@ -372,6 +469,7 @@ impl Store for MemoryStore {
         tables.rooms.insert(key, room);
         tables.keys.insert(info.id, key);
         tables.pairs.extend(pair.map(|pair| (pair, info.id)));
+        tables.threads.extend(parent.map(|parent| (parent, key)));
         Ok(Some(info.id))
     }
 
@@ -427,6 +525,8 @@ impl Store for MemoryStore {
             changes: last(&room.changes, recent),
             keys: room.keys.iter().map(used_key).collect(),
             all_keys: true,
+            thread: tables.loaded_thread(room),
+            untold: tables.untold(key),
         }))
     }
 
@@ -502,6 +602,30 @@ impl Store for MemoryStore {
         Ok(shown.map(|(_, revision)| revision).collect())
     }
 
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        Ok(self.tables().rooms.get(&room).and_then(Room::thread))
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        let tables = self.tables();
+        let Some(parent) = tables.rooms.get(&room) else { return Ok(Vec::new()) };
+        let threads = tables.threads.range((room, 0)..=(room, u64::MAX));
+        let listed = threads.filter_map(|((_, seq), thread)| {
+            let (thread, told) = (tables.rooms.get(thread)?, parent.told(*seq)?.clone());
+            let at = told.last.as_ref().map_or(thread.info.created, |last| last.at);
+            Some(ListedThread { place: ThreadPlace { at, seq: *seq }, thread: told })
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_unstable_by_key(|listed| std::cmp::Reverse(listed.place));
+        listed.retain(|listed| query.after.is_none_or(|after| listed.place < after));
+        listed.truncate(query.limit);
+        Ok(listed)
+    }
+
     async fn changes(
         &self,
         room: RoomKey,
@@ -535,7 +659,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Activity>, StoreError> {
         let tables = self.tables();
-        let own = tables.rooms.values().filter(|room| room.members.contains_key(&user));
+        let own = tables.rooms.values().filter(|room| tables.is_own(room, user));
         let mut active: Vec<_> = own.map(Room::activity).collect();
         active.retain(|one| before.is_none_or(|before| *one < before));
         active.sort_unstable_by(|one, other| other.cmp(one));
@@ -546,19 +670,15 @@ impl Store for MemoryStore {
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
         let tables = self.tables();
         let rooms = rooms.iter().filter_map(|id| tables.rooms.get(tables.keys.get(id)?));
+        let rooms = rooms.filter(|room| tables.is_own(room, user));
         Ok(rooms.filter_map(|room| room.standing(user)).collect())
     }
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        if let Some(room) = tables.rooms.remove(&room) {
-            shrink_map(&mut tables.rooms);
-            tables.keys.remove(&room.info.id);
-            if let Some(pair) = room.pair {
-                tables.pairs.remove(&pair);
-                shrink_map(&mut tables.pairs);
-            }
-        }
+        let threads = tables.threads.extract_if((room, 0)..=(room, u64::MAX), |_, _| true);
+        let threads: Vec<_> = threads.map(|(_, thread)| thread).collect();
+        threads.into_iter().chain([room]).for_each(|room| tables.delete(room));
         Ok(())
     }
 
@@ -618,7 +738,8 @@ mod tests {
         for title in ["Übergrößen", "Δοκιμή", "Чат"] {
             let title = Some(Title::new(title).unwrap());
             let (id, created) = (RoomId::new(), Timestamp::default());
-            let info = RoomInfo { id, title, kind: Kind::Open, ephemeral: false, created };
+            let kind = Kind::Open;
+            let info = RoomInfo { id, title, kind, ephemeral: false, created, parent: None };
             store.create_room(&info, &[], None).await.unwrap();
         }
         for title in ["ÜBER", "über", "δΟΚ", "чАТ"] {

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Standing};
+use crate::command::{ListedThread, MarkerQuery, OwnMark, Standing, ThreadQuery};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
+    Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo,
+    Thread, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
@@ -138,6 +139,18 @@ impl Store for Metered {
 
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         self.read(|store| store.revisions(room, seq)).await
+    }
+
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.read(|store| store.thread(room)).await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        self.read(|store| store.threads(room, query)).await
     }
 
     async fn changes(

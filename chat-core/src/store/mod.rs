@@ -13,15 +13,15 @@ pub(crate) use metered::Metered;
 pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Sent, Standing};
+use crate::command::{ListedThread, MarkerQuery, OwnMark, Sent, Standing, ThreadQuery};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
     Activity, Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Marking, Membership,
-    Message, Reading, Restriction, Revision, RoomInfo, Settings, User,
+    Message, Reading, Restriction, Revision, RoomInfo, Settings, Thread, User,
 };
 
 /// A store's own short number for a room, so that its large tables need not carry UUIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct RoomKey(pub i64);
 
@@ -37,10 +37,11 @@ pub struct RoomKey(pub i64);
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
-    /// answers its id. If it is a direct room and its two members have one already, or the first member
+    /// answers its id. If it is a direct room and its two members have one already, or a thread on a message
+    /// that has one, or the first member
     /// has opened a room with the same key and contents before, keeps nothing and answers that one's id,
     /// however many ask at once; with the same key and other contents, keeps nothing and answers none.
-    /// Such keys are kept for a day at least.
+    /// Such keys are kept for a day at least. Fails for a thread whose parent's room is not there.
     async fn create_room(
         &self,
         info: &RoomInfo,
@@ -100,6 +101,16 @@ pub trait Store: Send + Sync + 'static {
     /// been deleted, or is not there.
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError>;
 
+    /// What a thread has come to by now; `None` of a room that is not there, or is no thread.
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError>;
+
+    /// A page of the room's threads, as far as the room has been told of them by changes.
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError>;
+
     /// The room's changes above number `after`, at most `limit`; oldest first.
     async fn changes(
         &self,
@@ -111,7 +122,7 @@ pub trait Store: Send + Sync + 'static {
     /// Open rooms whose title contains the query, newest first.
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError>;
 
-    /// The rooms of which a user is a member, the latest activity first: at most `limit` of those before
+    /// The rooms of which a user is a member, and of threads of their parent's rooms as well, the latest activity first: at most `limit` of those before
     /// `before`.
     async fn active_rooms(
         &self,
@@ -121,10 +132,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Activity>, StoreError>;
 
     /// How these rooms stand for a user, each as of one moment, with nobody online; in any order. Those of
-    /// which it is not a member are left out.
+    /// which it is not a member are left out, as [`active_rooms`](Self::active_rooms) leaves them out.
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError>;
 
-    /// Deletes a room with all that belongs to it. Of a room that is not there: does nothing.
+    /// Deletes a room with all that belongs to it, its threads too. Of a room that is not there: does nothing.
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError>;
 
     /// Calls a user by this name from now on, wherever it is named: as the author of what it has written,
@@ -182,6 +193,22 @@ pub struct LoadedRoom {
     pub keys: Vec<UsedKey>,
     /// Whether those of all changes are among them that are not forgotten.
     pub all_keys: bool,
+    /// What it has come to, if it is a thread.
+    pub thread: Option<LoadedThread>,
+    /// Those of its own threads of which it has not been told all, in any order: see
+    /// [`LoadedThread::is_told`].
+    pub untold: Vec<RoomId>,
+}
+
+/// A thread as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedThread {
+    /// What it has come to.
+    pub now: Thread,
+    /// Whether its parent's room has been told so: whether the last change of that room which is about it
+    /// ([`ChangeKind::Thread`]) came after its last message and its last deletion. Before the first one, it
+    /// has not.
+    pub is_told: bool,
 }
 
 /// A client key, and what it was used for.
@@ -257,7 +284,8 @@ pub enum Write {
     /// the next change number. [`ChangeKind`] says what it does to memberships, invitations, bans,
     /// mutes, settings and messages: an edit keeps what the message said before ([`Store::revisions`]),
     /// and does nothing to a message that is deleted, as [`Message::edit`] says; a deletion lets go of
-    /// everything but what [`Message::delete`] leaves, revisions too, and keeps the message's key. An ownership is transferred by a member, who becomes a moderator by it.
+    /// everything but what [`Message::delete`] leaves, revisions too, and keeps the message's key. What a thread
+    /// has come to is part of its message from then on ([`Message::set_thread`]). An ownership is transferred by a member, who becomes a moderator by it.
     Change {
         /// What.
         kind: ChangeKind,

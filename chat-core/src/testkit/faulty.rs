@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
-use crate::command::{MarkerQuery, OwnMark, Standing};
+use crate::command::{ListedThread, MarkerQuery, OwnMark, Standing, ThreadQuery};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
-    Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo, User,
+    Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo,
+    Thread, User,
 };
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
@@ -206,6 +207,20 @@ impl Store for FaultyStore {
     async fn revisions(&self, room: RoomKey, seq: u64) -> Result<Vec<Revision>, StoreError> {
         self.faults.reads.pass().await;
         self.reach()?.revisions(room, seq).await
+    }
+
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.thread(room).await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        self.faults.reads.pass().await;
+        self.reach()?.threads(room, query).await
     }
 
     async fn changes(

@@ -310,6 +310,9 @@ impl View {
             ChangeKind::Marked(_, seq, marks) => {
                 self.change_message(*seq, |message| message.mark(marks));
             }
+            ChangeKind::Thread(_, seq, thread) => {
+                self.change_message(*seq, |message| message.set_thread(thread));
+            }
             ChangeKind::Erased(author) => {
                 let id = author.user.id;
                 let theirs = self.messages.values_mut().filter(|message| message.from.id == id);

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
     Activity, Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint,
-    Given, Kind, Listed, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership, MemoryStore,
-    Message, Outcome, OwnMark, Reading, Revision, Role, RoomId, RoomInfo, RoomKey, RoomQuery,
-    Settings, Standing, Store, StoreError, Text, Timestamp, Title, UsedKey, User, UserId, Write,
+    Given, Kind, Listed, ListedThread, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership,
+    MemoryStore, Message, Outcome, OwnMark, Parent, Reading, Revision, Role, RoomId, RoomInfo,
+    RoomKey, RoomQuery, Settings, Standing, Store, StoreError, Text, Thread, ThreadQuery,
+    Timestamp, Title, UsedKey, User, UserId, Write,
 };
 use tokio::task::yield_now;
 
@@ -163,6 +164,20 @@ pub(crate) enum Flaw {
     ForgetsAllKeys,
     /// What an erased message said before it was edited stays.
     KeepsErasedRevisions,
+    /// Every opening of a thread makes one.
+    MakesManyThreads,
+    /// Whether there is a thread is looked at, and then one is made.
+    LooksForThreadsTooEarly,
+    /// What is deleted counts as a reply.
+    CountsDeletedReplies,
+    /// What a room is told of its threads is not kept.
+    ForgetsWhatThreadsTell,
+    /// All threads are taken to have told everything.
+    TakesAllForTold,
+    /// Threads are listed in the order of their messages.
+    ListsThreadsByMessage,
+    /// The threads of a deleted room stay.
+    KeepsThreadsOfDeleted,
     /// A NUL in a text is a panic.
     PanicsAtNul,
 }
@@ -202,6 +217,8 @@ struct State {
     deleted_seqs: HashSet<(RoomKey, u64)>,
     /// How far members have read, as it was written last.
     read: HashMap<(RoomKey, UserId), u64>,
+    threads: HashMap<Parent, RoomId>,
+    loaded: HashMap<RoomId, LoadedRoom>,
     /// Keys of batches that were not written.
     taken: HashSet<(RoomKey, UserId, ClientKey)>,
 }
@@ -451,6 +468,9 @@ impl Broken {
             (Flaw::KeepsDeletedTexts, ChangeKind::Deleted(membership, _)) => {
                 *kind = ChangeKind::Unbanned(membership.clone());
             }
+            (Flaw::ForgetsWhatThreadsTell, ChangeKind::Thread(membership, ..)) => {
+                *kind = ChangeKind::Unbanned(membership.clone());
+            }
             (Flaw::KeepsRestrictions, ChangeKind::Unmuted(membership)) => {
                 *kind = ChangeKind::Unbanned(membership.clone());
             }
@@ -555,6 +575,7 @@ impl Broken {
             let before = self.store().revisions(batch.room, seq).await?;
             let mut state = self.state();
             match kind {
+                ChangeKind::Thread(..) => {}
                 ChangeKind::Edited(_, _, Some(edit)) => {
                     state.edits.push((batch.room, seq, edit.clone()));
                 }
@@ -646,6 +667,21 @@ impl Store for Broken {
                 _ => _ = self.state().pairs.insert(pair, info.id),
             }
         }
+        if let Some(parent) = info.parent {
+            let known = self.state().threads.get(&parent).copied();
+            match self.flaw {
+                Flaw::LooksForThreadsTooEarly if known.is_some() => return Ok(known),
+                Flaw::LooksForThreadsTooEarly => yield_now().await,
+                _ => {}
+            }
+            let mut state = self.state();
+            state.threads.entry(parent).or_insert(info.id);
+            if matches!(self.flaw, Flaw::MakesManyThreads | Flaw::LooksForThreadsTooEarly) {
+                // Nobody knows where it is.
+                let nth = state.threads.len() as u64 + state.infos.len() as u64;
+                kept.parent = Some(Parent { seq: parent.seq + 1_000 * nth, ..parent });
+            }
+        }
         let store = self.store();
         let key = key.filter(|_| self.flaw != Flaw::OpensTwice);
         let Some(id) = store.create_room(&kept, members, key).await? else { return Ok(None) };
@@ -684,7 +720,16 @@ impl Store for Broken {
 
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
         let hidden = std::mem::take(&mut self.state().hidden);
-        let Some(mut room) = self.store().load_room(id, recent).await? else { return Ok(None) };
+        let Some(mut room) = self.store().load_room(id, recent).await? else {
+            let loaded = self.state().loaded.get(&id).cloned();
+            return Ok(loaded.filter(|_| self.flaw == Flaw::KeepsThreadsOfDeleted));
+        };
+        if room.info.parent.is_some() {
+            self.state().loaded.insert(id, room.clone());
+        }
+        if self.flaw == Flaw::TakesAllForTold {
+            room.untold.clear();
+        }
         let hidden = hidden.get(&room.key);
         self.seen(room.key, hidden, &mut room.messages);
         if let Some(hidden) = hidden {
@@ -815,6 +860,27 @@ impl Store for Broken {
             (_, Some(kept)) => Ok(kept),
             (_, None) => self.store().revisions(room, seq).await,
         }
+    }
+
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        let mut thread = self.store().thread(self.inner(room)).await?;
+        if self.flaw == Flaw::CountsDeletedReplies {
+            let thread = thread.iter_mut();
+            thread.for_each(|thread| thread.replies = thread.upto.seq);
+        }
+        Ok(thread)
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        let mut threads = self.store().threads(self.inner(room), query).await?;
+        if self.flaw == Flaw::ListsThreadsByMessage {
+            threads.sort_unstable_by_key(|thread| thread.place.seq);
+        }
+        Ok(threads)
     }
 
     async fn changes(

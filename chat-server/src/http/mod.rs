@@ -20,6 +20,7 @@ mod problem;
 mod reading;
 mod rooms;
 mod search;
+mod threads;
 mod tokens;
 mod users;
 mod words;
@@ -93,6 +94,7 @@ pub fn configure(api: &Arc<Api>, lists: &Lists) -> impl FnOnce(&mut ServiceConfi
             .configure(bans::configure)
             .configure(messages::configure)
             .configure(search::configure)
+            .configure(threads::configure)
             .default_service(web::to(not_found));
         config
             .app_data(gate)

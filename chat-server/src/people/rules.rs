@@ -21,7 +21,7 @@ pub struct Rules {
     store: Arc<dyn PeopleStore>,
     friends: Arc<Friends>,
     mentions: Mentions,
-    /// The two members of direct rooms, and which rooms are none: that never changes.
+    /// The two members of direct rooms and of threads in these, and which rooms are none: that never changes.
     pairs: Cache<RoomId, Option<[UserId; 2]>>,
 }
 
@@ -80,6 +80,7 @@ impl Policy for Rules {
                 RoomCommand::Send(_)
                 | RoomCommand::Edit { .. }
                 | RoomCommand::Mark { on: true, .. }
+                | RoomCommand::Thread { .. }
                 | RoomCommand::Typing(true),
             ) => self.write(user.id, *room).await,
             _ => Ok(()),

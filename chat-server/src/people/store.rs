@@ -31,7 +31,8 @@ pub trait PeopleStore: Send + Sync + 'static {
     /// As [`account`](Self::account), accounts that are looked for, in the order of usernames.
     async fn search(&self, search: Search) -> Result<Vec<Account>, StoreError>;
 
-    /// The two members of a direct room; `None` of any other room, and of none.
+    /// The two members of a direct room, or of the one that a thread is in; `None` of any other room, and of
+    /// none.
     async fn pair(&self, room: RoomId) -> Result<Option<[UserId; 2]>, StoreError>;
 
     /// Keeps another password in the place of this one, ends all logins but `keep`, and answers which;

@@ -3,7 +3,7 @@
 use chat_core::{
     After, BanQuery, Command, Draft, HistoryAt, HistoryQuery, Kind, Mark, MarkerQuery, MemberQuery,
     Moderation, Name, NewRoom, Presence, ReaderQuery, Role, RoomCommand, SettingsChange, Text,
-    Timestamp, UserId, WhoInvites, limits,
+    ThreadPlace, ThreadQuery, Timestamp, UserId, WhoInvites, limits,
 };
 use serde::Deserialize;
 
@@ -137,6 +137,8 @@ fn room_command(name: &str, fields: &mut Fields) -> Option<Result<RoomCommand, P
         }
         "standing" => Ok(RoomCommand::Standing),
         "revisions" => seq(fields).map(|seq| RoomCommand::Revisions { seq }),
+        "thread" => seq(fields).map(|seq| RoomCommand::Thread { seq }),
+        "threads" => thread_query(fields).map(RoomCommand::Threads),
         "history" => history_query(fields).map(RoomCommand::History),
         "members" => member_query(fields).map(RoomCommand::Members),
         "typing" => {
@@ -231,6 +233,23 @@ pub fn marker_query(fields: &mut Fields, seq: u64) -> Result<MarkerQuery, Proble
     let mark = checked(fields, "mark", Mark::new)?;
     let after = fields.text("after")?.map(|text| parse_id(&text, "after")).transpose()?;
     Ok(MarkerQuery { seq, mark, after, limit: fields.limit()? })
+}
+
+/// Which page of a room's threads: `after`, `limit`.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn thread_query(fields: &mut Fields) -> Result<ThreadQuery, Problem> {
+    let place = |text: String| {
+        let (at, seq) = text.split_once('.')?;
+        let at = Timestamp::from_timestamp_millis(at.parse().ok()?)?;
+        Some(ThreadPlace { at, seq: seq.parse().ok()? })
+    };
+    let after = fields.text("after")?.map(|text| {
+        let message = "`after` must be the `next` of the page before";
+        place(text).ok_or_else(|| Problem::bad_request(message).at("after"))
+    });
+    Ok(ThreadQuery { after: after.transpose()?, limit: fields.limit()? })
 }
 
 /// Which page of those who have read a message: `after`, `limit`.

@@ -14,13 +14,13 @@ pub use close::{CloseCode, close_code};
 pub use command::{
     Asked, Refused, Request, ban_query, draft, history_query, marker_query, member_change,
     member_query, new_room, new_text, nickname, parse, read_id, reader_query, seq as read_seq,
-    settings_change, until,
+    settings_change, thread_query, until,
 };
 pub use error::Problem;
 pub use fields::Fields;
 pub use reading::{OwnRoomsView, ReadPositionView, ReaderPageView, StandingView, activity};
 pub use view::{
     BanPageView, HistoryView, MarkerPageView, MemberPageView, MembershipView, MessageView,
-    RevisionsView, RoomView, SentView, Time, UserView,
+    RevisionsView, RoomView, SentView, ThreadPageView, Time, UserView,
 };
 pub use wire::{JsonWire, error, reply_auth};

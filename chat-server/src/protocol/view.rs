@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use chat_core::{
-    BanPage, Behind, Change, ChangeKind, Counts, Edit, FileId, History, Joined, Mark, MarkCount,
-    MarkerPage, MemberPage, MemberView, Membership, Message, Mute, OwnMark, Restriction, Revision,
-    RoomId, RoomInfo, Sent, Settings, Timestamp, User, UserId,
+    BanPage, Behind, Change, ChangeKind, Counts, Edit, FileId, History, Joined, LastReply,
+    ListedThread, Mark, MarkCount, MarkerPage, MemberPage, MemberView, Membership, Message, Mute,
+    OwnMark, Restriction, Revision, RoomId, RoomInfo, Sent, Settings, Thread, ThreadPage,
+    ThreadPlace, Timestamp, User, UserId,
 };
 use chrono::SecondsFormat;
 use serde::{Serialize, Serializer};
@@ -40,7 +41,7 @@ pub(super) struct InfoView {
     #[serde(serialize_with = "as_text")]
     #[schema(value_type = Uuid)]
     id: RoomId,
-    /// What it is called; a direct room has no title.
+    /// What it is called; direct rooms and threads have no title.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::Title>, nullable = false)]
     title: Option<String>,
@@ -50,6 +51,22 @@ pub(super) struct InfoView {
     ephemeral: bool,
     /// When it was opened.
     created: Time,
+    /// The message that a thread is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    parent: Option<ParentView>,
+}
+
+/// The message that a thread is on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parent)]
+pub(super) struct ParentView {
+    /// The room that it is in.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Uuid)]
+    room: RoomId,
+    #[schema(value_type = words::Seq)]
+    seq: u64,
 }
 
 impl From<&RoomInfo> for InfoView {
@@ -60,6 +77,7 @@ impl From<&RoomInfo> for InfoView {
             kind: info.kind.as_str(),
             ephemeral: info.ephemeral,
             created: Time(info.created),
+            parent: info.parent.map(|parent| ParentView { room: parent.room, seq: parent.seq }),
         }
     }
 }
@@ -197,6 +215,82 @@ pub struct MessageView<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     marks: Vec<MarkView<'a>>,
+    /// The thread on it, if one has been opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    thread: Option<ThreadView<'a>>,
+}
+
+/// What a thread has come to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Thread)]
+pub(super) struct ThreadView<'a> {
+    /// The thread's own room.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Uuid)]
+    room: RoomId,
+    /// How many of its messages have not been deleted.
+    replies: u64,
+    /// The last of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last: Option<LastReplyView<'a>>,
+}
+
+/// The last message of a thread.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastReply)]
+pub(super) struct LastReplyView<'a> {
+    /// Who wrote it.
+    from: UserView<'a>,
+    /// When.
+    at: Time,
+    #[schema(value_type = words::Seq)]
+    seq: u64,
+}
+
+impl<'a> From<&'a Thread> for ThreadView<'a> {
+    fn from(thread: &'a Thread) -> Self {
+        let last = thread.last.as_ref().map(|LastReply { from, at, seq }| LastReplyView {
+            from: from.into(),
+            at: Time(*at),
+            seq: *seq,
+        });
+        Self { room: thread.room, replies: thread.replies, last }
+    }
+}
+
+/// A page of a room's threads, the one that was written in last first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Threads)]
+pub struct ThreadPageView<'a> {
+    threads: Vec<ListedThreadView<'a>>,
+    /// Where the next page begins, if there is one: its `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
+}
+
+/// A thread, with the message that it is on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListedThread)]
+pub(super) struct ListedThreadView<'a> {
+    #[schema(value_type = words::Seq)]
+    seq: u64,
+    #[serde(flatten)]
+    thread: ThreadView<'a>,
+}
+
+impl<'a> From<&'a ThreadPage> for ThreadPageView<'a> {
+    fn from(page: &'a ThreadPage) -> Self {
+        let listed = |ListedThread { place, thread }: &'a ListedThread| ListedThreadView {
+            seq: place.seq,
+            thread: thread.into(),
+        };
+        let next =
+            page.next.map(|ThreadPlace { at, seq }| format!("{}.{seq}", at.timestamp_millis()));
+        Self { threads: page.threads.iter().map(listed).collect(), next }
+    }
 }
 
 /// How often a mark was given to a message.
@@ -256,6 +350,7 @@ impl<'a> MessageView<'a> {
             at: Time(message.at),
             edited: message.edited.map(Time),
             marks: MarkView::all(message.seq, &message.marks, mine),
+            thread: message.thread.as_ref().map(ThreadView::from),
         }
     }
 
@@ -316,6 +411,16 @@ pub(super) enum ChangeView<'a> {
         by: UserView<'a>,
         at: Time,
     },
+    Thread {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        #[serde(serialize_with = "as_text")]
+        cursor: chat_core::Cursor,
+        seq: u64,
+        thread: ThreadView<'a>,
+        by: UserView<'a>,
+        at: Time,
+    },
     Deleted {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
@@ -354,6 +459,9 @@ impl<'a> ChangeView<'a> {
             ChangeKind::Marked(_, seq, marks) => {
                 let marks = MarkView::all(*seq, marks, mine);
                 Self::Marks { room, cursor, seq: *seq, marks, by, at }
+            }
+            ChangeKind::Thread(_, seq, thread) => {
+                Self::Thread { room, cursor, seq: *seq, thread: thread.into(), by, at }
             }
             // Of a message that has been deleted since, an edit says that too.
             ChangeKind::Edited(_, seq, None) | ChangeKind::Deleted(_, seq) => {

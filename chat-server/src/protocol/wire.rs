@@ -13,7 +13,7 @@ use crate::protocol::error::Problem;
 use crate::protocol::reading::{ReadPositionView, ReaderPageView, ReceiptView, StandingView};
 use crate::protocol::view::{
     BanPageView, ChangeView, HistoryView, InfoView, JoinedView, MarkerPageView, MemberPageView,
-    MessageView, RevisionsView, RoomView, SentView, Time, UserView, as_text,
+    MessageView, RevisionsView, RoomView, SentView, ThreadPageView, Time, UserView, as_text,
 };
 
 /// JSON text frames.
@@ -93,6 +93,7 @@ enum ReplyView<'a> {
     Read(ReadPositionView),
     Readers(ReaderPageView<'a>),
     Standing(Box<StandingView<'a>>),
+    Threads(ThreadPageView<'a>),
     Done {},
     Pong { at: Time },
 }
@@ -114,6 +115,7 @@ impl<'a> From<&'a Reply> for ReplyView<'a> {
             Reply::Read(position) => Self::Read(position.into()),
             Reply::Readers(page) => Self::Readers(page.into()),
             Reply::Standing(standing) => Self::Standing(Box::new((&**standing).into())),
+            Reply::Threads(page) => Self::Threads(page.into()),
             Reply::Done => Self::Done {},
             Reply::Pong(at) => Self::Pong { at: Time(*at) },
         }

@@ -47,7 +47,7 @@ words! {
     /// Chosen by the client for a write: the same write with the same key takes effect once.
     Key = text(1, limits::KEY_CHARS);
     /// Who may find and enter a room.
-    RoomKind = one_of([Kind::Open, Kind::Private, Kind::Direct].map(Kind::as_str));
+    RoomKind = one_of([Kind::Open, Kind::Private, Kind::Direct, Kind::Thread].map(Kind::as_str));
     /// As what somebody belongs to a room.
     Role = one_of(
         [chat_core::Role::Owner, chat_core::Role::Moderator, chat_core::Role::Member]

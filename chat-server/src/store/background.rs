@@ -116,13 +116,20 @@ const REMOVE_MARKS: SqlStr = SqlStr::from_static("DELETE FROM marks WHERE room =
 const REMOVE_REVISIONS: SqlStr =
     SqlStr::from_static("DELETE FROM revisions WHERE room = ? AND seq <= ?");
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     // First, so that nothing is added to the index any more. A room has one row.
     Table {
         end: SqlStr::from_static(
             "SELECT seq FROM search_progress WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
         ),
         remove: SqlStr::from_static("DELETE FROM search_progress WHERE room = ? AND seq <= ?"),
+        by: By::Number,
+    },
+    Table {
+        end: SqlStr::from_static(
+            "SELECT seq FROM threads WHERE room = ? ORDER BY seq LIMIT 1 OFFSET ?",
+        ),
+        remove: SqlStr::from_static("DELETE FROM threads WHERE room = ? AND seq <= ?"),
         by: By::Number,
     },
     Table {
@@ -195,11 +202,26 @@ const TABLES: [Table; 10] = [
 pub(super) const END_ROOM: SqlStr =
     SqlStr::from_static("UPDATE rooms SET ended = 1, pair = NULL WHERE id = ?");
 
+/// The same of several rooms, which follow.
+pub(super) const END_ROOMS: &str = "UPDATE rooms SET ended = 1, pair = NULL WHERE id IN (";
+
 /// The room itself comes last, because it carries the mark by which the rest is found again.
 const REMOVE_ROOM: SqlStr = SqlStr::from_static("DELETE FROM rooms WHERE id = ? AND ended = 1");
 
+/// Removes rooms that are marked as deleted: a room and its threads.
+pub(super) async fn remove_rooms(
+    database: &impl Cleaned,
+    rooms: impl IntoIterator<Item = RoomKey> + Send,
+) -> Result<(), StoreError> {
+    let rooms: Vec<_> = rooms.into_iter().collect();
+    for room in rooms {
+        remove_room(database, room).await?;
+    }
+    Ok(())
+}
+
 /// Removes what belongs to a room that is marked as deleted, and the room.
-pub(super) async fn remove_room(database: &impl Cleaned, room: RoomKey) -> Result<(), StoreError> {
+async fn remove_room(database: &impl Cleaned, room: RoomKey) -> Result<(), StoreError> {
     let left = &database.progress().rooms_left;
     left.fetch_add(1, Ordering::Relaxed);
     let removed = remove_rows(database, room).await;

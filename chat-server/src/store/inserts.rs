@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking, Membership, Message, Name,
-    RoomInfo, RoomKey, Timestamp, UserId, Write,
+    Parent, RoomInfo, RoomKey, Thread, Timestamp, UserId, Write,
 };
 
 use sqlx::SqlStr;
 
+use super::background::{END_ROOM, END_ROOMS};
 use super::plan::{
     Amend, Between, Kept, Keys, NewChange, NewKey, NewMessage, Rows, What, doer, packed,
 };
 use super::rows::{BetweenRow, KeyRow, Unreadable, UsedKeyRow, signed};
+use super::selects;
 use super::sql::{Sql, Value, id, ms};
 use super::statement::ManyRows;
 
@@ -65,17 +67,40 @@ const STANDINGS_HEAD: &str = "\
         COALESCE((SELECT l.seq FROM messages l WHERE l.room = r.id ORDER BY l.seq DESC LIMIT 1), \
             r.removed_seq) AS seq, \
         r.last_change AS number, \
-        (SELECT COUNT(*) FROM members o WHERE o.room = r.id) AS members, \
+        (SELECT COUNT(*) FROM members c WHERE c.room = r.id) AS members, \
+        MAX(o.public_id) AS parent, MAX(t.seq) AS parent_seq, \
         COALESCE(MAX(p.seq), 0) AS read_seq, \
         COUNT(u.seq) AS unread, \
         COUNT(CASE WHEN INSTR(u.mentions, m.user) > 0 THEN 1 END) AS mentions \
     FROM members m JOIN rooms r ON r.id = m.room \
+        LEFT JOIN threads t ON t.thread = r.id LEFT JOIN rooms o ON o.id = t.room \
         LEFT JOIN read_positions p ON p.room = m.room AND p.user = m.user \
         LEFT JOIN messages u ON u.room = m.room AND u.seq > COALESCE(p.seq, 0) \
             AND u.deleted = 0 AND u.sender <> m.user \
-    WHERE m.user = ? AND r.ended = 0 AND r.public_id IN (";
+    WHERE m.user = ? AND r.ended = 0 AND (t.room IS NULL OR EXISTS \
+        (SELECT 1 FROM members b WHERE b.room = t.room AND b.user = m.user)) \
+        AND r.public_id IN (";
 
 const STANDINGS_TAIL: &str = ") GROUP BY r.id";
+/// A thread has come to this, unless the room has been told of something later. Parameters: replies; seq and author
+/// of the last one, and when it was written, twice; how far the thread had come: message, change; room, seq;
+/// message and change again.
+const TELL_THREAD: SqlStr = SqlStr::from_static(
+    "UPDATE threads SET replies = ?, last_seq = ?, last_user = ?, last_ms = ?, \
+        at_ms = COALESCE(?, (SELECT created_ms FROM rooms WHERE rooms.id = threads.thread)), \
+        told_seq = ?, told_change = ? \
+     WHERE room = ? AND seq = ? AND (told_seq IS NULL OR (told_seq <= ? AND told_change <= ?))",
+);
+
+/// Notes the message that a thread is on. Parameters: seq, the thread's room, when, public id of the message's
+/// room.
+const INSERT_THREAD: SqlStr = SqlStr::from_static(
+    "INSERT INTO threads (room, seq, thread, at_ms) \
+     SELECT id, ?, ?, ? FROM rooms WHERE public_id = ? AND ended = 0",
+);
+
+/// The room is no thread on any message any more. Parameter: room.
+const FORGET_THREAD: SqlStr = SqlStr::from_static("DELETE FROM threads WHERE thread = ?");
 
 /// What databases write differently.
 pub(super) struct Syntax {
@@ -114,10 +139,11 @@ pub(super) struct Statements {
     unread: ManyRows,
     /// The first parameter is a user, the others are public ids of rooms.
     pub(super) standings: ManyRows,
+    ended: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 20;
+pub(super) const KINDS: usize = 21;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -214,6 +240,7 @@ impl Statements {
             ),
             unread: among("DELETE FROM read_positions WHERE (room, user)", "(?, ?)"),
             standings: ManyRows::new(STANDINGS_HEAD, "?", STANDINGS_TAIL),
+            ended: ManyRows::new(END_ROOMS, "?", ")"),
             lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }
     }
@@ -320,6 +347,25 @@ impl Statements {
                 What::Marked(markings) => {
                     self.mark(sql, (amended.room, amended.seq), markings, *at).await?;
                 }
+                What::Thread(Thread { replies, last, upto, .. }) => {
+                    let last = last.as_ref();
+                    let at = last.map(|last| last.at.timestamp_millis());
+                    let upto = [upto.seq, upto.change].map(|number| Value::from(signed(number)));
+                    let values = [
+                        signed(*replies).into(),
+                        last.map(|last| signed(last.seq)).into(),
+                        last.map_or(Value::Null, |last| id(last.from.id)),
+                        at.into(),
+                        at.into(),
+                        upto[0],
+                        upto[1],
+                        room,
+                        seq,
+                        upto[0],
+                        upto[1],
+                    ];
+                    sql.execute(TELL_THREAD, &values).await?;
+                }
             }
         }
         Ok(())
@@ -356,6 +402,20 @@ impl Statements {
             .await?;
         }
         Ok(())
+    }
+
+    /// From here on nobody sees the room and its threads. Answers whether there is such a room, and which threads.
+    pub(super) async fn end(
+        &self,
+        sql: &mut impl Sql,
+        room: RoomKey,
+    ) -> Result<(bool, Vec<RoomKey>), sqlx::Error> {
+        let threads: Vec<(i64,)> = sql.select(selects::ITS_THREADS, &[room.0.into()]).await?;
+        let threads: Vec<_> = threads.into_iter().map(|(thread,)| RoomKey(thread)).collect();
+        execute(sql, &self.ended, &threads, |values, thread| values.push(thread.0.into())).await?;
+        let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
+        sql.execute(FORGET_THREAD, &[room.0.into()]).await?;
+        Ok((done.rows > 0, threads))
     }
 
     /// Writes names.
@@ -528,6 +588,20 @@ pub(super) async fn insert_room(
     let room = RoomKey(sql.execute(INSERT_ROOM, &values).await?.id);
     sql.execute(BEGIN_SEARCH, &[room.0.into()]).await?;
     Ok(room)
+}
+
+/// Notes which message a new room is a thread on, if it is one.
+pub(super) async fn insert_thread(
+    sql: &mut impl Sql,
+    info: &RoomInfo,
+    room: RoomKey,
+) -> Result<(), sqlx::Error> {
+    let Some(Parent { room: parent, seq }) = info.parent else { return Ok(()) };
+    let values =
+        [signed(seq).into(), room.0.into(), ms(info.created), parent.uuid().into_bytes().into()];
+    let done = sql.execute(INSERT_THREAD, &values).await?;
+    // Without its parent's room there is no thread.
+    if done.rows == 0 { Err(sqlx::Error::RowNotFound) } else { Ok(()) }
 }
 
 /// The first batch of a new room: its members join.

@@ -55,7 +55,11 @@ sql!(
     )
 );
 sql!(NAMED, "SELECT user FROM accounts WHERE username = ? AND deleted_ms IS NULL");
-sql!(PAIR, "SELECT pair FROM rooms WHERE public_id = ?");
+sql!(
+    PAIR,
+    "SELECT COALESCE(r.pair, p.pair) AS pair FROM rooms r LEFT JOIN threads t ON t.thread = r.id \
+     LEFT JOIN rooms p ON p.id = t.room WHERE r.public_id = ?"
+);
 // The key, and what stands for it of a deleted account.
 sql!(KEY_TAKEN, "SELECT user FROM accounts WHERE username_key IN (?, ?)");
 sql!(USER_TAKEN, "SELECT user FROM accounts WHERE user = ?");

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking,
-    Membership, Message, Outcome, Role, RoomKey, Sent, Settings, Timestamp, User, UserId, Write,
+    Membership, Message, Outcome, Role, RoomKey, Sent, Settings, Thread, Timestamp, User, UserId,
+    Write,
 };
 use uuid::Uuid;
 
@@ -74,6 +75,8 @@ pub(super) enum What<'a> {
     Deleted,
     /// These give it marks, or take them back.
     Marked(&'a [Marking]),
+    /// Its thread has come to this.
+    Thread(&'a Thread),
 }
 
 /// A key that a change takes.
@@ -283,6 +286,7 @@ impl<'a> Rows<'a> {
                 let what = match kind {
                     ChangeKind::Edited(_, _, Some(edit)) => Some(What::Edited(edit)),
                     ChangeKind::Edited(..) | ChangeKind::Deleted(..) => Some(What::Deleted),
+                    ChangeKind::Thread(_, _, thread) => Some(What::Thread(thread)),
                     _ => None,
                 };
                 if let Some((what, seq)) = what.zip(kind.seq()) {

@@ -6,18 +6,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chat_core::{
-    Activity, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed, LoadedRoom,
-    MarkCount, MarkerQuery, Message, OwnMark, Restriction, Revision, RoomId, RoomKey, RoomQuery,
-    Standing, UsedKey, User, UserId, limits,
+    Activity, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed,
+    ListedThread, LoadedRoom, LoadedThread, MarkCount, MarkerQuery, Message, OwnMark, Parent,
+    Restriction, Revision, RoomId, RoomKey, RoomQuery, Standing, Thread, ThreadQuery, UsedKey,
+    User, UserId, limits,
 };
 use uuid::Uuid;
 
 use super::inserts::Statements;
 use super::plan::{Between, Kept};
 use super::rows::{
-    self, ActiveRow, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, MemberRow, MessageRow,
-    ReadingRow, RestrictionRow, RevisionRow, RoomRow, StandingRow, StoredRoom, UsedKeyRow, UserRow,
-    signed,
+    self, ActiveRow, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, LoadedThreadRow, MemberRow,
+    MessageRow, ReadingRow, RestrictionRow, RevisionRow, RoomRow, StandingRow, StoredRoom,
+    ToldThreadRow, UsedKeyRow, UserRow, signed,
 };
 use super::selects;
 use super::sql::{Sql, Value, id};
@@ -43,6 +44,11 @@ pub(super) async fn room(
     let recent = recent as u64;
     let marks = marks(sql, key, end.seq.saturating_sub(recent), end.seq).await?;
     let (keys, all_keys) = last_keys(sql, key, end, recent).await?;
+    // A thread has no threads.
+    let (thread, untold) = match info.parent {
+        Some(_) => (thread(sql, key).await?, Vec::new()),
+        None => (None, untold(sql, key).await?),
+    };
     Ok(Some(LoadedRoom {
         key,
         info,
@@ -59,6 +65,8 @@ pub(super) async fn room(
         marks,
         keys,
         all_keys,
+        thread,
+        untold,
     }))
 }
 
@@ -132,7 +140,60 @@ pub(super) async fn messages(
             messages[place].marks.push(count);
         }
     }
+    for ListedThread { place, thread } in told(sql, room, after, until).await? {
+        if let Ok(place) = messages.binary_search_by_key(&place.seq, |message| message.seq) {
+            messages[place].thread = Some(thread);
+        }
+    }
     Ok(messages)
+}
+
+/// What a thread has come to by now.
+pub(super) async fn thread(
+    sql: &mut impl Sql,
+    room: RoomKey,
+) -> Result<Option<LoadedThread>, sqlx::Error> {
+    let found: Option<LoadedThreadRow> = sql.select(selects::THREAD, &[room.0.into()]).await?.pop();
+    Ok(found.map(LoadedThreadRow::read).transpose()?)
+}
+
+/// A room's threads of which it has not been told all.
+async fn untold(sql: &mut impl Sql, room: RoomKey) -> Result<Vec<RoomId>, sqlx::Error> {
+    let ids: Vec<(Vec<u8>,)> = sql.select(selects::UNTOLD, &[room.0.into()]).await?;
+    rows::read_all(ids, |(id,)| rows::room_id(&id))
+}
+
+/// What has been told of the threads on a range of messages.
+async fn told(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    after: u64,
+    until: u64,
+) -> Result<Vec<ListedThread>, sqlx::Error> {
+    let values = [room.0, signed(after), signed(until)].map(Value::Number);
+    rows::read_all(sql.select(selects::THREADS, &values).await?, ToldThreadRow::read)
+}
+
+/// A page of a room's threads.
+pub(super) async fn threads(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    query: &ThreadQuery,
+) -> Result<Vec<ListedThread>, sqlx::Error> {
+    let (at, seq) =
+        query.after.map_or((i64::MAX, 0), |after| (after.at.timestamp_millis(), signed(after.seq)));
+    let values = [room.0, at, at, seq, signed(query.limit as u64)].map(Value::Number);
+    rows::read_all(sql.select(selects::LISTED_THREADS, &values).await?, ToldThreadRow::read)
+}
+
+/// The thread on a message.
+pub(super) async fn thread_on(
+    sql: &mut impl Sql,
+    parent: Parent,
+) -> Result<Option<RoomId>, sqlx::Error> {
+    let values = [parent.room.uuid().into_bytes().into(), signed(parent.seq).into()];
+    let ids: Vec<(Vec<u8>,)> = sql.select(selects::THREAD_ON, &values).await?;
+    Ok(ids.first().map(|(id,)| rows::room_id(id)).transpose()?)
 }
 
 /// Who has given a range of messages which marks.
@@ -198,7 +259,7 @@ pub(super) async fn changes(
 ) -> Result<Vec<Change>, sqlx::Error> {
     let values = [room.0, signed(after), signed(limit)].map(Value::Number);
     let rows = sql.select(selects::CHANGES, &values).await?;
-    let mut changes: Vec<Change> = rows::read_all(rows, ChangeRow::read)?;
+    let mut changes = read_changes(sql, room, rows).await?;
     let mut counts = HashMap::new();
     for change in &mut changes {
         let ChangeKind::Marked(_, seq, marks) = &mut change.kind else { continue };
@@ -250,6 +311,27 @@ pub(super) async fn standings(
         Standing { last: last.map(Arc::new), ..standing }
     };
     Ok(all.into_iter().map(complete).collect())
+}
+
+/// Changes with what the threads that they are about have come to since.
+async fn read_changes(
+    sql: &mut impl Sql,
+    room: RoomKey,
+    rows: Vec<ChangeRow>,
+) -> Result<Vec<Change>, sqlx::Error> {
+    let mut threads = HashMap::<u64, Thread>::new();
+    for seq in rows.iter().filter_map(ChangeRow::of_thread) {
+        // Several changes may be about one thread.
+        if let Entry::Vacant(entry) = threads.entry(seq)
+            && let Some(found) = told(sql, room, seq.saturating_sub(1), seq).await?.pop()
+        {
+            entry.insert(found.thread);
+        }
+    }
+    rows::read_all(rows, |row| {
+        let thread = row.of_thread().and_then(|seq| threads.get(&seq).cloned());
+        row.read(thread)
+    })
 }
 
 pub(super) async fn listed(

@@ -3,9 +3,10 @@
 
 use chat_core::{
     Activity, Body, Change, ChangeKind, ClientKey, Counts, Cursor, Details, Edit, Fingerprint,
-    Given, Kind, Listed, Mark, MarkCount, Membership, Message, Name, Reading, Restriction,
-    Revision, Role, RoomId, RoomInfo, RoomKey, RoomView, Sent, Settings, Standing, Text, Timestamp,
-    Title, Unread, UsedKey, User, UserId, WhoInvites,
+    Given, Kind, LastReply, Listed, ListedThread, LoadedThread, Mark, MarkCount, Membership,
+    Message, Name, Parent, Reading, Restriction, Revision, Role, RoomId, RoomInfo, RoomKey,
+    RoomView, Sent, Settings, Standing, Text, Thread, ThreadPlace, Timestamp, Title, Unread,
+    UsedKey, User, UserId, WhoInvites,
 };
 use sqlx::FromRow;
 use thiserror::Error;
@@ -27,6 +28,8 @@ pub(super) struct RoomRow {
     seq: i64,
     number: i64,
     removed_seq: i64,
+    parent: Option<Vec<u8>>,
+    parent_seq: Option<i64>,
     #[sqlx(flatten)]
     info: InfoRow,
     invite: String,
@@ -45,14 +48,21 @@ pub(super) struct StoredRoom {
 
 impl RoomRow {
     pub(super) fn read(self) -> Result<StoredRoom, Unreadable> {
+        let parent = parent(self.parent, self.parent_seq)?;
         Ok(StoredRoom {
             key: RoomKey(self.room),
-            info: self.info.read()?,
+            info: RoomInfo { parent, ..self.info.read()? },
             end: cursor(self.seq, self.number)?,
             removed: number(self.removed_seq)?,
             settings: settings(&self.invite, self.slow_s, self.read_only)?,
         })
     }
+}
+
+/// The message that a room is a thread on, if it is one.
+fn parent(room: Option<Vec<u8>>, seq: Option<i64>) -> Result<Option<Parent>, Unreadable> {
+    let Some((room, seq)) = room.zip(seq) else { return Ok(None) };
+    Ok(Some(Parent { room: room_id(&room)?, seq: number(seq)? }))
 }
 
 #[derive(FromRow)]
@@ -86,6 +96,7 @@ impl InfoRow {
             kind: Kind::parse(&self.kind).ok_or(Unreadable("kind of room"))?,
             ephemeral: self.ephemeral,
             created: time(self.created_ms)?,
+            parent: None,
         })
     }
 }
@@ -148,6 +159,8 @@ pub(super) struct StandingRow {
     room: i64,
     seq: i64,
     number: i64,
+    parent: Option<Vec<u8>>,
+    parent_seq: Option<i64>,
     read_seq: i64,
     unread: i64,
     mentions: i64,
@@ -158,9 +171,10 @@ pub(super) struct StandingRow {
 impl StandingRow {
     pub(super) fn read(self) -> Result<(RoomKey, Standing), Unreadable> {
         let Listed { info, members } = self.listed.read()?;
+        let parent = parent(self.parent, self.parent_seq)?;
         let counts = Counts { members, online: 0 };
         let standing = Standing {
-            room: RoomView { info, counts },
+            room: RoomView { info: RoomInfo { parent, ..info }, counts },
             cursor: cursor(self.seq, self.number)?,
             last: None,
             read: number(self.read_seq)?,
@@ -216,7 +230,70 @@ impl MessageRow {
             edited: self.edited_ms.map(time).transpose()?,
             deleted: self.deleted,
             marks: Vec::new(),
+            thread: None,
         })
+    }
+}
+
+/// What a thread has come to.
+#[derive(FromRow)]
+struct ThreadRow {
+    public_id: Vec<u8>,
+    replies: i64,
+    last_seq: Option<i64>,
+    last_user: Option<Vec<u8>>,
+    last_ms: Option<i64>,
+    last_name: Option<String>,
+    upto_seq: i64,
+    upto_change: i64,
+}
+
+impl ThreadRow {
+    fn read(self) -> Result<Thread, Unreadable> {
+        let last = match (self.last_seq, self.last_user, self.last_ms, self.last_name) {
+            (None, ..) => None,
+            (Some(seq), Some(id), Some(at), Some(name)) => {
+                let from = user(&id, name)?;
+                Some(LastReply { from, at: time(at)?, seq: number(seq)? })
+            }
+            _ => return Err(Unreadable("last reply")),
+        };
+        let upto = cursor(self.upto_seq, self.upto_change)?;
+        let (room, replies) = (room_id(&self.public_id)?, number(self.replies)?);
+        Ok(Thread { room, replies, last, upto })
+    }
+}
+
+/// A thread by itself.
+#[derive(FromRow)]
+pub(super) struct LoadedThreadRow {
+    #[sqlx(flatten)]
+    now: ThreadRow,
+    told_seq: Option<i64>,
+    has_new: bool,
+    has_deleted: bool,
+}
+
+impl LoadedThreadRow {
+    pub(super) fn read(self) -> Result<LoadedThread, Unreadable> {
+        let is_told = self.told_seq.is_some() && !self.has_new && !self.has_deleted;
+        Ok(LoadedThread { now: self.now.read()?, is_told })
+    }
+}
+
+/// A thread as its parent's room has been told of it.
+#[derive(FromRow)]
+pub(super) struct ToldThreadRow {
+    seq: i64,
+    at_ms: i64,
+    #[sqlx(flatten)]
+    told: ThreadRow,
+}
+
+impl ToldThreadRow {
+    pub(super) fn read(self) -> Result<ListedThread, Unreadable> {
+        let place = ThreadPlace { at: time(self.at_ms)?, seq: number(self.seq)? };
+        Ok(ListedThread { place, thread: self.told.read()? })
     }
 }
 
@@ -302,7 +379,14 @@ pub(super) struct ChangeRow {
 }
 
 impl ChangeRow {
-    pub(super) fn read(self) -> Result<Change, Unreadable> {
+    /// The message whose thread it is about, if it is about one.
+    pub(super) fn of_thread(&self) -> Option<u64> {
+        let is_of_thread = self.kind == "thread";
+        self.target.filter(|_| is_of_thread).and_then(|target| number(target).ok())
+    }
+
+    /// The change; `thread` is what that thread has come to.
+    pub(super) fn read(self, thread: Option<Thread>) -> Result<Change, Unreadable> {
         let until = self.until_ms.map(time).transpose()?;
         let set = self.invite.zip(self.slow_s).zip(self.read_only);
         let set = set.map(|((invite, slow_s), read_only)| settings(&invite, slow_s, read_only));
@@ -315,6 +399,7 @@ impl ChangeRow {
             seq: self.target.map(number).transpose()?,
             edit: said.map(|text| Edit { text, mentions }),
             marks: Vec::new(),
+            thread,
         };
         let kind = ChangeKind::parse(&self.kind, self.member.read()?, details);
         let by = match (self.actor, self.actor_name) {

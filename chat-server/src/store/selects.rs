@@ -11,8 +11,9 @@ pub(super) const ROOM: SqlStr = SqlStr::from_static(
     SELECT r.id AS room, r.public_id, r.title, r.kind, r.ephemeral, r.created_ms, \
         r.invite, r.slow_s, r.read_only, \
         COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) AS seq, \
-        r.last_change AS number, r.removed_seq \
-    FROM rooms r WHERE r.public_id = ? AND r.ended = 0",
+        r.last_change AS number, r.removed_seq, p.public_id AS parent, t.seq AS parent_seq \
+    FROM rooms r LEFT JOIN threads t ON t.thread = r.id LEFT JOIN rooms p ON p.id = t.room \
+    WHERE r.public_id = ? AND r.ended = 0",
 );
 
 /// A room's members. Parameter: room.
@@ -29,14 +30,16 @@ pub(super) const READINGS: SqlStr = SqlStr::from_static(
     JOIN members m ON m.room = p.room AND m.user = p.user WHERE p.room = ?",
 );
 
-/// The rooms of a user, those first in which something was written last. Parameters: user; the moment and
+/// The rooms of a user, those first in which something was written last; of threads, those whose parent's room is one of them. Parameters: user; the moment and
 /// the public id before which they are, the moment twice; how many at most.
 pub(super) const ACTIVE: SqlStr = SqlStr::from_static(
     "\
     SELECT a.public_id, a.at_ms FROM ( \
         SELECT r.public_id, COALESCE((SELECT l.at_ms FROM messages l WHERE l.room = r.id \
             ORDER BY l.seq DESC LIMIT 1), r.created_ms) AS at_ms \
-        FROM members m JOIN rooms r ON r.id = m.room WHERE m.user = ? AND r.ended = 0) a \
+        FROM members m JOIN rooms r ON r.id = m.room LEFT JOIN threads t ON t.thread = r.id \
+        WHERE m.user = ? AND r.ended = 0 AND (t.room IS NULL OR EXISTS \
+            (SELECT 1 FROM members p WHERE p.room = t.room AND p.user = m.user))) a \
     WHERE a.at_ms < ? OR (a.at_ms = ? AND a.public_id < ?) \
     ORDER BY a.at_ms DESC, a.public_id DESC LIMIT ?",
 );
@@ -58,6 +61,67 @@ pub(super) const RESTRICTIONS: SqlStr = SqlStr::from_static(
 /// The direct room of two users. Parameter: their ids.
 pub(super) const DIRECT: SqlStr =
     SqlStr::from_static("SELECT public_id FROM rooms WHERE pair = ? AND ended = 0");
+
+/// The thread on a message. Parameters: public id of the message's room, seq.
+pub(super) const THREAD_ON: SqlStr = SqlStr::from_static(
+    "\
+    SELECT r.public_id FROM rooms p JOIN threads t ON t.room = p.id JOIN rooms r ON r.id = t.thread \
+    WHERE p.public_id = ? AND t.seq = ? AND p.ended = 0 AND r.ended = 0",
+);
+
+/// What a thread has come to by now, where it stands with it, and whether its parent's room has been told.
+/// Parameter: room.
+pub(super) const THREAD: SqlStr = SqlStr::from_static(
+    "\
+    SELECT r.public_id, \
+        (SELECT COUNT(*) FROM messages d WHERE d.room = r.id AND d.deleted = 0) AS replies, \
+        l.seq AS last_seq, l.sender AS last_user, l.at_ms AS last_ms, u.name AS last_name, \
+        COALESCE((SELECT m.seq FROM messages m WHERE m.room = r.id ORDER BY m.seq DESC LIMIT 1), r.removed_seq) \
+            AS upto_seq, \
+        r.last_change AS upto_change, t.told_seq, \
+        EXISTS (SELECT 1 FROM messages n WHERE n.room = r.id AND n.seq > t.told_seq) AS has_new, \
+        EXISTS (SELECT 1 FROM changes c WHERE c.room = r.id AND c.number > t.told_change \
+            AND c.kind IN ('deleted', 'erased')) AS has_deleted \
+    FROM threads t JOIN rooms r ON r.id = t.thread \
+        LEFT JOIN messages l ON l.room = r.id AND l.seq = \
+            (SELECT k.seq FROM messages k WHERE k.room = r.id AND k.deleted = 0 ORDER BY k.seq DESC LIMIT 1) \
+        LEFT JOIN users u ON u.id = l.sender \
+    WHERE t.thread = ? AND r.ended = 0",
+);
+
+/// A room's threads of which it has not been told all. Parameter: room.
+pub(super) const UNTOLD: SqlStr = SqlStr::from_static(
+    "\
+    SELECT r.public_id FROM threads t JOIN rooms r ON r.id = t.thread \
+    WHERE t.room = ? AND r.ended = 0 AND (t.told_seq IS NULL \
+        OR EXISTS (SELECT 1 FROM messages n WHERE n.room = t.thread AND n.seq > t.told_seq) \
+        OR (r.last_change > t.told_change AND EXISTS (SELECT 1 FROM changes c WHERE c.room = t.thread \
+            AND c.number > t.told_change AND c.kind IN ('deleted', 'erased'))))",
+);
+
+/// What has been told of the threads on a range of messages. Parameters: room, above, up to and including.
+pub(super) const THREADS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT t.seq, t.at_ms, r.public_id, t.replies, t.last_seq, t.last_user, t.last_ms, \
+        u.name AS last_name, t.told_seq AS upto_seq, t.told_change AS upto_change \
+    FROM threads t JOIN rooms r ON r.id = t.thread LEFT JOIN users u ON u.id = t.last_user \
+    WHERE t.room = ? AND t.seq > ? AND t.seq <= ? AND t.told_seq IS NOT NULL",
+);
+
+/// A page of a room's threads, the one that was written in last first. Parameters: room; before this moment,
+/// or in it, and on a message before this one; how many at most.
+pub(super) const LISTED_THREADS: SqlStr = SqlStr::from_static(
+    "\
+    SELECT t.seq, t.at_ms, r.public_id, t.replies, t.last_seq, t.last_user, t.last_ms, \
+        u.name AS last_name, t.told_seq AS upto_seq, t.told_change AS upto_change \
+    FROM threads t JOIN rooms r ON r.id = t.thread LEFT JOIN users u ON u.id = t.last_user \
+    WHERE t.room = ? AND t.told_seq IS NOT NULL AND (t.at_ms < ? OR (t.at_ms = ? AND t.seq < ?)) \
+    ORDER BY t.at_ms DESC, t.seq DESC LIMIT ?",
+);
+
+/// Numbers of a room's threads. Parameter: room.
+pub(super) const ITS_THREADS: SqlStr =
+    SqlStr::from_static("SELECT thread FROM threads WHERE room = ?");
 
 /// A range of a room's messages, oldest first. An author is always in `users`; if one were missing,
 /// the outer join makes that an error instead of a silent gap. Parameters: room, above, up to and

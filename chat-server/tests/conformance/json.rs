@@ -7,10 +7,10 @@ use std::time::Duration;
 use chat_core::testkit::Heard;
 use chat_core::{
     After, BanPage, Behind, Body, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor,
-    Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, Mark, MarkCount, MemberPage,
-    MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Presence, ReadPosition,
-    ReaderPage, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView, Sent, Settings,
-    Text, Timestamp, Title, Unread, User, WhoInvites,
+    Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, LastReply, Mark, MarkCount,
+    MemberPage, MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Parent, Presence,
+    ReadPosition, ReaderPage, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView,
+    Sent, Settings, Text, Thread, Timestamp, Title, Unread, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -90,6 +90,14 @@ fn encode_room(command: &RoomCommand) -> Value {
         }
         RoomCommand::Standing => json!({"do": "standing"}),
         RoomCommand::Revisions { seq } => json!({"do": "revisions", "seq": seq}),
+        RoomCommand::Thread { seq } => json!({"do": "thread", "seq": seq}),
+        RoomCommand::Threads(query) => {
+            let mut frame = json!({"do": "threads", "limit": query.limit});
+            if let Some(place) = query.after {
+                frame["after"] = json!(format!("{}.{}", place.at.timestamp_millis(), place.seq));
+            }
+            frame
+        }
         RoomCommand::History(query) => {
             let mut frame = json!({"do": "history", "limit": query.limit});
             match query.at {
@@ -365,7 +373,8 @@ fn message(value: &Value) -> Message {
     let edited = value.get("edited").map(|_| moment(value, "edited"));
     let message = Message::new(number(value, "seq"), user(&value["from"]), body, time(value));
     let marks = value.get("marks").map(|_| marks(value)).unwrap_or_default();
-    Message { edited, deleted, marks, ..message }
+    let thread = value.get("thread").map(thread);
+    Message { edited, deleted, marks, thread, ..message }
 }
 
 fn marks(value: &Value) -> Vec<MarkCount> {
@@ -415,6 +424,7 @@ fn change(value: &Value) -> Change {
             }
             "deleted" => ChangeKind::Deleted(author, seq),
             "marks" => ChangeKind::Marked(author, seq, marks(value)),
+            "thread" => ChangeKind::Thread(author, seq, thread(&value["thread"])),
             other => panic!("{other} is not about a message"),
         };
         return Change { cursor, kind, by: None, at };
@@ -452,7 +462,21 @@ fn room_info(value: &Value) -> RoomInfo {
         kind: Kind::parse(text(value, "kind")).expect("a kind of room"),
         ephemeral: flag(value, "ephemeral"),
         created: moment(value, "created"),
+        parent: value
+            .get("parent")
+            .map(|parent| Parent { room: parsed(parent, "room"), seq: number(parent, "seq") }),
     }
+}
+
+fn thread(value: &Value) -> Thread {
+    let last = value.get("last").map(|last| LastReply {
+        from: user(&last["from"]),
+        at: moment(last, "at"),
+        seq: number(last, "seq"),
+    });
+    // How far the thread had come is not said.
+    let (replies, upto) = (number(value, "replies"), Cursor::default());
+    Thread { room: parsed(value, "room"), replies, last, upto }
 }
 
 fn member(value: &Value) -> MemberView {

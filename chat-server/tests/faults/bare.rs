@@ -16,7 +16,14 @@ pub(crate) async fn room(store: &MySqlStore, owner: &User, title: &str) -> Loade
 pub(crate) fn new_room(owner: &User, title: &str) -> (RoomInfo, Membership) {
     let title = Some(Title::new(title).expect("a good title"));
     let created = Timestamp::from_timestamp_millis(0).expect("a moment");
-    let info = RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created };
+    let info = RoomInfo {
+        id: RoomId::new(),
+        title,
+        kind: Kind::Open,
+        ephemeral: false,
+        created,
+        parent: None,
+    };
     (info, Membership { user: owner.clone(), role: Role::Owner })
 }
 

@@ -17,6 +17,7 @@ mod paging;
 mod reading;
 mod support;
 mod text;
+mod threads;
 mod users;
 mod writing;
 
@@ -74,7 +75,7 @@ macro_rules! cases {
 }
 use cases;
 
-const GROUPS: [&[Case]; 17] = [
+const GROUPS: [&[Case]; 18] = [
     writing::CASES,
     keys::CASES,
     once::CASES,
@@ -87,6 +88,7 @@ const GROUPS: [&[Case]; 17] = [
     editing::CASES,
     marks::CASES,
     reading::CASES,
+    threads::CASES,
     kinds::CASES,
     deletion::CASES,
     lasting::CASES,

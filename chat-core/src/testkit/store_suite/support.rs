@@ -111,7 +111,8 @@ pub(super) fn text(text: &str) -> Text {
 /// An open room that is yet to be created.
 pub(super) fn info(title: &str) -> RoomInfo {
     let title = Some(Title::new(title).expect("the suite's titles are short lines"));
-    RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created: at(0) }
+    let (kind, created) = (Kind::Open, at(0));
+    RoomInfo { id: RoomId::new(), title, kind, ephemeral: false, created, parent: None }
 }
 
 pub(super) fn private(title: &str) -> RoomInfo {

@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::{
     bans, blocks, docs, friends, groups, health, members, messages, metrics, page, problem,
-    reading, rooms, search, tokens, users,
+    reading, rooms, search, threads, tokens, users,
 };
 
 /// The document, in JSON.
@@ -57,6 +57,7 @@ asked nor told. For those with an account; at most 1,000 friends in 100 groups."
         (name = "members", description = "Who belongs to a room; invite, join and leave; roles, mutes, kicks."),
         (name = "bans", description = "Who may not be in a room."),
         (name = "messages", description = "Read, write and find."),
+        (name = "threads", description = "Rooms whose parent is a message."),
         (name = "sockets", description = "The WebSocket, over which events come."),
         (name = "operation", description = "For whoever runs the server."),
         (name = "pages", description = "For people with a browser."),
@@ -94,6 +95,7 @@ fn make() -> String {
         messages::Calls::openapi(),
         reading::Calls::openapi(),
         search::Calls::openapi(),
+        threads::Calls::openapi(),
     ] {
         api = api.nest("/api/v1", calls);
     }

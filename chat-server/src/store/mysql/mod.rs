@@ -14,8 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chat_core::{
     Activity, Batch, BatchOutcome, Change, ChangeKind, ClientKey, Fingerprint, Given, Listed,
-    LoadedRoom, MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey,
-    RoomQuery, Standing, Store, StoreError, Timestamp, UsedKey, User, UserId, Write,
+    ListedThread, LoadedRoom, MarkerQuery, Membership, Message, OwnMark, Revision, RoomId,
+    RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread, ThreadQuery, Timestamp,
+    UsedKey, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -26,7 +27,7 @@ use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::search::{self, Index, Indexed, Indexing, Rebuilt};
 use super::sql::{Queries, Row, Session, Sql, Value};
-use super::thread::Thread;
+use super::thread::Thread as OwnThread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, profiles, reads};
@@ -42,7 +43,7 @@ use sole::Sole;
 #[derive(Clone, Debug)]
 pub struct MySqlStore {
     inner: Arc<Inner>,
-    thread: Arc<Thread>,
+    thread: Arc<OwnThread>,
 }
 
 #[derive(Debug)]
@@ -291,6 +292,26 @@ impl Store for MySqlStore {
         .await
     }
 
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            let found = read!(inner, sql => reads::thread(sql, room))?;
+            Ok(found.map(|thread| thread.now))
+        })
+        .await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        let query = *query;
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::threads(sql, room, &query)),
+        )
+        .await
+    }
+
     async fn changes(
         &self,
         room: RoomKey,
@@ -341,11 +362,9 @@ impl Store for MySqlStore {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            if !in_time(inner.deadline, inner.end_room(room)).await? {
-                return Ok(());
-            }
+            let ended = in_time(inner.deadline, inner.end_room(room)).await?;
             inner.replicas.lists_changed();
-            background::remove_room(&*inner, room).await
+            background::remove_rooms(&*inner, ended).await
         })
         .await
     }

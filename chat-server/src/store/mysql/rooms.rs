@@ -8,8 +8,7 @@ use sqlx::Connection;
 use super::Inner;
 use super::append::{AGAIN, CONFLICTS};
 use super::pen::Fault;
-use crate::store::background::END_ROOM;
-use crate::store::inserts::{first_batch, insert_opened, insert_room, pair_bytes};
+use crate::store::inserts::{first_batch, insert_opened, insert_room, insert_thread, pair_bytes};
 use crate::store::names::Names;
 use crate::store::plan::Plan;
 use crate::store::reads;
@@ -19,7 +18,8 @@ use crate::store::sql::{Session, Sql};
 
 impl Inner {
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
-    /// of the room which was opened with the key, or of the direct room which its members have already.
+    /// of the room which was opened with the key, or of the direct room which its members have already, or of
+    /// the thread that is there.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
@@ -43,9 +43,10 @@ impl Inner {
                     {
                         return Ok((first == *fingerprint).then_some(id));
                     }
-                    let same = match &pair {
-                        Some(pair) => reads::direct(&mut sql, pair).await?,
-                        None => {
+                    let same = match (&pair, info.parent) {
+                        (Some(pair), _) => reads::direct(&mut sql, pair).await?,
+                        (None, Some(parent)) => reads::thread_on(&mut sql, parent).await?,
+                        (None, None) => {
                             let id = info.id.uuid().into_bytes();
                             let own: Vec<RoomRow> = sql.select(selects::ROOM, &[id.into()]).await?;
                             (!own.is_empty()).then_some(info.id)
@@ -82,6 +83,7 @@ impl Inner {
         let names = nobody.unknown(members.iter().map(|membership| &membership.user));
         self.statements.insert_names(&mut sql, &names).await?;
         let room = insert_room(&mut sql, info, pair).await?;
+        insert_thread(&mut sql, info, room).await?;
         if let Some(key) = key {
             insert_opened(&mut sql, info, key).await?;
         }
@@ -91,13 +93,13 @@ impl Inner {
         transaction.commit().await
     }
 
-    /// Marks a room as deleted. Answers whether there is such a room. By the connection that writes, so
-    /// that nothing is written to the room meanwhile that was believed to be there.
-    pub(super) async fn end_room(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+    /// Marks a room and its threads as deleted. Answers which; none, if there is no such room. By the connection
+    /// that writes, so that nothing is written to the room meanwhile that was believed to be there.
+    pub(super) async fn end_room(&self, room: RoomKey) -> Result<Vec<RoomKey>, sqlx::Error> {
         let (mut ended, mut conflicts) = (false, 0);
         loop {
             let error = match self.try_end(room).await {
-                Ok(found) => return Ok(ended || found),
+                Ok((found, rooms)) => return Ok(if ended || found { rooms } else { Vec::new() }),
                 Err(error) => error,
             };
             match Fault::of(&error) {
@@ -112,15 +114,16 @@ impl Inner {
         }
     }
 
-    async fn try_end(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+    async fn try_end(&self, room: RoomKey) -> Result<(bool, Vec<RoomKey>), sqlx::Error> {
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
-        known.forget(room);
         let mut sql = Session::new(connection, &self.queries);
         self.begin(&mut sql, &[], known).await?;
-        let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
+        let (found, mut rooms) = self.statements.end(&mut sql, room).await?;
+        rooms.push(room);
+        rooms.iter().for_each(|room| known.forget(*room));
         sql.run("COMMIT").await?;
         writer.give_back();
-        Ok(done.rows > 0)
+        Ok((found, rooms))
     }
 }

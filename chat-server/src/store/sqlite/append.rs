@@ -17,7 +17,7 @@ use sqlx::SqlStr;
 use super::Inner;
 use super::open::SqlitePen;
 use crate::store::inserts::{
-    FoundKeys, first_batch, has_keyed_change, insert_opened, insert_room, pair_bytes,
+    FoundKeys, first_batch, has_keyed_change, insert_opened, insert_room, insert_thread, pair_bytes,
 };
 use crate::store::known::Known;
 use crate::store::plan::{Ends, Plan};
@@ -110,7 +110,8 @@ impl Inner {
     }
 
     /// Opens a room, with its first members' joining as its first changes. Answers its id, or that
-    /// of the room which was opened with the key, or of the direct room which its members have already.
+    /// of the room which was opened with the key, or of the direct room which its members have already, or of
+    /// the thread that is there.
     pub(super) async fn insert_room(
         &self,
         info: &RoomInfo,
@@ -133,9 +134,10 @@ impl Inner {
             (Some((first, id)), Some((_, (_, fingerprint)))) => {
                 Some((first == *fingerprint).then_some(id))
             }
-            _ => match &pair {
-                Some(pair) => reads::direct(&mut sql, pair).await?.map(Some),
-                None => None,
+            _ => match (&pair, info.parent) {
+                (Some(pair), _) => reads::direct(&mut sql, pair).await?.map(Some),
+                (None, Some(parent)) => reads::thread_on(&mut sql, parent).await?.map(Some),
+                (None, None) => None,
             },
         };
         if let Some(there) = there {
@@ -144,6 +146,7 @@ impl Inner {
             return Ok(there);
         }
         let room = insert_room(&mut sql, info, pair.as_deref()).await?;
+        insert_thread(&mut sql, info, room).await?;
         if let Some(key) = key {
             insert_opened(&mut sql, info, key).await?;
         }

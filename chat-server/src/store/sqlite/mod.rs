@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_core::{
-    Activity, Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, LoadedRoom,
-    MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery,
-    Standing, Store, StoreError, Timestamp, UsedKey, User, UserId,
+    Activity, Batch, BatchOutcome, Change, ClientKey, Fingerprint, Given, Listed, ListedThread,
+    LoadedRoom, MarkerQuery, Membership, Message, OwnMark, Revision, RoomId, RoomInfo, RoomKey,
+    RoomQuery, Standing, Store, StoreError, Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use sqlx::{SqlStr, SqlitePool};
 
 pub use open::OpenError;
 
-use super::background::{self, Cleaned, END_ROOM, Progress, Retention};
+use super::background::{self, Cleaned, Progress, Retention};
 use super::inserts::Statements;
 use super::search::{self, Index, Indexed, Indexing, Rebuilt};
 use super::sql::{Queries, Row, Session, Sql, Value};
-use super::thread::Thread;
+use super::thread::Thread as OwnThread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;
 use super::{SqlStore, StoreStats, in_time, profiles, reads};
@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
-    thread: Arc<Thread>,
+    thread: Arc<OwnThread>,
 }
 
 #[derive(Debug)]
@@ -54,15 +54,18 @@ struct Inner {
 }
 
 impl Inner {
-    /// Marks a room as deleted. Answers whether there is such a room.
-    async fn end_room(&self, room: RoomKey) -> Result<bool, sqlx::Error> {
+    /// Marks a room and its threads as deleted. Answers which; none, if there is no such room.
+    async fn end_room(&self, room: RoomKey) -> Result<Vec<RoomKey>, sqlx::Error> {
         let mut writer = self.writer.lend().await?;
         let (connection, known) = writer.parts();
-        known.forget(room);
         let mut sql = Session::new(connection, &self.queries);
-        let done = sql.execute(END_ROOM, &[room.0.into()]).await?;
+        sql.run(append::BEGIN).await?;
+        let (found, mut ended) = self.statements.end(&mut sql, room).await?;
+        sql.run("COMMIT").await?;
+        ended.push(room);
+        ended.iter().for_each(|room| known.forget(*room));
         writer.give_back();
-        Ok(done.rows > 0)
+        Ok(if found { ended } else { Vec::new() })
     }
 
     /// Does work in one transaction.
@@ -220,6 +223,26 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn thread(&self, room: RoomKey) -> Result<Option<Thread>, StoreError> {
+        self.run(async move |inner: Arc<Inner>| {
+            let found = read!(inner, sql => reads::thread(sql, room))?;
+            Ok(found.map(|thread| thread.now))
+        })
+        .await
+    }
+
+    async fn threads(
+        &self,
+        room: RoomKey,
+        query: &ThreadQuery,
+    ) -> Result<Vec<ListedThread>, StoreError> {
+        let query = *query;
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::threads(sql, room, &query)),
+        )
+        .await
+    }
+
     async fn changes(
         &self,
         room: RoomKey,
@@ -260,10 +283,8 @@ impl Store for SqliteStore {
 
     async fn delete_room(&self, room: RoomKey) -> Result<(), StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            if in_time(DEADLINE, inner.end_room(room)).await? {
-                background::remove_room(&*inner, room).await?;
-            }
-            Ok(())
+            let ended = in_time(DEADLINE, inner.end_room(room)).await?;
+            background::remove_rooms(&*inner, ended).await
         })
         .await
     }

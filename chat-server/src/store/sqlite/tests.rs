@@ -20,7 +20,14 @@ async fn open_room(store: &SqliteStore) -> (User, LoadedRoom) {
     let ann = User::new(UserId::new(), Name::new("Ann").unwrap());
     let title = Some(Title::new("a room").unwrap());
     let created = Timestamp::from_timestamp_millis(0).unwrap();
-    let info = RoomInfo { id: RoomId::new(), title, kind: Kind::Open, ephemeral: false, created };
+    let info = RoomInfo {
+        id: RoomId::new(),
+        title,
+        kind: Kind::Open,
+        ephemeral: false,
+        created,
+        parent: None,
+    };
     let owner = Membership { user: ann.clone(), role: Role::Owner };
     store.create_room(&info, &[owner], None).await.unwrap();
     (ann, store.load_room(info.id, 1).await.unwrap().unwrap())

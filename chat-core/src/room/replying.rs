@@ -1,0 +1,315 @@
+//! What a room does that is a thread: its members are those who follow it, each of them as its parent's room
+//! has it; and it tells that room what it has come to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::WeakRecipient;
+use actix::fut::wrap_future;
+use actix::prelude::{ActorFutureExt, AsyncContext, Context};
+use tokio::sync::oneshot;
+
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::ids::{RoomId, UserId};
+use crate::model::{Kind, LastReply, Membership, Message, Parent, Role, Thread, User};
+use crate::room::access::Access;
+use crate::room::threads::{Adopt, FromParent, News};
+use crate::room::writes::{UnderWay, What};
+use crate::room::{AGAIN, Hosted, RoomActor, RoomRef, Rooms};
+use crate::roster::newcomer;
+use crate::store::{LoadedThread, Store, StoreError};
+
+/// A thread's parent. It is held as long as the thread lives.
+pub(super) struct Bond {
+    room: RoomRef,
+    access: Arc<Access>,
+}
+
+impl Bond {
+    /// Asks a room to let its thread know who may do what.
+    pub(super) async fn form(
+        rooms: &Arc<Rooms>,
+        room: RoomId,
+        thread: RoomId,
+        address: WeakRecipient<FromParent>,
+    ) -> Result<Self> {
+        let room = rooms.get(room);
+        let (answer, adopted) = oneshot::channel();
+        room.tell(Adopt { thread, address, answer });
+        let access = adopted.await.unwrap_or_else(|_| Err(Error::stopping()))?;
+        Ok(Self { room, access })
+    }
+}
+
+/// What a room has that is a thread.
+pub(super) struct Replying {
+    parent: Parent,
+    room: RoomRef,
+    access: Arc<Access>,
+    /// Which version of that has been copied.
+    seen: Option<u64>,
+    /// Those who are members of the parent's room no more: gone for everybody, and the store is yet to be told.
+    expelled: HashMap<UserId, Membership>,
+    replies: u64,
+    last: Option<LastReply>,
+    /// The replies must be counted by the store.
+    unsure: bool,
+    /// By whom has come about what the parent's room has not been told.
+    untold: Option<User>,
+}
+
+impl Replying {
+    /// A thread as it was loaded; by `opener`, if nobody has written in it.
+    pub(super) fn new(
+        parent: Parent,
+        bond: Bond,
+        loaded: LoadedThread,
+        opener: Option<User>,
+    ) -> Self {
+        let LoadedThread { now: Thread { replies, last, .. }, is_told } = loaded;
+        let by = last.as_ref().map(|last| last.from.clone()).or(opener);
+        Self {
+            parent,
+            room: bond.room,
+            access: bond.access,
+            seen: None,
+            expelled: HashMap::new(),
+            replies,
+            last,
+            unsure: false,
+            untold: by.filter(|_| !is_told),
+        }
+    }
+
+    /// To be held during a step of the thread.
+    pub(super) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access)
+    }
+
+    /// Whether the parent's room, as it was when the thread was loaded, still lives.
+    pub(super) fn is_bound(&self) -> bool {
+        self.room.is_alive()
+    }
+
+    /// Somebody has another name.
+    pub(super) fn rename(&mut self, user: &User) {
+        let last = self.last.iter_mut().map(|last| &mut last.from);
+        let expelled = self.expelled.values_mut().map(|membership| &mut membership.user);
+        for named in last.chain(expelled).filter(|named| named.id == user.id) {
+            named.clone_from(user);
+        }
+    }
+}
+
+impl Hosted {
+    /// Whether a user may be a member here because it is one of the parent's room. Of a room that is no thread,
+    /// whether it is a member.
+    pub(super) fn belongs(&self, user: UserId) -> bool {
+        match &self.replying {
+            Some(thread) => thread.access.role(user).is_some(),
+            None => self.roster.membership(user).is_some(),
+        }
+    }
+
+    /// The role that counts here, of members and of others: in a thread, that in the parent's room.
+    pub(super) fn role_of(&self, user: UserId) -> Option<Role> {
+        match &self.replying {
+            Some(thread) => thread.access.role(user),
+            None => self.roster.role(user),
+        }
+    }
+
+    /// The membership of somebody who joins.
+    pub(super) fn as_newcomer(&self, user: User) -> Membership {
+        let role = self.replying.as_ref().and_then(|thread| thread.access.role(user.id));
+        Membership { role: role.unwrap_or(Role::Member), ..newcomer(user) }
+    }
+
+    /// What somebody is told who may not enter a thread: of one in a room that not everybody sees, nothing.
+    pub(super) fn no_entry_to_thread(&self) -> Option<Error> {
+        let thread = self.replying.as_ref()?;
+        Some(match thread.access.kind {
+            Kind::Open => {
+                let message =
+                    "you are not a member of the room that this thread is in; join that first";
+                Error::new(Code::NotAMember, message)
+            }
+            _ => Error::no_such_room(),
+        })
+    }
+
+    /// In a thread, nobody keeps order but in the parent's room.
+    pub(super) fn keeps_order_itself(&self) -> Result<()> {
+        match self.info.kind {
+            Kind::Thread => Err(Error::forbidden(
+                "a thread has the members, roles, bans and settings of the room that it is in; do this there",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets everything be as the parent's room has it. Whoever is no member there is none here from now on, and
+    /// hears nothing more.
+    pub(super) fn follow_parent(&mut self) {
+        let Some(thread) = &mut self.replying else { return };
+        let version = thread.access.version();
+        if thread.seen == Some(version) {
+            return self.end_expelled();
+        }
+        thread.seen = Some(version);
+        let access = Arc::clone(&thread.access);
+        let standing = access.standing();
+        self.mutes = standing.mutes.clone();
+        if self.settings.slow_s != standing.settings.slow_s {
+            self.slow.set(standing.settings.slow_s, self.timeline.kept());
+        }
+        self.settings = standing.settings;
+        let followers: Vec<_> = self.roster.memberships().cloned().collect();
+        let mut gone = Vec::new();
+        for membership in followers {
+            let user = membership.user.id;
+            match standing.roles.get(&user) {
+                Some(role) if *role != membership.role => self.roster.set_role(user, *role),
+                Some(_) => {}
+                None => gone.push((standing.gone.contains(&user), membership)),
+            }
+            if standing.unseen.contains(&user) != self.roster.is_unseen(user) {
+                self.show_presence(user, !standing.unseen.contains(&user));
+            }
+        }
+        drop(standing);
+        for (known, membership) in gone {
+            self.expel(membership, known);
+        }
+        self.end_expelled();
+    }
+
+    /// A membership has begun, and is looked at before the step ends.
+    pub(super) fn look_at_parent_again(&mut self) {
+        if let Some(thread) = &mut self.replying {
+            thread.seen = None;
+        }
+    }
+
+    /// Somebody is no member of the parent's room. If that is known, the membership here ends in the store too; otherwise it
+    /// may have begun in another process, and counts for nothing here alone.
+    fn expel(&mut self, membership: Membership, known: bool) {
+        let user = membership.user.id;
+        for (_, seat) in self.roster.remove(user) {
+            self.audience.tell_one(&seat.line, Event::Closed { room: self.id });
+            self.unseat(&seat);
+        }
+        self.typing.stop(user);
+        let error = self.no_entry(user);
+        self.refuse_queued(user, &error);
+        if let Some(thread) = self.replying.as_mut().filter(|_| known) {
+            thread.expelled.insert(user, membership);
+        }
+    }
+
+    /// Takes the end of memberships for writing that have ended for everybody here, unless it is not known what
+    /// is stored.
+    fn end_expelled(&mut self) {
+        let Some(thread) = &self.replying else { return };
+        if thread.expelled.is_empty() || self.writes.unsure.is_some() {
+            return;
+        }
+        let waiting = thread.expelled.values().filter(|one| !self.writes.is_moving(one.user.id));
+        let waiting: Vec<_> = waiting.cloned().collect();
+        for membership in waiting {
+            self.accept(What::Leave { membership, reply: None });
+        }
+    }
+
+    /// Whether a user's membership has ended for everybody here, and is yet to end in the store.
+    pub(super) fn is_expelled(&self, user: UserId) -> bool {
+        self.replying.as_ref().is_some_and(|thread| thread.expelled.contains_key(&user))
+    }
+
+    /// A membership has ended in the store.
+    pub(super) fn has_left(&mut self, user: UserId) {
+        if let Some(thread) = &mut self.replying {
+            thread.expelled.remove(&user);
+        }
+    }
+
+    /// A message is there that was not.
+    pub(super) fn count_reply(&mut self, message: &Message) {
+        let Some(thread) = &mut self.replying else { return };
+        let Message { from, at, seq, .. } = message;
+        if !message.deleted {
+            thread.replies += 1;
+            thread.last = Some(LastReply { from: from.clone(), at: *at, seq: *seq });
+        }
+        thread.untold = Some(from.clone());
+    }
+
+    /// A message, which was this if it is in memory, has been deleted.
+    pub(super) fn count_deletion(&mut self, seq: u64, before: Option<&Message>, author: &User) {
+        let Some(thread) = &mut self.replying else { return };
+        match before {
+            Some(before) if before.deleted => return,
+            Some(_) => thread.replies = thread.replies.saturating_sub(1),
+            None => thread.unsure = true,
+        }
+        if thread.last.as_ref().is_some_and(|last| last.seq == seq) {
+            let kept = self.timeline.kept().filter(|message| !message.deleted).last();
+            thread.last =
+                kept.map(|last| LastReply { from: last.from.clone(), at: last.at, seq: last.seq });
+            thread.unsure |= thread.last.is_none() && thread.replies > 0;
+        }
+        thread.untold = Some(author.clone());
+    }
+
+    /// More has been deleted than is known here.
+    pub(super) fn count_anew(&mut self, author: &User) {
+        if let Some(thread) = &mut self.replying {
+            (thread.unsure, thread.untold) = (true, Some(author.clone()));
+        }
+    }
+
+    /// Tells the parent's room what the thread has come to, if that is something else than before and is known.
+    pub(super) fn tell_parent(&mut self, ctx: &mut Context<RoomActor>) {
+        let upto = self.timeline.end();
+        let Some(thread) = &mut self.replying else { return };
+        if thread.unsure {
+            return self.ask_for_count(ctx);
+        }
+        let Some(by) = thread.untold.take() else { return };
+        let (replies, last) = (thread.replies, thread.last.clone());
+        let now = Thread { room: self.id, replies, last, upto };
+        thread.room.tell(News { seq: thread.parent.seq, thread: now, by });
+    }
+
+    /// Lets the store count the replies. Nothing is written meanwhile, so that what it counts is what is here.
+    fn ask_for_count(&mut self, ctx: &mut Context<RoomActor>) {
+        if self.writes.under_way != UnderWay::Nothing || self.writes.unsure.is_some() {
+            return;
+        }
+        self.writes.under_way = UnderWay::Check;
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let read = async move { store.thread(key).await };
+        ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
+            room.with_hosted(ctx, |hosted, _| hosted.counted(read));
+        }));
+    }
+
+    fn counted(&mut self, read: Result<Option<Thread>, StoreError>) {
+        self.writes.under_way = UnderWay::Nothing;
+        let (now, end) = (self.now(), self.timeline.end());
+        let Some(thread) = &mut self.replying else { return };
+        match read {
+            Ok(Some(counted)) if counted.upto == end => {
+                (thread.replies, thread.last) = (counted.replies, counted.last);
+                thread.unsure = false;
+            }
+            // Another process has written: that is read first.
+            Ok(_) => self.writes.unsure = Some(now),
+            Err(error) => {
+                tracing::error!(%error, room = %self.id, "could not count the replies of a thread");
+                self.writes.unsure = Some(now + AGAIN);
+            }
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! Threads: a message has one, its room is like any other, who may do what there is what its parent's room
+//! says at every moment, and the parent shows what it has come to.
+
+mod support;
+
+use chat_core::testkit::{FaultyStore, Probe};
+use chat_core::{
+    After, BanQuery, ChangeKind, Code, Event, HistoryAt, HistoryQuery, Kind, Limits, MemberQuery,
+    MemoryStore, Moderation, NewRoom, Parent, Role, RoomId, Session, SettingsChange, Text, Thread,
+    ThreadQuery, User,
+};
+use support::{Bench, draft, engine, engine_with, faulty, keyed, until};
+
+fn code<T>(result: chat_core::Result<T>) -> Option<Code> {
+    result.err().map(|error| error.code())
+}
+
+/// The thread on the first message of a room, which its owner has opened and joined.
+async fn thread(owner: &Probe, room: RoomId) -> RoomId {
+    owner.session.send(room, draft("what do you think?")).await.expect("sent");
+    let view = owner.session.open_thread(room, 1).await.expect("a thread");
+    owner.session.join(view.info.id, After::Nothing).await.expect("in it");
+    view.info.id
+}
+
+async fn follow(probe: &Probe, thread: RoomId) {
+    probe.session.join(thread, After::Nothing).await.expect("in the thread");
+}
+
+/// What the parent says that a thread has come to, as it is told next.
+async fn told(probe: &mut Probe) -> Thread {
+    probe
+        .find(|event| match event {
+            Event::Change { change, .. } => change.kind.thread().cloned(),
+            _ => None,
+        })
+        .await
+}
+
+/// Waits until the parent has told that so many replies are there.
+async fn told_of(bench: &Bench, probe: &mut Probe, replies: u64) -> Thread {
+    loop {
+        let pause = Limits::default().marks_every;
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), told(probe)).await;
+        match next {
+            Ok(thread) if thread.replies == replies => return thread,
+            Ok(_) => {}
+            // What comes at once is gathered for as long.
+            Err(_) => bench.clock.advance(pause),
+        }
+    }
+}
+
+async fn shown(session: &Session, room: RoomId, seq: u64) -> Option<Thread> {
+    let query = HistoryQuery { at: HistoryAt::Around(seq), limit: 1 };
+    let page = session.history(room, query).await.expect("a page");
+    page.messages.first().and_then(|message| message.thread.clone())
+}
+
+async fn followers(session: &Session, room: RoomId) -> Vec<(String, Role)> {
+    let query = MemberQuery { after: None, limit: 100, online: false };
+    let page = session.members(room, query).await.expect("a page");
+    let members = page.members.iter().map(|one| &one.membership);
+    members.map(|member| (member.user.name.to_string(), member.role)).collect()
+}
+
+#[tokio::test]
+async fn a_message_has_one_thread_however_many_open_it_and_how_often() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    ann.session.send(room, draft("what do you think?")).await.expect("sent");
+    let mut crowd = Vec::new();
+    for nth in 0..20 {
+        crowd.push(bench.joined(&format!("User {nth}"), room).await);
+    }
+    let opening = crowd.iter().map(|one| one.session.open_thread(room, 1));
+    let opened = futures_util::future::join_all(opening).await;
+    let opened: Vec<_> = opened.into_iter().map(|view| view.expect("a thread")).collect();
+    let first = &opened[0].info;
+    assert_eq!(first.parent, Some(Parent { room, seq: 1 }));
+    assert_eq!((first.kind, first.title.clone(), first.ephemeral), (Kind::Thread, None, false));
+    assert!(opened.iter().all(|view| view.info == *first));
+    assert_eq!(opened[0].counts.members, 2, "who opened it, and the author");
+    let again = ann.session.open_thread(room, 1).await.expect("the same");
+    assert_eq!(again.info, *first);
+    until("the message says so", async || {
+        shown(&ann.session, room, 1).await.is_some_and(|thread| thread.room == first.id)
+    })
+    .await;
+    let again = ann.session.open_thread(room, 1).await.expect("the same");
+    assert_eq!(again.info, *first);
+    // It is in no list.
+    assert_eq!(
+        bench
+            .engine
+            .rooms(&chat_core::RoomQuery { limit: 9, ..Default::default() })
+            .await
+            .expect("a list")
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn two_engines_on_one_store_open_the_same_thread() {
+    let store = MemoryStore::default();
+    let (one, other) =
+        (engine_with(store.clone(), Limits::default()), engine_with(store, Limits::default()));
+    let (room, ann) = one.room("Ann").await;
+    ann.session.send(room, draft("what do you think?")).await.expect("sent");
+    let bob = other.joined("Bob", room).await;
+    let (hers, his) =
+        tokio::join!(ann.session.open_thread(room, 1), bob.session.open_thread(room, 1));
+    let thread = hers.expect("a thread").info.id;
+    assert_eq!(his.expect("a thread").info.id, thread);
+    // Both write in it, and numbers stay without a gap.
+    follow(&ann, thread).await;
+    follow(&bob, thread).await;
+    for nth in 1..=10 {
+        let session = if nth % 2 == 0 { &ann.session } else { &bob.session };
+        assert_eq!(session.send(thread, draft("yes")).await.expect("sent").seq, nth);
+    }
+}
+
+#[tokio::test]
+async fn what_there_is_no_thread_on() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let on = async |seq| code(ann.session.open_thread(room, seq).await);
+    assert_eq!(on(1).await, Some(Code::NoSuchMessage));
+    ann.session.send(room, draft("one")).await.expect("sent");
+    ann.session.send(room, draft("two")).await.expect("sent");
+    assert_eq!([on(0).await, on(3).await, on(u64::MAX).await], [Some(Code::NoSuchMessage); 3]);
+    ann.session.delete(room, 2).await.expect("deleted");
+    assert_eq!(on(2).await, Some(Code::MessageDeleted));
+    let thread = ann.session.open_thread(room, 1).await.expect("a thread").info.id;
+    follow(&ann, thread).await;
+    ann.session.send(thread, draft("yes")).await.expect("sent");
+    let error = ann.session.open_thread(thread, 1).await.expect_err("a thread on a thread");
+    assert_eq!((error.code(), error.at_field()), (Code::BadRequest, Some("room")));
+    // One that is there stays, whatever becomes of its message.
+    ann.session.delete(room, 1).await.expect("deleted");
+    assert_eq!(ann.session.open_thread(room, 1).await.expect("the same").info.id, thread);
+    ann.session.send(thread, draft("still here")).await.expect("sent");
+    assert!(shown(&ann.session, room, 1).await.is_some());
+    // Strangers open none.
+    let (eve, nowhere) = (bench.connect("Eve"), RoomId::new());
+    assert_eq!(code(eve.session.open_thread(room, 1).await), Some(Code::NotAMember));
+    assert_eq!(code(ann.session.open_thread(nowhere, 1).await), Some(Code::NoSuchRoom));
+}
+
+#[tokio::test]
+async fn a_thread_is_a_room_like_others() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    let bob = bench.joined("Bob", room).await;
+    assert_eq!(code(bob.session.send(thread, draft("hi")).await), Some(Code::NotAMember));
+    follow(&bob, thread).await;
+    let first = keyed("I think so", "k");
+    assert_eq!(bob.session.send(thread, first.clone()).await.expect("sent").seq, 1);
+    assert_eq!(bob.session.send(thread, first).await.expect("the same").seq, 1);
+    let cursor = ann.session.join(thread, After::Nothing).await.expect("in it").cursor;
+    bob.session.edit(thread, 1, Text::new("I do").unwrap()).await.expect("edited");
+    let mark = chat_core::Mark::new("👍").unwrap();
+    ann.session.mark(thread, 1, mark, true).await.expect("marked");
+    bob.session.send(thread, draft("and you?").reply_to(1)).await.expect("sent");
+    let missed = ann.session.join(thread, After::Cursor(cursor)).await.expect("back");
+    assert_eq!(missed.messages.iter().map(|one| one.seq).collect::<Vec<_>>(), [2]);
+    let kinds = missed.changes.iter().map(|change| change.kind.as_str());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["edited", "marked"]);
+    assert_eq!(missed.room.info.parent, Some(Parent { room, seq: 1 }));
+    bob.session.leave(thread).await.expect("he follows it no more");
+    assert_eq!(code(bob.session.send(thread, draft("hi")).await), Some(Code::NotAMember));
+    bob.session.send(room, draft("still here")).await.expect("in the room itself");
+    ann.find(|event| {
+        matches!(event, Event::Change { change, .. } if
+        matches!(change.kind, ChangeKind::Left(_)))
+        .then_some(())
+    })
+    .await;
+    ann.session.leave(thread).await.expect("also its opener, who is no owner of it");
+}
+
+#[tokio::test]
+async fn the_parent_shows_what_a_thread_has_come_to() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let mut bob = bench.joined("Bob", room).await;
+    let thread = thread(&ann, room).await;
+    let opened = told(&mut bob).await;
+    assert_eq!((opened.room, opened.replies, opened.last), (thread, 0, None));
+    follow(&bob, thread).await;
+    for nth in 0u64..5 {
+        bob.session.send(thread, draft(&format!("reply {nth}"))).await.expect("sent");
+    }
+    let five = told_of(&bench, &mut ann, 5).await;
+    let last = five.last.clone().expect("a last one");
+    assert_eq!((last.seq, last.from.id), (5, bob.session.user().id));
+    assert_eq!(shown(&ann.session, room, 1).await, Some(five));
+    // Deleted, the last one is the last no more; an edit changes nothing.
+    bob.session.delete(thread, 5).await.expect("deleted");
+    assert_eq!(told_of(&bench, &mut ann, 4).await.last.map(|last| last.seq), Some(4));
+    bob.session.delete(thread, 2).await.expect("deleted");
+    bob.session.delete(thread, 2).await.expect("deleted already");
+    bob.session.edit(thread, 3, Text::new("another text").unwrap()).await.expect("edited");
+    assert_eq!(told_of(&bench, &mut ann, 3).await.last.map(|last| last.seq), Some(4));
+    bob.session.send(thread, draft("once more")).await.expect("sent");
+    let four = told_of(&bench, &mut ann, 4).await;
+    // Whoever comes later, or comes back, finds it likewise.
+    let joined = bench.connect("Eve").session.join(room, After::Nothing).await.expect("in it");
+    assert_eq!(joined.messages[0].thread, Some(four.clone()));
+    let beginning = After::Cursor(chat_core::Cursor::default());
+    let missed = ann.session.join(room, beginning).await.expect("back");
+    let last = missed.changes.iter().rev().find_map(|change| change.kind.thread().cloned());
+    assert_eq!(last, Some(four.clone()));
+    // It is called as it is.
+    let renamed = User::new(bob.session.user().id, chat_core::Name::new("Robert").unwrap());
+    bench.engine.rename(&renamed).await.expect("renamed");
+    until("the last reply is his", async || {
+        let thread = shown(&ann.session, room, 1).await;
+        thread.and_then(|thread| thread.last).is_some_and(|last| last.from.name == renamed.name)
+    })
+    .await;
+    // What he has written is erased.
+    bench.engine.forget(&renamed, true).await.expect("forgotten");
+    let none = told_of(&bench, &mut ann, 0).await;
+    assert_eq!(none.last, None);
+    assert_eq!(followers(&ann.session, thread).await, [("Ann".to_owned(), Role::Owner)]);
+}
+
+#[tokio::test]
+async fn replies_beyond_memory_are_counted_by_the_store() {
+    let limits = Limits { kept_bytes: 10, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (room, mut ann) = bench.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    for nth in 0u64..6 {
+        ann.session.send(thread, draft(&format!("reply {nth}"))).await.expect("sent");
+    }
+    told_of(&bench, &mut ann, 6).await;
+    ann.session.delete(thread, 2).await.expect("deleted");
+    told_of(&bench, &mut ann, 5).await;
+    for seq in [6, 5, 1] {
+        ann.session.delete(thread, seq).await.expect("deleted");
+    }
+    let left = told_of(&bench, &mut ann, 2).await;
+    assert_eq!(left.last.map(|last| last.seq), Some(4));
+}
+
+#[tokio::test]
+async fn threads_are_listed_by_their_last_reply() {
+    let bench = engine();
+    let (room, mut ann) = bench.room("Ann").await;
+    let mut threads = Vec::new();
+    for seq in 1..=5 {
+        ann.session.send(room, draft("a message")).await.expect("sent");
+        let view = ann.session.open_thread(room, seq).await.expect("a thread");
+        follow(&ann, view.info.id).await;
+        threads.push(view.info.id);
+        told_of(&bench, &mut ann, 0).await;
+        bench.clock.advance(Limits::default().marks_every);
+    }
+    ann.session.send(threads[1], draft("a reply")).await.expect("sent");
+    told_of(&bench, &mut ann, 1).await;
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page =
+            ann.session.threads(room, ThreadQuery { after, limit: 2 }).await.expect("a page");
+        assert!(page.threads.len() <= 2);
+        seen.extend(page.threads.iter().map(|one| (one.place.seq, one.thread.replies)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [(2, 1), (5, 0), (4, 0), (3, 0), (1, 0)]);
+    let query = ThreadQuery { after: None, limit: 2 };
+    let eve = bench.connect("Eve");
+    assert_eq!(code(eve.session.threads(room, query).await), Some(Code::NotAMember));
+    assert_eq!(ann.session.threads(threads[0], query).await.expect("a page").threads, []);
+}
+
+/// A room with a thread that Bob follows.
+struct Scene {
+    bench: Bench,
+    room: RoomId,
+    thread: RoomId,
+    ann: Probe,
+    bob: Probe,
+}
+
+async fn scene(new: NewRoom) -> Scene {
+    let bench = engine();
+    let (room, ann) = bench.room_of("Ann", new).await;
+    let bob = bench.connect("Bob");
+    ann.session.invite(room, bob.session.user().clone()).await.expect("invited");
+    bob.session.join(room, After::Nothing).await.expect("in it");
+    let thread = thread(&ann, room).await;
+    follow(&bob, thread).await;
+    bob.session.send(thread, draft("hi")).await.expect("sent");
+    Scene { bench, room, thread, ann, bob }
+}
+
+impl Scene {
+    fn bob(&self) -> User {
+        self.bob.session.user().clone()
+    }
+
+    /// Bob, whose membership of the room has ended, can do nothing in the thread, with a connection or without,
+    /// and hears nothing of it.
+    async fn is_shut_out(&mut self, refused: Code) {
+        let (session, thread) = (&self.bob.session, self.thread);
+        let refused = Some(refused);
+        assert_eq!(code(session.send(thread, draft("me again")).await), refused);
+        assert_eq!(code(session.join(thread, After::Nothing).await), refused);
+        assert_eq!(code(session.edit(thread, 1, Text::new("x").unwrap()).await), refused);
+        assert_eq!(code(session.delete(thread, 1).await), refused);
+        assert_eq!(code(session.typing(thread, true).await), refused);
+        assert_eq!(code(session.open_thread(self.room, 1).await).is_some(), true);
+        let latest = HistoryQuery { at: HistoryAt::End, limit: 9 };
+        assert_eq!(code(session.history(thread, latest).await), refused);
+        let room = self.bench.engine.room(thread);
+        assert_eq!(code(room.history(&self.bob(), latest).await), refused);
+        assert_eq!(code(room.view(&self.bob()).await), Some(Code::NoSuchRoom));
+        self.ann.session.send(thread, draft("he has gone")).await.expect("sent");
+        // Whatever he has heard of the thread since the end of his membership was told.
+        let mut ended = false;
+        for event in self.bob.waiting() {
+            match &*event {
+                Event::Change { room, change, .. } if *room == self.room => {
+                    ended |= change.kind.ends_membership();
+                }
+                Event::Closed { room } if *room == thread => {}
+                Event::Message { room, .. } | Event::Change { room, .. } if *room == thread => {
+                    assert!(!ended, "he has heard {event:?}");
+                }
+                _ => {}
+            }
+        }
+        until("he is no follower", async || followers(&self.ann.session, thread).await.len() == 1)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_kicked_is_out_of_the_thread_at_once() {
+    let mut scene = scene(NewRoom::open("room").unwrap()).await;
+    let user = scene.bob().id;
+    scene.ann.session.moderate(scene.room, Moderation::Kick { user }).await.expect("kicked");
+    scene.is_shut_out(Code::NotAMember).await;
+    // Back in the room, it follows again if it likes.
+    scene.bob.session.join(scene.room, After::Nothing).await.expect("back");
+    assert_eq!(
+        code(scene.bob.session.send(scene.thread, draft("hi")).await),
+        Some(Code::NotAMember)
+    );
+    follow(&scene.bob, scene.thread).await;
+    scene.bob.session.send(scene.thread, draft("hi")).await.expect("sent");
+}
+
+#[tokio::test]
+async fn whoever_is_banned_does_not_come_back_by_a_thread() {
+    let mut scene = scene(NewRoom::open("room").unwrap()).await;
+    let ban = Moderation::Ban { user: scene.bob().id, until: None };
+    scene.ann.session.moderate(scene.room, ban).await.expect("banned");
+    scene.is_shut_out(Code::NotAMember).await;
+    assert_eq!(code(scene.bob.session.join(scene.room, After::Nothing).await), Some(Code::Banned));
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_private_room_finds_no_thread() {
+    let mut scene = scene(NewRoom::private("room").unwrap()).await;
+    scene.bob.session.leave(scene.room).await.expect("left");
+    scene.is_shut_out(Code::NoSuchRoom).await;
+}
+
+#[tokio::test]
+async fn roles_mutes_and_settings_are_the_parents() {
+    let scene = scene(NewRoom::open("room").unwrap()).await;
+    let Scene { bench, room, thread, ann, bob } = &scene;
+    let eve = bench.joined("Eve", *room).await;
+    follow(&eve, *thread).await;
+    let user = bob.session.user().id;
+    let moderate = async |act| ann.session.moderate(*room, act).await.expect("done");
+    let send = async |one: &Probe| code(one.session.send(*thread, draft("hi")).await);
+    moderate(Moderation::Mute { user, until: None }).await;
+    assert_eq!(send(bob).await, Some(Code::Muted));
+    moderate(Moderation::Unmute { user }).await;
+    assert_eq!(send(bob).await, None);
+    let read_only = SettingsChange { read_only: Some(true), ..SettingsChange::default() };
+    moderate(Moderation::Configure(read_only)).await;
+    assert_eq!((send(bob).await, send(ann).await), (Some(Code::ReadOnly), None));
+    eve.session.send(*room, draft("hi")).await.expect_err("read-only");
+    // Whoever moderates the room does so in the thread.
+    assert_eq!(code(bob.session.delete(*thread, 3).await), Some(Code::Forbidden));
+    moderate(Moderation::Role { user, role: Role::Moderator }).await;
+    assert_eq!(send(bob).await, None);
+    let open = SettingsChange { read_only: Some(false), ..SettingsChange::default() };
+    moderate(Moderation::Configure(open)).await;
+    let hers = eve.session.send(*thread, draft("hi")).await.expect("sent").seq;
+    bob.session.delete(*thread, hers).await.expect("he may");
+    let owners = ann.session.send(*thread, draft("hi")).await.expect("sent").seq;
+    ann.session.leave(*thread).await.expect("she follows no more");
+    assert_eq!(code(bob.session.delete(*thread, owners).await), Some(Code::Forbidden));
+    moderate(Moderation::Role { user, role: Role::Member }).await;
+    let hers = eve.session.send(*thread, draft("hi")).await.expect("sent").seq;
+    assert_eq!(code(bob.session.delete(*thread, hers).await), Some(Code::Forbidden));
+    let slow = SettingsChange { slow_s: Some(60), ..SettingsChange::default() };
+    moderate(Moderation::Configure(slow)).await;
+    assert_eq!(send(bob).await, Some(Code::SlowMode));
+}
+
+#[tokio::test]
+async fn order_is_kept_in_the_parents_room() {
+    let scene = scene(NewRoom::open("room").unwrap()).await;
+    let Scene { bench, thread, ann, bob, .. } = &scene;
+    let user = bob.session.user().id;
+    let acts = [
+        Moderation::Kick { user },
+        Moderation::Ban { user, until: None },
+        Moderation::Unban { user },
+        Moderation::Mute { user, until: None },
+        Moderation::Unmute { user },
+        Moderation::Role { user, role: Role::Moderator },
+        Moderation::Transfer { user },
+        Moderation::Configure(SettingsChange::default()),
+    ];
+    for act in acts {
+        assert_eq!(code(ann.session.moderate(*thread, act).await), Some(Code::Forbidden));
+    }
+    let eve = bench.connect("Eve").session.user().clone();
+    assert_eq!(code(ann.session.invite(*thread, eve).await), Some(Code::Forbidden));
+    let query = BanQuery { after: None, limit: 9 };
+    assert_eq!(code(ann.session.bans(*thread, query).await), Some(Code::Forbidden));
+}
+
+#[tokio::test]
+async fn threads_go_with_an_ephemeral_room() {
+    let bench = engine();
+    let (room, ann) = bench.room_of("Ann", NewRoom::open("brief").unwrap().ephemeral()).await;
+    let thread = thread(&ann, room).await;
+    ann.session.leave(room).await.expect("left");
+    until("both have gone", async || {
+        code(ann.session.join(room, After::Nothing).await) == Some(Code::NoSuchRoom)
+            && code(ann.session.join(thread, After::Nothing).await) == Some(Code::NoSuchRoom)
+    })
+    .await;
+    until("nothing is left in memory", async || {
+        bench.clock.advance(std::time::Duration::from_secs(1));
+        bench.engine.stats().rooms == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thread_is_there_after_a_restart_and_whoever_has_gone_since_is_not() {
+    let store = MemoryStore::default();
+    let bench = engine_with(store.clone(), Limits::default());
+    let (room, mut ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    let thread = thread(&ann, room).await;
+    follow(&bob, thread).await;
+    bob.session.send(thread, draft("hi")).await.expect("sent");
+    told_of(&bench, &mut ann, 1).await;
+    bench.engine.stop().await;
+    // Where the thread is not loaded, Bob goes: a process that was not told to end anything.
+    let bench = engine_with(store.clone(), Limits::default());
+    let (ann, bob) = (bench.connect_as(ann.session.user().clone()), bob.session.user().clone());
+    bench.engine.room(room).leave(&bob).await.expect("left");
+    assert_eq!(bench.engine.stats().rooms, 1, "the room alone");
+    follow(&ann, thread).await;
+    assert_eq!(followers(&ann.session, thread).await, [("Ann".to_owned(), Role::Owner)]);
+    assert_eq!(
+        code(bench.engine.room(thread).send(&bob, draft("hi")).await),
+        Some(Code::NotAMember)
+    );
+    assert_eq!(shown(&ann.session, room, 1).await.map(|thread| thread.replies), Some(1));
+}
+
+#[tokio::test]
+async fn the_parent_is_right_after_a_crash_though_nobody_visits_the_thread() {
+    let store = MemoryStore::default();
+    let (faulty, faults) = FaultyStore::new(store.clone());
+    let bench = engine_with(faulty, Limits::default());
+    let (room, mut ann) = bench.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    told_of(&bench, &mut ann, 0).await;
+    let cursor = ann.session.join(room, After::Nothing).await.expect("in it").cursor;
+    // The parent's room has told just now, so what comes is gathered, and the process dies before it is written.
+    ann.session.send(thread, draft("one")).await.expect("sent");
+    ann.session.send(thread, draft("two")).await.expect("sent");
+    ann.session.delete(thread, 1).await.expect("deleted");
+    faults.fail_all(true);
+    let user = ann.session.user().clone();
+    drop((ann, bench));
+    let bench = engine_with(store, Limits::default());
+    let mut ann = bench.connect_as(user);
+    let missed = ann.session.join(room, After::Cursor(cursor)).await.expect("back");
+    assert!(missed.changes.is_empty());
+    let now = told_of(&bench, &mut ann, 1).await;
+    assert_eq!(now.last.map(|last| last.seq), Some(2));
+}
+
+#[tokio::test]
+async fn news_that_cannot_be_written_are_written_later() {
+    let (bench, faults) = faulty();
+    let (room, mut ann) = bench.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    told_of(&bench, &mut ann, 0).await;
+    ann.session.send(thread, draft("one")).await.expect("sent");
+    faults.fail_commits(3);
+    told_of(&bench, &mut ann, 1).await;
+}
