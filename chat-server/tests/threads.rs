@@ -65,6 +65,9 @@ async fn a_thread_is_opened_once_and_shown_with_its_message() {
     assert_eq!((&opened["seq"], &opened["thread"]), (&json!(1), &json!({"room":id,"replies":0})));
     scene.bobs.ok(json!({"do":"join","room":id})).await;
     scene.bobs.ok(json!({"do":"send","room":id,"text":"I think so"})).await;
+    let pause = chat_core::Limits::default().marks_every;
+    until("his reply is gathered", async || scene.server.clock.sleepers(pause) == 1).await;
+    scene.server.clock.advance(pause);
     let one = told(&mut scene.anns, 1).await;
     let last = &one["thread"]["last"];
     assert_eq!((&last["seq"], &last["from"]["id"]), (&json!(1), &json!(scene.bob.id)), "{one}");

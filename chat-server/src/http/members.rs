@@ -176,9 +176,8 @@ async fn list(
             ),
             example = json!({ "id": CAROL, "name": "Carol", "role": "owner" }),
         ),
-        codes::OfRoom,
+        codes::ToMembers,
         codes::Forbidden,
-        codes::Banned,
     ),
 )]
 async fn join(
