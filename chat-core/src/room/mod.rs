@@ -146,12 +146,14 @@ impl RoomActor {
                 let bond = match bond.transpose() {
                     Ok(bond) => bond,
                     Err(error) => {
-                        let is_orphan = error.code() == Code::NoSuchRoom;
-                        self.ended(error, ctx);
                         // A thread goes with its parent's room.
-                        return if is_orphan {
-                            self.delete(loaded.key, ctx)
-                        };
+                        if error.code() == Code::NoSuchRoom {
+                            self.state = State::Ended(error);
+                            self.delete(loaded.key, ctx);
+                        } else {
+                            self.ended(error, ctx);
+                        }
+                        return;
                     }
                 };
                 self.wake(std::mem::take(&mut loaded.untold));
