@@ -1,7 +1,7 @@
 //! The end of a room's past, kept in memory: its last messages and changes, each without a gap up
 //! to where the room stands. What most people ask for is here; what is not, the store has.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -122,19 +122,6 @@ impl Timeline {
                 named.for_each(|named| named.clone_from(user));
             }
         }
-    }
-
-    /// Whose membership has ended, as far as the changes that are here say, and not begun again since.
-    pub(crate) fn gone(&self) -> HashSet<UserId> {
-        let mut gone = HashSet::new();
-        for Change { kind, .. } in self.changes.iter().map(|change| &**change) {
-            match kind {
-                ChangeKind::Joined(membership) => _ = gone.remove(&membership.user.id),
-                kind if kind.ends_membership() => _ = gone.insert(kind.membership().user.id),
-                _ => {}
-            }
-        }
-        gone
     }
 
     /// The message with this number, if it is here.

@@ -123,6 +123,33 @@ async fn two_engines_on_one_store_open_the_same_thread() {
 }
 
 #[tokio::test]
+async fn whom_another_engine_has_let_into_both_rooms_stays_in_the_thread() {
+    let store = MemoryStore::default();
+    let (one, other) =
+        (engine_with(store.clone(), Limits::default()), engine_with(store, Limits::default()));
+    let (room, ann) = one.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    ann.session.send(thread, draft("one")).await.expect("sent");
+    // This engine's room does not know Bob when its thread hears of him.
+    let bob = other.joined("Bob", room).await;
+    follow(&bob, thread).await;
+    ann.session.send(thread, draft("two")).await.expect("sent");
+    until("he is known here", async || followers(&ann.session, thread).await.len() == 2).await;
+    let view = one.engine.room(room);
+    until("also in the room", async || {
+        view.view(ann.session.user()).await.expect("a view").counts.members == 2
+    })
+    .await;
+    ann.session.send(thread, draft("three")).await.expect("sent");
+    bob.session.send(thread, draft("four")).await.expect("he is a follower still");
+    assert_eq!(followers(&bob.session, thread).await.len(), 2);
+    // Whoever has gone from the room over there is known to have, as soon as that is read here.
+    bob.session.leave(room).await.expect("left");
+    ann.session.send(room, draft("hello")).await.expect("sent");
+    until("he is gone here", async || followers(&ann.session, thread).await.len() == 1).await;
+}
+
+#[tokio::test]
 async fn what_there_is_no_thread_on() {
     let bench = engine();
     let (room, ann) = bench.room("Ann").await;

@@ -25,8 +25,8 @@ pub(super) struct Access {
 pub(super) struct Standing {
     /// Of its members.
     pub(super) roles: HashMap<UserId, Role>,
-    /// Who is known to have been a member, and is none. Of others who are none, another process may know that they are.
-    pub(super) gone: HashSet<UserId>,
+    /// Who is a member no more, of those who were since a thread first lived.
+    pub(super) ended: HashSet<UserId>,
     pub(super) mutes: Restrictions,
     pub(super) settings: Settings,
     /// Members who do not show whether they are there.
@@ -66,8 +66,8 @@ impl Access {
         match &change.kind {
             ChangeKind::Joined(_) => {
                 self.alter(false, |standing| {
+                    standing.ended.remove(&user.id);
                     standing.roles.insert(user.id, *role);
-                    standing.gone.remove(&user.id);
                 });
             }
             ChangeKind::Role(_) => {
@@ -88,8 +88,9 @@ impl Access {
             _ if ends => {
                 let _alone = self.step.write().unwrap_or_else(PoisonError::into_inner);
                 self.alter(true, |standing| {
-                    standing.roles.remove(&user.id);
-                    standing.gone.insert(user.id);
+                    if standing.roles.remove(&user.id).is_some() {
+                        standing.ended.insert(user.id);
+                    }
                 });
             }
             _ => {}

@@ -54,6 +54,9 @@ impl Hosted {
                 let changed = !changes.is_empty();
                 let full = self.catch_up_with_store(messages, changes);
                 self.writes.unsure = full.then(|| self.now());
+                if !full {
+                    self.end_doubts();
+                }
                 let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
                 match changed && !keys.is_empty() {
                     true => self.check_keys(keys, ctx),

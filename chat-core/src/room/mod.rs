@@ -54,7 +54,7 @@ use crate::room::positions::Positions;
 use crate::room::replying::{Bond, Replying};
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
-use crate::room::threads::{Adopt, FromParent, News, Threads};
+use crate::room::threads::{Adopt, Doubt, FromParent, News, Threads};
 use crate::room::typing::Typing;
 use crate::room::writes::{Begun, Writes};
 use crate::roster::Roster;
@@ -277,7 +277,7 @@ impl RoomActor {
         let access = hosted.replying.as_ref().map(|thread| thread.access());
         let step = access.as_ref().map(|access| access.step());
         hosted.now = hosted.shared.clock.elapsed();
-        hosted.follow_parent();
+        hosted.follow_parent(ctx);
         act(hosted, ctx);
         hosted.finish(ctx);
         drop(step);
@@ -514,7 +514,8 @@ impl Hosted {
     /// What follows whatever was done: writes go to the journal, deliveries to the fan-outs, and
     /// the next thing to wait for is waited for.
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
-        self.follow_parent();
+        self.follow_parent(ctx);
+        self.look_into_doubts();
         self.publish();
         self.write_gathered();
         self.write_positions();
@@ -577,9 +578,11 @@ impl Actor for RoomActor {
                 _ => Vec::new(),
             };
             let parent = loaded.as_ref().ok().and_then(Option::as_ref);
-            let bond = match parent.and_then(|room| room.info.parent) {
-                Some(parent) => Some(Bond::form(&rooms, parent.room, id, address).await),
-                None => None,
+            let bond = match parent.map(|room| (room, room.info.parent)) {
+                Some((room, Some(parent))) => {
+                    Some(Bond::form(&rooms, parent.room, room, address).await)
+                }
+                _ => None,
             };
             (loaded, unseen, bond)
         };
@@ -685,6 +688,14 @@ impl Handler<FromParent> for RoomActor {
             }
             (FromParent::Gone, _) => {}
         }
+    }
+}
+
+impl Handler<Doubt> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, doubt: Doubt, ctx: &mut Self::Context) {
+        self.with_hosted(ctx, |hosted, _| hosted.doubt(doubt));
     }
 }
 

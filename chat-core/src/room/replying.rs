@@ -14,11 +14,11 @@ use crate::event::Event;
 use crate::ids::{RoomId, UserId};
 use crate::model::{Kind, LastReply, Membership, Message, Parent, Role, Thread, User};
 use crate::room::access::Access;
-use crate::room::threads::{Adopt, FromParent, News};
+use crate::room::threads::{Adopt, Doubt, FromParent, News};
 use crate::room::writes::{UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor, RoomRef, Rooms};
 use crate::roster::newcomer;
-use crate::store::{LoadedThread, Store, StoreError};
+use crate::store::{LoadedRoom, LoadedThread, Store, StoreError};
 
 /// A thread's parent. It is held as long as the thread lives.
 pub(super) struct Bond {
@@ -31,15 +31,41 @@ impl Bond {
     pub(super) async fn form(
         rooms: &Arc<Rooms>,
         room: RoomId,
-        thread: RoomId,
+        thread: &LoadedRoom,
         address: WeakRecipient<FromParent>,
     ) -> Result<Self> {
+        let (followers, thread) = (&thread.members, thread.info.id);
         let room = rooms.get(room);
         let (answer, adopted) = oneshot::channel();
         room.tell(Adopt { thread, address, answer });
         let access = adopted.await.unwrap_or_else(|_| Err(Error::stopping()))?;
-        Ok(Self { room, access })
+        let bond = Self { room, access };
+        if !followers.iter().all(|one| bond.access.role(one.user.id).is_some()) {
+            // Also if it does not answer: what it knows is all there is to go by.
+            bond.look().await.ok();
+        }
+        Ok(bond)
     }
+
+    /// Lets the room read what the store has of it.
+    fn look(&self) -> oneshot::Receiver<()> {
+        ask_to_look(&self.room)
+    }
+}
+
+fn ask_to_look(room: &RoomRef) -> oneshot::Receiver<()> {
+    let (answer, looked) = oneshot::channel();
+    room.tell(Doubt(answer));
+    looked
+}
+
+/// What is known of a follower whom the parent's room does not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubted {
+    /// That room is just reading what the store has of it.
+    Looking,
+    /// It has, and does not know the follower.
+    Known,
 }
 
 /// What a room has that is a thread.
@@ -49,8 +75,12 @@ pub(super) struct Replying {
     access: Arc<Access>,
     /// Which version of that has been copied.
     seen: Option<u64>,
+    /// Nothing has been copied yet, and the room knows what the store had when the thread was loaded.
+    is_new: bool,
     /// Those who are members of the parent's room no more: gone for everybody, and the store is yet to be told.
     expelled: HashMap<UserId, Membership>,
+    /// Followers whom the parent's room did not know when they came.
+    doubts: HashMap<UserId, Doubted>,
     replies: u64,
     last: Option<LastReply>,
     /// The replies must be counted by the store.
@@ -74,7 +104,9 @@ impl Replying {
             room: bond.room,
             access: bond.access,
             seen: None,
+            is_new: true,
             expelled: HashMap::new(),
+            doubts: HashMap::new(),
             replies,
             last,
             unsure: false,
@@ -151,7 +183,7 @@ impl Hosted {
 
     /// Lets everything be as the parent's room has it. Whoever is no member there is none here from now on, and
     /// hears nothing more.
-    pub(super) fn follow_parent(&mut self) {
+    pub(super) fn follow_parent(&mut self, ctx: &mut Context<RoomActor>) {
         let Some(thread) = &mut self.replying else { return };
         let version = thread.access.version();
         if thread.seen == Some(version) {
@@ -166,23 +198,58 @@ impl Hosted {
         }
         self.settings = standing.settings;
         let followers: Vec<_> = self.roster.memberships().cloned().collect();
-        let mut gone = Vec::new();
+        let (mut gone, mut doubted) = (Vec::new(), Vec::new());
+        let Some(thread) = &mut self.replying else { return };
+        thread.doubts.retain(|user, _| !standing.roles.contains_key(user));
+        let is_known = |thread: &Replying, user: &UserId| {
+            let doubt = thread.doubts.get(user);
+            standing.ended.contains(user) || doubt == Some(&Doubted::Known)
+        };
+        let (is_new, mut unknown) = (std::mem::replace(&mut thread.is_new, false), Vec::new());
+        for membership in &followers {
+            let user = membership.user.id;
+            if standing.roles.contains_key(&user) || is_new || is_known(thread, &user) {
+                continue;
+            }
+            unknown.push(user);
+            if thread.doubts.insert(user, Doubted::Looking).is_none() {
+                doubted.push(user);
+            }
+        }
         for membership in followers {
             let user = membership.user.id;
             match standing.roles.get(&user) {
                 Some(role) if *role != membership.role => self.roster.set_role(user, *role),
                 Some(_) => {}
-                None => gone.push((standing.gone.contains(&user), membership)),
+                None if unknown.contains(&user) => {}
+                None => gone.push(membership),
             }
             if standing.unseen.contains(&user) != self.roster.is_unseen(user) {
                 self.show_presence(user, !standing.unseen.contains(&user));
             }
         }
         drop(standing);
-        for (known, membership) in gone {
-            self.expel(membership, known);
+        for membership in gone {
+            self.expel(membership);
         }
         self.end_expelled();
+        self.look_into(doubted, ctx);
+    }
+
+    /// Finds out whether these followers, whom the parent's room does not know, are members there: another process
+    /// may have let them into both rooms.
+    fn look_into(&mut self, users: Vec<UserId>, ctx: &mut Context<RoomActor>) {
+        let Some(thread) = self.replying.as_ref().filter(|_| !users.is_empty()) else { return };
+        let looked = ask_to_look(&thread.room);
+        ctx.spawn(wrap_future::<_, RoomActor>(looked).map(move |_, room, ctx| {
+            room.with_hosted(ctx, |hosted, _| {
+                let Some(thread) = &mut hosted.replying else { return };
+                for user in users {
+                    thread.doubts.entry(user).and_modify(|doubt| *doubt = Doubted::Known);
+                }
+                thread.seen = None;
+            });
+        }));
     }
 
     /// A membership has begun, and is looked at before the step ends.
@@ -192,9 +259,7 @@ impl Hosted {
         }
     }
 
-    /// Somebody is no member of the parent's room. If that is known, the membership here ends in the store too; otherwise it
-    /// may have begun in another process, and counts for nothing here alone.
-    fn expel(&mut self, membership: Membership, known: bool) {
+    fn expel(&mut self, membership: Membership) {
         let user = membership.user.id;
         for (_, seat) in self.roster.remove(user) {
             self.audience.tell_one(&seat.line, Event::Closed { room: self.id });
@@ -203,7 +268,7 @@ impl Hosted {
         self.typing.stop(user);
         let error = self.no_entry(user);
         self.refuse_queued(user, &error);
-        if let Some(thread) = self.replying.as_mut().filter(|_| known) {
+        if let Some(thread) = &mut self.replying {
             thread.expelled.insert(user, membership);
         }
     }

@@ -3,7 +3,7 @@
 //! is gathered, as marks are, and written as one change of each message at most every
 //! [`Limits::marks_every`](crate::Limits::marks_every).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{Change, Kind, Message, Parent, RoomInfo, Thread, User};
 use crate::room::access::{Access, Standing};
-use crate::room::writes::What;
+use crate::room::writes::{UnderWay, What};
 use crate::room::{AGAIN, Asker, Hosted, RoomActor};
 use crate::roster::newcomer;
 use crate::shared::unavailable;
@@ -59,9 +59,17 @@ pub(crate) struct News {
     pub(super) by: User,
 }
 
+/// A thread has a follower whom its parent's room does not know. Another process may have let it into both:
+/// answered when the room has read since what the store has of it.
+#[derive(ActorMessage)]
+#[rtype(result = "()")]
+pub(crate) struct Doubt(pub(super) oneshot::Sender<()>);
+
 /// What a room knows of its threads.
 #[derive(Default)]
 pub(super) struct Threads {
+    /// Who waits for the room to read what the store has of it; and who waits for what is being read.
+    doubts: (Vec<oneshot::Sender<()>>, Vec<oneshot::Sender<()>>),
     live: HashMap<RoomId, WeakRecipient<FromParent>>,
     /// How many are noted when those are dropped that live no more.
     full: usize,
@@ -199,7 +207,7 @@ impl Hosted {
             let members = self.roster.memberships();
             let standing = Standing {
                 roles: members.map(|member| (member.user.id, member.role)).collect(),
-                gone: self.timeline.gone(),
+                ended: HashSet::new(),
                 mutes: self.mutes.clone(),
                 settings: self.settings,
                 unseen: self.roster.unseen().collect(),
@@ -222,6 +230,28 @@ impl Hosted {
     pub(super) fn tell_threads_shown(&self, user: UserId, shown: bool) {
         if let Some(access) = &self.threads.access {
             access.show(user, shown);
+        }
+    }
+
+    /// A thread is in doubt: the store is looked at as soon as nothing else is under way.
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        self.threads.doubts.0.push(doubt.0);
+    }
+
+    /// Sees to it that the store is looked at, if a thread is in doubt.
+    pub(super) fn look_into_doubts(&mut self) {
+        let (waiting, looking) = &mut self.threads.doubts;
+        if self.writes.under_way == UnderWay::Nothing && !waiting.is_empty() {
+            looking.append(waiting);
+            self.writes.unsure.get_or_insert(self.now);
+        }
+    }
+
+    /// The room has read what the store has of it: threads that have asked before know now.
+    pub(super) fn end_doubts(&mut self) {
+        for doubt in std::mem::take(&mut self.threads.doubts.1) {
+            // A thread that does not wait any more has gone.
+            doubt.send(()).ok();
         }
     }
 
