@@ -204,7 +204,7 @@ async fn index(name: &str, place: &Place, mut texts: Vec<String>) -> Outcome<()>
 async fn open(store: &dyn SqlStore, owner: &User) -> Outcome<LoadedRoom> {
     let (id, title) = (RoomId::new(), Some(Title::new("a room")?));
     let created = Timestamp::UNIX_EPOCH;
-    let info = RoomInfo { id, title, kind: Kind::Open, ephemeral: false, created };
+    let info = RoomInfo { id, title, kind: Kind::Open, ephemeral: false, created, parent: None };
     let owner = Membership { user: owner.clone(), role: Role::Owner };
     store.create_room(&info, &[owner], None).await?;
     Ok(store.load_room(id, 0).await?.ok_or("the room is gone")?)
