@@ -252,6 +252,70 @@ impl World<'_> {
         Ok(())
     }
 
+    async fn read(
+        &mut self,
+        device: usize,
+        room: usize,
+        seq: Index,
+        by_http: bool,
+    ) -> Result<(), Broken> {
+        let user = self.devices[device].user;
+        let (id, end) = (self.rooms[room].id.clone(), self.rooms[room].end());
+        // The last of these is not there.
+        let seq = seq.index(end as usize + 2) as u64;
+        let judged = self.rooms[room].judge_read(user, seq);
+        let clock = self.server().clock.clone();
+        let (answer, code) = if by_http {
+            let (path, body) = (format!("/rooms/{id}/read"), json!({ "seq": seq }));
+            let call = self.server().call("PUT", &path, &self.stage.people[user].token, body);
+            let (_, answer) = with_the_clock(&clock, call).await;
+            let code = answer["code"].as_str().map(ToOwned::to_owned);
+            (answer, code)
+        } else {
+            self.connect(device).await?;
+            let read = json!({"do":"read","room":id,"seq":seq});
+            let reply = with_the_clock(&clock, self.devices[device].ask(read)).await?;
+            (reply["ok"].clone(), code(&reply))
+        };
+        let said = format!("{user} has read up to {seq}: {answer}, expected was {judged:?}");
+        match (judged, code) {
+            (Err(expected), Some(code)) if expected == code => return Ok(()),
+            (Ok(read), None) => self.rooms[room].set_read(user, read),
+            _ => return Err(said),
+        }
+        // Of more than the room has in memory, nothing is counted.
+        let mut expected = self.rooms[room].position(user);
+        if answer["unread"].is_null() {
+            expected = json!({ "seq": expected["seq"] });
+        }
+        if answer == expected { Ok(()) } else { Err(format!("{said}; left is {expected}")) }
+    }
+
+    /// How far everybody has read, and what is left, in the room and in the list of one's own rooms.
+    async fn compare_positions(&self, room: &Room) -> Result<(), Broken> {
+        for user in room.roles.keys().copied() {
+            let (expected, says) = (room.position(user), self.page(room, "read", user).await);
+            let token = &self.stage.people[user].token;
+            let mine = self.server().call("GET", "/rooms/mine?limit=200", token, Value::Null);
+            let mine = mine.await.1;
+            let listed = mine["rooms"].as_array().into_iter().flatten();
+            let listed = listed.filter(|one| one["room"]["id"] == json!(room.id));
+            let listed: Vec<_> = listed.map(|one| one["read"].clone()).collect();
+            if says != expected || listed != [expected.clone()] {
+                return Err(format!("{user}: {says} and {listed:?}, expected was {expected}"));
+            }
+        }
+        let heard = self.devices.iter().filter(|device| room.has(device.user));
+        for device in heard {
+            let view = device.views.get(&room.id).filter(|view| view.hears);
+            let (known, read) = (view.map(|view| view.read), room.read_by(device.user));
+            if known.is_some_and(|known| known != read) {
+                return Err(format!("a device knows {known:?} as read, expected was {read}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Several write and mark at once, which comes out the same in any order.
     async fn at_once(&mut self, plans: &[Plan]) -> Result<(), Broken> {
         let mut asked = BTreeMap::<_, Vec<_>>::new();
@@ -450,6 +514,11 @@ impl World<'_> {
                     self.clash(&done).await?;
                 }
             }
+            Step::Read { device, room, seq, by_http } => {
+                if let Some(room) = self.pick(room) {
+                    self.read(device, room, seq, by_http).await?;
+                }
+            }
             Step::Away { device, away } => {
                 self.connect(device).await?;
                 let state = if away { "away" } else { "online" };
@@ -530,6 +599,7 @@ impl World<'_> {
             if let Some(reader) = room.roles.keys().next().copied() {
                 self.compare_with_http(&room, reader, &expected).await?;
             }
+            self.compare_positions(&room).await?;
             for device in &self.devices {
                 self.compare_view(device, &room, &expected)?;
             }

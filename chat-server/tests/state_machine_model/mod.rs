@@ -131,6 +131,8 @@ pub(crate) struct Room {
     banned: BTreeSet<Who>,
     pub(crate) muted: BTreeSet<Who>,
     messages: BTreeMap<u64, Message>,
+    /// How far members have read.
+    read: BTreeMap<Who, u64>,
 }
 
 /// Whether a deed would change something, or why it is refused.
@@ -156,6 +158,7 @@ impl Room {
             banned: BTreeSet::new(),
             muted: BTreeSet::new(),
             messages: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 
@@ -187,7 +190,36 @@ impl Room {
 
     pub(crate) fn join(&mut self, user: Who) {
         self.invited.remove(&user);
-        self.roles.entry(user).or_insert("member");
+        if !self.has(user) {
+            self.roles.insert(user, "member");
+            // It has read what was there.
+            self.read.insert(user, self.end());
+        }
+    }
+
+    /// What comes of it that somebody has read up to a message: up to where it has then.
+    pub(crate) fn judge_read(&self, user: Who, seq: u64) -> Result<u64, &'static str> {
+        match self.has(user) {
+            false => Err(self.no_member(user)),
+            true if seq > self.end() => Err("no_such_message"),
+            true => Ok(seq.max(self.read_by(user))),
+        }
+    }
+
+    pub(crate) fn set_read(&mut self, user: Who, seq: u64) {
+        self.read.insert(user, seq);
+    }
+
+    pub(crate) fn read_by(&self, user: Who) -> u64 {
+        self.read.get(&user).copied().unwrap_or_default()
+    }
+
+    /// How far a member has read, and what is left; nobody is mentioned in these rooms.
+    pub(crate) fn position(&self, user: Who) -> Value {
+        let seq = self.read_by(user);
+        let left = self.messages.range(seq + 1..).map(|(_, message)| message);
+        let unread = left.filter(|message| !message.deleted && message.from != user).count();
+        json!({ "seq": seq, "unread": unread, "mentions": 0 })
     }
 
     /// What somebody is told who is no member.

@@ -83,6 +83,13 @@ pub(crate) enum Step {
     Clash {
         write: Index,
     },
+    /// Has read up to a message, which need not be there.
+    Read {
+        device: usize,
+        room: Index,
+        seq: Index,
+        by_http: bool,
+    },
     Away {
         device: usize,
         away: bool,
@@ -163,6 +170,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(plan, device)| Step::CutWith { plans: vec![plan], device }),
         3 => (index(), index()).prop_map(|(write, device)| Step::Repeat { write, device }),
         1 => index().prop_map(|write| Step::Clash { write }),
+        6 => (0..DEVICES, index(), index(), any::<bool>())
+            .prop_map(|(device, room, seq, by_http)| Step::Read { device, room, seq, by_http }),
         2 => (0..DEVICES, any::<bool>()).prop_map(|(device, away)| Step::Away { device, away }),
         3 => (0..DEVICES).prop_map(|device| Step::Cut { device }),
         3 => (0..DEVICES).prop_map(|device| Step::Back { device }),

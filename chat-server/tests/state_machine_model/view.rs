@@ -82,6 +82,8 @@ pub(crate) struct View {
     cursor: Option<Cursor>,
     pub(crate) messages: BTreeMap<u64, Said>,
     pub(crate) members: Members,
+    /// How far its user has read.
+    pub(crate) read: u64,
     /// Messages that it is behind with: every number above the first, up to the second.
     pub(crate) missing: Option<(u64, u64)>,
 }
@@ -93,6 +95,12 @@ fn text(value: &Value) -> String {
 fn cursor(value: &Value) -> Result<Cursor, Broken> {
     let cursor = value["cursor"].as_str().and_then(|cursor| cursor.parse().ok());
     cursor.ok_or_else(|| format!("no cursor in {value}"))
+}
+
+/// A position, which is not beyond what has been said.
+fn read_up_to(position: &Value, end: u64) -> Result<u64, Broken> {
+    let read = position["seq"].as_u64().filter(|read| *read <= end);
+    read.ok_or_else(|| format!("{position}, where the last message is {end}"))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -115,6 +123,7 @@ impl View {
             cursor: None,
             messages: BTreeMap::new(),
             members: BTreeMap::new(),
+            read: 0,
             missing: None,
         }
     }
@@ -144,6 +153,7 @@ impl View {
         self.members.extend(list(&joined["members"]["first"]).map(Seen::of));
         self.cursor = Some(end);
         self.hears = true;
+        self.read = read_up_to(&joined["read"], end.seq)?;
         Ok(())
     }
 
@@ -228,6 +238,16 @@ impl View {
                 let role = seen.get(&id).map(|seen| seen.role.clone()).unwrap_or_default();
                 let devices = event["devices"].as_u64().unwrap_or_default();
                 self.members.insert(id, Seen { role, state: text(&event["state"]), devices });
+            }
+            "read" => {
+                let read = read_up_to(event, before.seq)?;
+                same("whether a position moves forward", read > self.read, true)?;
+                self.read = read;
+            }
+            "receipts" => {
+                for receipt in list(&event["receipts"]) {
+                    read_up_to(receipt, before.seq)?;
+                }
             }
             "typing" | "mentioned" => {}
             other => return Err(format!("{other} is heard: {event}")),
