@@ -59,6 +59,8 @@ pub use model::{
 mod outbox;
 pub use outbox::Inbox;
 
+mod page;
+
 mod policy;
 pub use policy::{AllowAll, Policy};
 

@@ -11,6 +11,7 @@ use crate::capacity::shrink_map;
 use crate::command::{MemberPage, MemberQuery};
 use crate::ids::{ConnectionId, UserId};
 use crate::model::{Counts, MemberView, Membership, Presence, Role, User};
+use crate::page;
 
 /// Members and their sessions. `S` is whatever reaches a session.
 #[derive(Debug)]
@@ -380,9 +381,7 @@ impl<S> Roster<S> {
             return MemberPage { counts, members: Arc::clone(members), next: *next };
         }
         let mut members = self.views(query);
-        let more = members.len() > query.limit;
-        members.truncate(query.limit);
-        let next = if more { members.last().map(MemberView::id) } else { None };
+        let next = page::cut(&mut members, query.limit, MemberView::id);
         members.iter_mut().filter(|_| !receipts).for_each(|member| member.read = None);
         let members = Arc::<[MemberView]>::from(members);
         self.asked = Some(Asked { query: *query, receipts, members: Arc::clone(&members), next });

@@ -13,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::RoomId;
 use crate::limits;
 use crate::model::User;
+use crate::page;
 use crate::room::{Asker, Rooms};
 use crate::shared::unavailable;
 use crate::store::Store;
@@ -26,9 +27,7 @@ pub(super) async fn own_rooms(
     let (store, limit) = (&rooms.shared.store, query.limit.min(limits::PAGE));
     let listed = store.active_rooms(user.id, query.before, limit + 1).await;
     let mut listed = listed.map_err(unavailable("list the rooms of a user"))?;
-    let more = listed.len() > limit;
-    listed.truncate(limit);
-    let next = if more { listed.last().copied() } else { None };
+    let next = page::cut(&mut listed, limit, |last| *last);
     let ids = listed.iter().map(|active| active.room);
     let (live, asleep): (Vec<_>, Vec<_>) = ids.partition(|room| rooms.counts(*room).is_some());
     let asked = join_all(live.into_iter().map(|room| ask(rooms, user, room))).await;

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::ids::UserId;
 use crate::limits;
 use crate::model::{ChangeKind, Cursor, Mark, Marking, Membership, Message, User};
+use crate::page;
 use crate::room::writes::What;
 use crate::room::{Hosted, RoomActor};
 use crate::store::Store;
@@ -123,9 +124,7 @@ impl Hosted {
                 if hosted.roster.membership(user).is_none() {
                     return Err(hosted.not_a_member(user));
                 }
-                let more = users.len() > limit;
-                users.truncate(limit);
-                let next = if more { users.last().map(|last| last.id) } else { None };
+                let next = page::cut(&mut users, limit, |last| last.id);
                 Ok(Reply::Markers(MarkerPage { users, next }))
             });
             hosted.answer(reply, page);

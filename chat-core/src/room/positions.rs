@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::ids::UserId;
 use crate::limits;
 use crate::model::{Message, ReadPosition, Reading};
+use crate::page;
 use crate::room::writes::What;
 use crate::room::{Hosted, RoomActor};
 use crate::store::Store;
@@ -118,25 +119,23 @@ impl Hosted {
         let (mut moved, mut told) = (Vec::new(), Vec::new());
         for Reader { reading: Reading { user, seq }, replies } in readers {
             let moves = self.roster.set_read(user, seq);
-            let position = match self.roster.read(user) {
-                Some(read) => Ok(Reply::Read(self.position(user, read))),
-                None => Err(self.not_a_member(user)),
-            };
+            let position = self.roster.read(user).map(|read| self.position(user, read));
+            let answer = position.map(Reply::Read).ok_or_else(|| self.not_a_member(user));
             for reply in replies {
-                self.answer(reply, position.clone());
+                self.answer(reply, answer.clone());
             }
             let Some(member) = self.roster.membership(user).filter(|_| moves) else { continue };
             if !self.roster.is_unseen(user) {
                 told.push((member.user.clone(), seq));
             }
-            moved.push((user, seq));
+            moved.extend(position.map(|position| (user, position)));
         }
         self.summary.1 |= self.is_big();
         if !told.is_empty() && !self.is_big() {
             self.audience.tell(Event::Receipts { room: self.id, of: told });
         }
-        for (user, seq) in moved {
-            let event = Event::Read { room: self.id, position: self.position(user, seq) };
+        for (user, position) in moved {
+            let event = Event::Read { room: self.id, position };
             for seat in self.roster.seats_of(user) {
                 self.audience.tell_one(&seat.line, event.clone());
             }
@@ -209,9 +208,7 @@ impl Hosted {
         let wanted = if self.is_big() { 0 } else { limit + 1 };
         let readers = self.roster.readers(query.seq, query.after).take(wanted);
         let mut users: Vec<_> = readers.cloned().collect();
-        let more = users.len() > limit;
-        users.truncate(limit);
-        let next = if more { users.last().map(|last| last.id) } else { None };
+        let next = page::cut(&mut users, limit, |last| last.id);
         let count = self.roster.count_readers(query.seq);
         self.answer(reply, Ok(Reply::Readers(ReaderPage { count, users, next })));
     }

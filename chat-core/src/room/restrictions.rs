@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::command::{BanPage, BanQuery};
 use crate::ids::UserId;
 use crate::model::{Restriction, User};
+use crate::page;
 
 /// Restrictions of one kind. One whose end has passed counts for nothing, and is dropped by the next
 /// change.
@@ -65,9 +66,7 @@ impl Restrictions {
         let rest = self.users.range((query.after.map_or(Unbounded, Excluded), Unbounded));
         let holding = rest.map(|(_, restriction)| restriction).filter(|other| other.holds(now));
         let mut bans: Vec<_> = holding.take(query.limit.saturating_add(1)).cloned().collect();
-        let more = bans.len() > query.limit;
-        bans.truncate(query.limit);
-        let next = if more { bans.last().map(|last| last.user.id) } else { None };
+        let next = page::cut(&mut bans, query.limit, |last| last.user.id);
         BanPage { bans, next }
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{Change, Kind, Message, Parent, RoomInfo, Thread, User};
+use crate::page;
 use crate::room::access::{Access, Standing};
 use crate::room::writes::{UnderWay, What};
 use crate::room::{AGAIN, Asker, Hosted, RoomActor};
@@ -186,9 +187,7 @@ impl Hosted {
                 if hosted.roster.membership(user).is_none() {
                     return Err(hosted.not_a_member(user));
                 }
-                let more = threads.len() > limit;
-                threads.truncate(limit);
-                let next = if more { threads.last().map(|last| last.place) } else { None };
+                let next = page::cut(&mut threads, limit, |last| last.place);
                 Ok(Reply::Threads(ThreadPage { threads, next }))
             });
             hosted.answer(reply, page);
