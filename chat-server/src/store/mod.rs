@@ -17,6 +17,7 @@ mod search;
 mod selects;
 mod sql;
 mod statement;
+mod statements;
 mod thread;
 mod work;
 mod writer;

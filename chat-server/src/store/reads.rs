@@ -13,7 +13,6 @@ use chat_core::{
 };
 use uuid::Uuid;
 
-use super::inserts::Statements;
 use super::plan::{Between, Kept};
 use super::rows::{
     self, ActiveRow, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, LoadedThreadRow, MemberRow,
@@ -22,6 +21,7 @@ use super::rows::{
 };
 use super::selects;
 use super::sql::{Sql, Value, id};
+use super::statements::Statements;
 
 /// A live room, with its last `recent` messages and changes.
 pub(super) async fn room(

@@ -24,9 +24,9 @@ pub use open::{MySqlOptions, OpenError};
 pub use replicas::Replica;
 
 use super::background::{self, Cleaned, Progress, Retention};
-use super::inserts::Statements;
 use super::search::{self, Index, Indexed, Indexing, Rebuilt};
 use super::sql::{Queries, Row, Session, Sql, Value};
+use super::statements::Statements;
 use super::thread::Thread as OwnThread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;

@@ -17,10 +17,10 @@ use super::replicas::Replicas;
 use super::sole::Sole;
 use super::{Inner, MySqlStore};
 use crate::store::background::{self, Progress};
-use crate::store::inserts::{KINDS, Statements, Syntax};
 use crate::store::search::{self, Index};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
+use crate::store::statements::{KINDS, Statements, Syntax};
 use crate::store::thread::Thread;
 use crate::store::writer::Writer;
 

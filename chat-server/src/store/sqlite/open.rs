@@ -14,10 +14,10 @@ use thiserror::Error;
 
 use super::{Inner, SqliteStore};
 use crate::store::background::{self, Progress};
-use crate::store::inserts::{KINDS, Statements, Syntax};
 use crate::store::search::{self, Index};
 use crate::store::sql::Queries;
 use crate::store::statement::LENGTHS;
+use crate::store::statements::{KINDS, Statements, Syntax};
 use crate::store::thread::Thread;
 use crate::store::writer::{Pen, Writer};
 
