@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::{
-    Batch, BatchOutcome, Body, Cursor, Draft, Engine, Kind, LoadedRoom, Membership, Name, NewRoom,
-    Role, RoomId, RoomInfo, Store, Text, Timestamp, Title, User, UserId, Write,
+    Batch, BatchOutcome, Body, ChangeKind, Cursor, Draft, Edit, Engine, Kind, LoadedRoom,
+    Membership, Name, NewRoom, Role, RoomId, RoomInfo, Store, Text, Timestamp, Title, User, UserId,
+    Write,
 };
 use chat_server::search::{Found, Plain, Query, SearchIndex};
 use chat_server::store::{
@@ -103,6 +104,7 @@ in_both! {
     pages_go_on_where_they_end
     the_newest_of_all_rooms_comes_first
     what_was_left_behind_is_caught_up_with
+    edits_are_found_however_far_the_index_is_behind
     the_index_is_made_anew_and_gone_on_with
     two_processes_index_what_both_write
     nothing_is_left_of_what_is_gone
@@ -340,6 +342,32 @@ async fn what_was_left_behind_is_caught_up_with(kept: Kept) {
     }
     assert_eq!(kept.sql(indexed).await, 320, "it is quiet");
     assert_eq!(all(&**store, room, "message 199").await, [200]);
+}
+
+/// Nobody brings the index up, because that is switched off perhaps.
+async fn edits_are_found_however_far_the_index_is_behind(kept: Kept) {
+    let [store, _] = &kept.stores;
+    let ann = user("Ann");
+    let room = open_room(&**store, &ann).await.info.id;
+    write(&**store, room, &ann, &["apple".to_owned(), "apple".to_owned()], 0).await;
+    store.index_search(Indexing::Everything).await.unwrap();
+    let by = Membership { user: ann, role: Role::Owner };
+    for some in 0..12 {
+        let loaded = store.load_room(room, 0).await.unwrap().unwrap();
+        let edit = |nth: i64| {
+            let text = Text::new(format!("pear {some} {nth}")).unwrap();
+            let edit = Edit { text, mentions: Vec::new() };
+            let kind = ChangeKind::Edited(by.clone(), if some == 11 { 1 } else { 2 }, Some(edit));
+            Write::Change { kind, by: None, at: at(10 + nth), key: None }
+        };
+        let writes = (0..500).map(edit).collect();
+        let batch = Batch { room: loaded.key, after: loaded.end, may_follow: true, writes };
+        let outcome = store.append(&[batch]).await.unwrap().remove(0);
+        assert!(matches!(outcome, BatchOutcome::Done(_)), "{outcome:?}");
+    }
+    assert_eq!(all(&**store, room, "pear").await, [2, 1]);
+    assert_eq!(all(&**store, room, "pear 11 499").await, [1]);
+    assert_eq!(all(&**store, room, "apple").await, NOTHING);
 }
 
 async fn the_index_is_made_anew_and_gone_on_with(kept: Kept) {

@@ -30,9 +30,8 @@ const MOST_TEXTS: usize = 256;
 /// How many eras are looked at in one question.
 const ERAS: usize = 4;
 
-/// How many of a room's changes that are not in the index yet are looked through for edits. They are at most so
-/// many unless the index is far behind.
-const MOST_CHANGES: u64 = 2_000;
+/// How many of a room's changes that are not in the index yet are looked through for edits in one question.
+const CHANGES: u64 = 5_000;
 
 macro_rules! rooms {
     ($rest:literal) => {
@@ -162,13 +161,15 @@ impl<'a, S: Sql> Reader<'a, S> {
     /// Messages that have been edited since they were put into the index.
     async fn edited<'r>(&mut self, room: &'r mut Room) -> Result<&'r BTreeSet<u64>, sqlx::Error> {
         if room.edited.is_none() {
-            let until = room.last_change.min(room.indexed.1 + MOST_CHANGES);
-            let mut edited = BTreeSet::new();
-            if until > room.indexed.1 {
-                let values = [room.key.0, signed(room.indexed.1), signed(until)].map(Value::Number);
+            let (mut edited, mut after) = (BTreeSet::new(), room.indexed.1);
+            while after < room.last_change {
+                let until = room.last_change.min(after + CHANGES);
+                let values = [room.key.0, signed(after), signed(until)].map(Value::Number);
                 let targets: Vec<(i64,)> =
                     self.sql.select(SqlStr::from_static(EDITED), &values).await?;
-                edited = rows::read_all(targets, |(target,)| number(target))?;
+                let some: Vec<_> = rows::read_all(targets, |(target,)| number(target))?;
+                edited.extend(some);
+                after = until;
             }
             room.edited = Some(edited);
         }
