@@ -1,9 +1,11 @@
 //! `cargo bench -p benches --bench big_room` — whether a room costs each of its members the same however many
 //! there are: three rooms, of 5,000, 15,000 and 50,000 members who are all present, are filled, spoken in, joined
 //! and left, and emptied, in turns, so that what happens to the machine meanwhile happens to all of them.
-//! Other sizes may be given: `cargo bench -p benches --bench big_room -- 500 1500 5000`.
+//! Other sizes may be given: `cargo bench -p benches --bench big_room -- 500 1500 5000`. With `-- --write`, what was
+//! measured of the three stands in `docs/benchmarks.md` afterwards.
 
 use std::env;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,8 @@ use chat_core::{
     After, Draft, Engine, Event, Inbox, Name, NewRoom, Room, RoomId, Session, User, UserId,
 };
 use futures_util::{FutureExt, StreamExt};
-use shared::figures::{Figures, median};
+use shared::Outcome;
+use shared::figures::{Document, Figures, median, number};
 use tokio::runtime::Builder;
 
 const SIZES: [usize; 3] = [5_000, 15_000, 50_000];
@@ -177,17 +180,47 @@ async fn measure(sizes: &[usize]) -> Figures {
     figures
 }
 
+/// What is measured, and what the table calls it.
+const MEASURED: [(&str, &str); 5] = [
+    ("fill", "a member joins, while the room fills, µs"),
+    ("join", "a member joins the full room, µs"),
+    ("speak", "somebody speaks and all read it, ns a member"),
+    ("leave", "a member leaves the full room, µs"),
+    ("empty", "a member leaves, while the room empties, µs"),
+];
+
+fn table(figures: &Figures) -> Outcome<String> {
+    let mut table = String::from("| |");
+    for size in SIZES {
+        write!(table, " {} members |", number(size as f64))?;
+    }
+    table += " the largest against the smallest |\n| --- | --: | --: | --: | --: |\n";
+    for (what, row) in MEASURED {
+        let scale = if what == "speak" { 1.0 } else { 1_000.0 };
+        let nanos = SIZES.map(|size| figures[&format!("{what}, {size}")]);
+        write!(table, "| {row} |")?;
+        for nanos in nanos {
+            write!(table, " {} |", number(nanos / scale))?;
+        }
+        writeln!(table, " {:.2} times |", nanos[2] / nanos[0])?;
+    }
+    Ok(table)
+}
+
 #[allow(clippy::print_stdout, reason = "the figures are what it is for")]
-fn main() {
+fn main() -> Outcome<()> {
     let asked: Vec<usize> = env::args().skip(1).filter_map(|one| one.parse().ok()).collect();
     let sizes = if asked.is_empty() { &SIZES[..] } else { &asked };
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let runtime = Builder::new_current_thread().build()?;
     let figures = runtime.block_on(measure(sizes));
     for (what, nanos) in &figures {
         println!("{what} members: {nanos:.0} ns");
     }
     // Other sizes are for trying out.
-    if asked.is_empty() {
-        shared::figures::write("big_room", &figures).expect("the figures are written");
+    if asked.is_empty() && env::args().any(|arg| arg == "--write") {
+        let mut document = Document::read()?;
+        document.fill("big room", &table(&figures)?)?;
+        document.save()?;
     }
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! `scripts/services run cargo run --release -p benches --bin search` — what it costs to find messages: rows and bytes of
 //! the index, how long it takes to make, how long a search takes in a large room, and what keeping the index up
-//! costs those who write. Prints what it has measured.
+//! costs those who write. Prints what it has measured, and with `--write` puts it into `docs/benchmarks.md`.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use chat_server::store::{Indexing, MySqlOptions, MySqlStore, SqlStore, SqliteSto
 use clap::Parser;
 use futures_util::future::join_all;
 use shared::Outcome;
+use shared::figures::{Document, median, number};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -45,9 +47,48 @@ struct Flags {
     /// How long writing is measured, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// How often, with the index and without.
-    #[arg(long, default_value_t = 3)]
+    /// How often, with the index and without, in turns.
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Puts what was measured into `docs/benchmarks.md`.
+    #[arg(long)]
+    write: bool,
+}
+
+/// What was measured, as the rows of tables.
+struct Tables {
+    index: String,
+    searches: String,
+    writing: String,
+}
+
+impl Tables {
+    fn new() -> Self {
+        Self {
+            index: "| messages | characters each | rows a message | bytes a message | made, messages/s |\n\
+                | --- | --: | --: | --: | --: |\n"
+                .to_owned(),
+            searches: "| room of | looked for | matches | first page, ms | until something is found, or the end, ms | in calls |\n\
+                | --- | --- | --: | --: | --: | --: |\n"
+                .to_owned(),
+            writing: "| | messages/s without | with | ratio | rows of the index a message | rounds |\n\
+                | --- | --: | --: | --: | --: | --: |\n"
+                .to_owned(),
+        }
+    }
+
+    fn write(&self) -> Outcome<()> {
+        let mut document = Document::read()?;
+        let blocks = [
+            ("search index", &self.index),
+            ("search times", &self.searches),
+            ("search writing", &self.writing),
+        ];
+        for (name, table) in blocks {
+            document.fill(name, table)?;
+        }
+        Ok(document.save()?)
+    }
 }
 
 /// Where one measurement is made.
@@ -123,6 +164,7 @@ fn say(text: &str) {
 async fn main() -> Outcome<()> {
     let flags = Flags::parse();
     let server = std::env::var("CHAT_MYSQL_PRIMARY_ADMIN").ok();
+    let mut tables = Tables::new();
     for (name, mysql) in [("SQLite", None), ("MariaDB", server.as_deref())] {
         if name == "MariaDB" && mysql.is_none() {
             say("MariaDB: not measured; scripts/services run … starts one");
@@ -133,18 +175,24 @@ async fn main() -> Outcome<()> {
         let korean = KOREAN.lines().filter(|line| !line.is_ascii()).collect::<Vec<_>>().join("\n");
         for (language, text) in [("English", english.as_str()), ("Korean", korean.as_str())] {
             let place = Place::new(mysql, "chat_search_index").await?;
-            index(&format!("{name}, {language}"), &place, messages(text, flags.messages)).await?;
+            let name = format!("{language}, {name}");
+            index(&mut tables, &name, &place, messages(text, flags.messages)).await?;
         }
-        for round in 0..2 * flags.rounds {
-            let place = Place::new(mysql, "chat_search_writing").await?;
-            writing(name, &place, round % 2 == 1, Duration::from_secs(flags.seconds)).await?;
-        }
+        writing(&mut tables, name, mysql, &flags).await?;
+    }
+    if flags.write {
+        tables.write()?;
     }
     Ok(())
 }
 
 /// A room with these messages: what its index takes, and how long it is searched.
-async fn index(name: &str, place: &Place, mut texts: Vec<String>) -> Outcome<()> {
+async fn index(
+    tables: &mut Tables,
+    name: &str,
+    place: &Place,
+    mut texts: Vec<String>,
+) -> Outcome<()> {
     let (store, ann) = (place.open().await?, User::new(UserId::new(), Name::new("Ann")?));
     let room = open(&*store, &ann).await?;
     texts[10] = "🦀 하나뿐인 needle in a haystack".to_owned();
@@ -166,36 +214,36 @@ async fn index(name: &str, place: &Place, mut texts: Vec<String>) -> Outcome<()>
     let took = began.elapsed().as_secs_f64();
     let (rows, bytes) = place.size().await?;
     let each = |number: i64| number as f64 / count as f64;
-    say(&format!(
-        "{name}: {count} messages of {chars} characters: {:.1} rows and {:.0} bytes a message; indexed in {took:.1} s, \
-         of which half is pause",
+    let row = format!(
+        "| {}: {name} | {chars} | {:.1} | {:.0} | {} |",
+        number(count as f64),
         each(rows),
-        each(bytes - before)
-    ));
+        each(bytes - before),
+        number((count as f64 / took).round())
+    );
+    say(&row);
+    writeln!(tables.index, "{row}")?;
     let room = room.info.id;
     for text in ["needle", "하나", "xyzzyx", "없는말", "the", "room", "방"] {
         let query = Query::new(text)?;
+        let matching = texts.iter().filter(|text| query.matches(text)).count();
         let (mut first, mut whole, mut pages) = (Vec::new(), Vec::new(), 0);
         for _ in 0..TIMES {
             let began = Instant::now();
             let mut page = store.find(room, &query, None, 20).await?;
-            first.push(began.elapsed());
+            first.push(began.elapsed().as_secs_f64() * 1_000.0);
             pages = 1;
             while page.messages.is_empty() && page.next.is_some() {
                 page = store.find(room, &query, page.next, 20).await?;
                 pages += 1;
             }
-            whole.push(began.elapsed());
+            whole.push(began.elapsed().as_secs_f64() * 1_000.0);
         }
-        let median = |mut times: Vec<Duration>| {
-            times.sort_unstable();
-            times[TIMES / 2].as_secs_f64() * 1_000.0
-        };
-        say(&format!(
-            "{name}: {text}: {:.1} ms; until something is found, or the end, {:.1} ms in {pages} calls",
-            median(first),
-            median(whole)
-        ));
+        let [first, whole] = [first, whole].map(|times| median(times).unwrap_or_default());
+        let matching = number(matching as f64);
+        let row = format!("| {name} | {text} | {matching} | {first:.1} | {whole:.1} | {pages} |");
+        say(&row);
+        writeln!(tables.searches, "{row}")?;
     }
     store.close().await;
     Ok(())
@@ -210,8 +258,52 @@ async fn open(store: &dyn SqlStore, owner: &User) -> Outcome<LoadedRoom> {
     Ok(store.load_room(id, 0).await?.ok_or("the room is gone")?)
 }
 
-/// How many messages a second are acknowledged, in a closed loop.
-async fn writing(name: &str, place: &Place, is_indexed: bool, time: Duration) -> Outcome<()> {
+/// What keeping the index up costs those who write: with it and without, in turns of which either may be first.
+async fn writing(
+    tables: &mut Tables,
+    name: &str,
+    mysql: Option<&str>,
+    flags: &Flags,
+) -> Outcome<()> {
+    let time = Duration::from_secs(flags.seconds);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let (mut ratios, mut rows) = (Vec::new(), Vec::new());
+    for round in 0..flags.rounds {
+        let mut rates = [0.0; 2];
+        for turn in 0..2 {
+            let is_indexed = (round + turn) % 2 == 1;
+            let place = Place::new(mysql, "chat_search_writing").await?;
+            let (rate, of_index) = rate(&place, is_indexed, time).await?;
+            rates[usize::from(is_indexed)] = rate;
+            if is_indexed {
+                rows.push(of_index);
+            }
+        }
+        say(&format!(
+            "{name}, round {}: {:.0} messages/s without, {:.0} with",
+            round + 1,
+            rates[0],
+            rates[1]
+        ));
+        without.push(rates[0]);
+        with.push(rates[1]);
+        ratios.push(rates[1] / rates[0]);
+    }
+    let [without, with, ratio, rows] =
+        [without, with, ratios, rows].map(|figures| median(figures).unwrap_or_default());
+    let row = format!(
+        "| {name} | {} | {} | {ratio:.2} | {rows:.1} | {} |",
+        number(without.round()),
+        number(with.round()),
+        flags.rounds
+    );
+    say(&row);
+    writeln!(tables.writing, "{row}")?;
+    Ok(())
+}
+
+/// How many messages a second are acknowledged, in a closed loop, and how many rows of the index each has made.
+async fn rate(place: &Place, is_indexed: bool, time: Duration) -> Outcome<(f64, f64)> {
     let (store, ann) = (place.open().await?, User::new(UserId::new(), Name::new("Ann")?));
     let engine = Engine::builder().shared_store(Arc::clone(&store) as Arc<dyn Store>).start()?;
     let mut rooms = Vec::new();
@@ -249,10 +341,8 @@ async fn writing(name: &str, place: &Place, is_indexed: bool, time: Duration) ->
     if let Some(indexing) = indexing {
         indexing.abort();
     }
-    let (rows, _) = place.size().await?;
-    let with = if is_indexed { "with" } else { "without" };
-    say(&format!("{name}: {rate:.0} messages a second {with} the index; {rows} rows of it"));
     engine.stop().await;
     store.close().await;
-    Ok(())
+    let (rows, _) = place.size().await?;
+    Ok((rate, rows as f64 / count.load(Ordering::Relaxed) as f64))
 }
