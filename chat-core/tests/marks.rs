@@ -8,8 +8,10 @@ use std::time::Duration;
 use chat_core::testkit::Probe;
 use chat_core::{
     After, ChangeKind, ClientKey, Code, Command, Cursor, Event, HistoryAt, HistoryQuery, Limits,
-    Mark, MarkerQuery, MemoryStore, Message, Moderation, RoomCommand, RoomId, Session, limits,
+    Mark, MarkerQuery, MemberQuery, MemoryStore, Message, Moderation, RoomCommand, RoomId, Session,
+    limits,
 };
+use futures_util::FutureExt;
 use support::{Bench, draft, engine, engine_with, faulty, until, user};
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -315,6 +317,38 @@ async fn a_mark_has_one_effect_and_failures_have_none() {
     assert_eq!(once("x", true, "k").await, None, "the first answer");
     assert_eq!(shown(&ann.session, room, 1).await.0, [], "and no second effect");
     assert_eq!(once("y", true, "k").await, Some(Code::KeyConflict));
+}
+
+/// Asks for something, and waits until the room has heard of it.
+async fn begin<T>(session: &Session, room: RoomId, asked: &mut (impl Future<Output = T> + Unpin)) {
+    assert!(asked.now_or_never().is_none(), "it waits");
+    // What a session asks is dealt with in order.
+    let query = MemberQuery { after: None, limit: 1, online: false };
+    session.members(room, query).await.expect("a page");
+}
+
+#[tokio::test]
+async fn what_waits_is_not_said_to_be_marked_before_it_is_kept() {
+    for (text, on) in [("new", true), ("old", false)] {
+        let (bench, faults) = faulty();
+        let (room, ann) = bench.room("Ann").await;
+        ann.session.send(room, draft("one")).await.expect("sent");
+        assert_eq!(set(&bench, &ann.session, room, (1, "old", true)).await, None);
+        bench.clock.advance(EVERY);
+        faults.hold_commits(true);
+        let mut first = pin!(ann.session.mark(room, 1, mark(text), on));
+        begin(&ann.session, room, &mut first).await;
+        until("it is being written", async || faults.held_commits() == 1).await;
+        // From another of her devices, say.
+        let mut second = pin!(ann.session.mark(room, 1, mark(text), on));
+        begin(&ann.session, room, &mut second).await;
+        faults.fail_commits(1);
+        faults.hold_commits(false);
+        assert_eq!(first.await.err().map(|error| error.code()), Some(Code::Unavailable));
+        in_time(&bench, second).await.expect("done");
+        let expected: &[_] = if on { &["new", "old"] } else { &[] };
+        assert_eq!(shown(&ann.session, room, 1).await.1, expected, "{text}");
+    }
 }
 
 #[tokio::test]

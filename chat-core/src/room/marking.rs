@@ -145,8 +145,10 @@ impl Hosted {
         let mut all: Vec<Mark> =
             self.marks.counts(message.seq).into_iter().map(|one| one.mark).collect();
         let waiting = self.gathered.of.get(&message.seq).into_iter().flatten();
+        let mut waits = false;
         for marker in self.writes.markers_of(message.seq).chain(waiting) {
             if marker.user == user {
+                waits |= marker.mark == *mark;
                 own.retain(|known| **known != marker.mark);
                 own.extend(marker.on.then_some(&marker.mark));
             }
@@ -155,7 +157,8 @@ impl Hosted {
             }
         }
         if own.contains(&mark) == on {
-            return Ok(false);
+            // What only waits may not be kept after all, so it is written once more.
+            return Ok(waits);
         }
         if on && own.len() >= limits::OWN_MARKS {
             return Err(too_many("you have given this message", limits::OWN_MARKS));
