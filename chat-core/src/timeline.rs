@@ -129,11 +129,11 @@ impl Timeline {
         self.place(seq).map(|place| Arc::clone(&self.messages[place]))
     }
 
-    /// Whether a message of this author is known to have been deleted.
-    pub(crate) fn has_deleted(&self, seq: u64, author: UserId) -> bool {
+    /// Whether a message, of this author if that is known, is known to have been deleted.
+    pub(crate) fn has_deleted(&self, seq: u64, author: Option<UserId>) -> bool {
         let deletes = |change: &Arc<Change>| match &change.kind {
             ChangeKind::Deleted(_, of) | ChangeKind::Edited(_, of, None) => *of == seq,
-            ChangeKind::Erased(erased) => erased.user.id == author,
+            ChangeKind::Erased(erased) => Some(erased.user.id) == author,
             _ => false,
         };
         match self.place(seq) {

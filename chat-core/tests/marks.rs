@@ -5,7 +5,7 @@ mod support;
 use std::pin::pin;
 use std::time::Duration;
 
-use chat_core::testkit::Probe;
+use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, ChangeKind, ClientKey, Code, Command, Cursor, Event, HistoryAt, HistoryQuery, Limits,
     Mark, MarkerQuery, MemberQuery, MemoryStore, Message, Moderation, RoomCommand, RoomId, Session,
@@ -349,6 +349,84 @@ async fn what_waits_is_not_said_to_be_marked_before_it_is_kept() {
         let expected: &[_] = if on { &["new", "old"] } else { &[] };
         assert_eq!(shown(&ann.session, room, 1).await.1, expected, "{text}");
     }
+}
+
+#[tokio::test]
+async fn whoever_leaves_takes_back_its_own_marks_alone() {
+    let bench = engine();
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    // The first is written at once, and what comes after it waits for its time.
+    ann.session.mark(room, 1, mark("x"), true).await.expect("marked");
+    let mut hers = pin!(ann.session.mark(room, 1, mark("y"), true));
+    begin(&ann.session, room, &mut hers).await;
+    let mut his = pin!(bob.session.mark(room, 1, mark("y"), true));
+    begin(&bob.session, room, &mut his).await;
+    bob.session.leave(room).await.expect("left");
+    in_time(&bench, hers).await.expect("marked");
+    assert_eq!(his.await.err().map(|error| error.code()), Some(Code::NotAMember));
+    assert_eq!(shown(&ann.session, room, 1).await.0, texts([("x", 1), ("y", 1)]));
+}
+
+#[tokio::test]
+async fn what_is_deleted_meanwhile_is_not_marked() {
+    for kept_bytes in [usize::MAX, 0] {
+        for held in [false, true] {
+            let (store, faults) = FaultyStore::new(MemoryStore::default());
+            let bench = engine_with(store, Limits { kept_bytes, ..Limits::default() });
+            let (room, mut ann) = bench.room("Ann").await;
+            let bob = bench.joined("Bob", room).await;
+            ann.session.send(room, draft("one")).await.expect("sent");
+            ann.session.mark(room, 1, mark("x"), true).await.expect("marked");
+            assert_eq!(change(&mut ann).await.1, texts([("x", 1)]));
+            let mut his = pin!(bob.session.mark(room, 1, mark("y"), true));
+            begin(&bob.session, room, &mut his).await;
+            // The deletion is committed, or on its way.
+            faults.hold_commits(held);
+            let session = ann.session.clone();
+            let mut deletion = pin!(session.delete(room, 1));
+            if held {
+                assert!((&mut deletion).now_or_never().is_none());
+                until("it is being written", async || faults.held_commits() == 1).await;
+            } else {
+                (&mut deletion).await.expect("deleted");
+            }
+            let his = in_time(&bench, his).await;
+            assert_eq!(his.err().map(|error| error.code()), Some(Code::MessageDeleted));
+            if held {
+                faults.hold_commits(false);
+                deletion.await.expect("deleted");
+            }
+            session.ask(Command::Ping).await.expect("an answer");
+            let marked = |event: &Event| {
+                let Event::Change { change, .. } = event else { return false };
+                matches!(change.kind, ChangeKind::Marked(..))
+            };
+            assert!(!ann.waiting().iter().any(|event| marked(event)), "nothing is told of it");
+            assert_eq!(shown(&session, room, 1).await, (vec![], vec![]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_engines_marks_count_with_those_that_wait() {
+    let store = MemoryStore::default();
+    let one = engine_with(store.clone(), Limits::default());
+    let two = engine_with(store, Limits::default());
+    let (room, ann) = one.room("Ann").await;
+    let bob = two.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    bob.session.send(room, draft("two")).await.expect("sent");
+    ann.session.mark(room, 1, mark("x"), true).await.expect("marked");
+    let mut hers = pin!(ann.session.mark(room, 1, mark("y"), true));
+    begin(&ann.session, room, &mut hers).await;
+    assert_eq!(set(&two, &bob.session, room, (1, "z", true)).await, None);
+    // This engine hears of it before it writes what waits.
+    ann.session.send(room, draft("three")).await.expect("sent");
+    in_time(&one, hers).await.expect("marked");
+    let all = texts([("x", 1), ("y", 1), ("z", 1)]);
+    assert_eq!(shown(&ann.session, room, 1).await, (all, vec!["x".into(), "y".into()]));
 }
 
 #[tokio::test]

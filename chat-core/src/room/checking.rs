@@ -232,6 +232,8 @@ impl Hosted {
                 },
                 What::Marks { seq, given, last } => {
                     let given = self.look_at_marks_again(seq, given, ctx);
+                    let last_of = given.last().and_then(|one| self.roster.membership(one.user));
+                    let last = last_of.cloned().unwrap_or(last);
                     if !given.is_empty() {
                         let what = What::Marks { seq, given, last };
                         self.writes.queue.push_back(Pending { what, ..pending });

@@ -270,7 +270,7 @@ impl Hosted {
         match kind {
             ChangeKind::Edited(_, seq, _) => {
                 self.may_write(me)?;
-                if self.timeline.has_deleted(*seq, author.id) {
+                if self.timeline.has_deleted(*seq, Some(author.id)) {
                     return Err(Error::message_deleted());
                 }
                 Ok(())

@@ -177,19 +177,19 @@ impl Hosted {
         self.gathered.count += 1;
     }
 
-    /// Takes what was gathered for writing, if it is time.
-    pub(super) fn write_gathered(&mut self) {
+    /// Takes what was gathered for writing, if it is time. What may have come about meanwhile is looked at: members
+    /// have left, messages were deleted, another process has marked them.
+    pub(super) fn write_gathered(&mut self, ctx: &mut Context<RoomActor>) {
         let now = self.now();
         if self.gathered.due().is_none_or(|due| due > now) {
             return;
         }
         self.gathered.next = now.saturating_add(self.shared.limits.marks_every);
         for (seq, given) in self.gathered.take() {
+            let given = self.look_at_marks_again(seq, given, ctx);
             let last = given.last().and_then(|last| self.roster.membership(last.user)).cloned();
-            match last {
-                Some(last) => _ = self.accept(What::Marks { seq, given, last }),
-                // Whoever was the last is a member no more, and is refused when it goes.
-                None => self.answer_markers(given, &Err(Error::not_a_member())),
+            if let Some(last) = last {
+                self.accept(What::Marks { seq, given, last });
             }
         }
     }
@@ -219,8 +219,8 @@ impl Hosted {
         self.answer_markers(refused, &Err(error.clone()));
     }
 
-    /// Looks again at what waits, after another process has changed the room. If it has changed the marks of
-    /// the message, they are read again. Answers what may be written still; the others are refused.
+    /// Looks again at what has waited. If another process has changed the marks of the message meanwhile, they
+    /// are read again. Answers what may be written still; the others are refused.
     pub(super) fn look_at_marks_again(
         &mut self,
         seq: u64,
@@ -236,7 +236,7 @@ impl Hosted {
             }
             return Vec::new();
         }
-        let deleted = self.timeline.find(seq).is_some_and(|message| message.deleted);
+        let deleted = self.timeline.has_deleted(seq, None) || self.writes.is_deleting(seq);
         let mut left = Vec::new();
         for marker in given {
             let may = match self.roster.membership(marker.user) {

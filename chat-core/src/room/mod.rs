@@ -517,7 +517,7 @@ impl Hosted {
         self.follow_parent(ctx);
         self.look_into_doubts();
         self.publish();
-        self.write_gathered();
+        self.write_gathered(ctx);
         self.write_positions();
         self.write_news();
         self.tell_parent(ctx);
