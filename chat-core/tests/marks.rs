@@ -352,6 +352,40 @@ async fn what_waits_is_not_said_to_be_marked_before_it_is_kept() {
 }
 
 #[tokio::test]
+async fn marks_that_are_forgotten_while_their_message_is_read_are_read_as_well() {
+    for on in [true, false] {
+        let (store, faults) = FaultyStore::new(MemoryStore::default());
+        // Memory holds one mark, and no message.
+        let limits = Limits { kept_bytes: 0, kept_marks: 1, ..Limits::default() };
+        let bench = engine_with(store, limits);
+        let (room, ann) = bench.room("Ann").await;
+        let mut bob = bench.joined("Bob", room).await;
+        let session = bob.session.clone();
+        for said in ["one", "two"] {
+            ann.session.send(room, draft(said)).await.expect("sent");
+        }
+        assert_eq!(set(&bench, &session, room, (1, "x", true)).await, None);
+        bench.clock.advance(EVERY);
+        faults.hold_commits(true);
+        let mut other = pin!(ann.session.mark(room, 2, mark("y"), true));
+        begin(&ann.session, room, &mut other).await;
+        until("it is being written", async || faults.held_commits() == 1).await;
+        faults.hold_reads(true);
+        let mut his = pin!(session.mark(room, 1, mark(if on { "z" } else { "x" }), on));
+        assert!((&mut his).now_or_never().is_none());
+        until("the message is being read", async || faults.held_reads() == 1).await;
+        faults.hold_commits(false);
+        in_time(&bench, other).await.expect("marked");
+        faults.hold_reads(false);
+        in_time(&bench, his).await.expect("done");
+        let expected = if on { texts([("x", 1), ("z", 1)]) } else { vec![] };
+        assert_eq!(shown(&ann.session, room, 1).await.0, expected);
+        let told = [change(&mut bob).await, change(&mut bob).await, change(&mut bob).await];
+        assert_eq!(told.map(|(_, counts, _)| counts)[2], expected);
+    }
+}
+
+#[tokio::test]
 async fn whoever_leaves_takes_back_its_own_marks_alone() {
     let bench = engine();
     let (room, ann) = bench.room("Ann").await;

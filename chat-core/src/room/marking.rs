@@ -70,38 +70,48 @@ impl Hosted {
         if let Err(error) = self.look_for(user.id, (seq, "seq")) {
             return self.answer(reply, Err(error));
         }
-        if self.marks.knows(seq) {
-            return self.with_message(
-                user,
-                (seq, "seq"),
-                reply,
-                ctx,
-                move |hosted, user, message, reply| match hosted
-                    .judge_mark(user.id, message, &mark, on)
-                {
-                    Ok(true) => hosted.gather(seq, Marker { user: user.id, mark, on, reply }),
-                    judged => hosted.answer(reply, judged.map(|_| Reply::Done)),
-                },
-            );
+        if self.marks.knows(seq)
+            && let Some(message) = self.timeline.find(seq)
+        {
+            return self.give_mark(Marker { user: user.id, mark, on, reply }, &message);
         }
         self.writes.hold(user.id);
         let (store, key, known) =
             (Arc::clone(&self.shared.store), self.key, self.timeline.end().change);
-        let read = async move { store.marks(key, seq - 1, seq).await };
+        // Both at once: its marks may be forgotten while the message is read.
+        let read = async move {
+            let given = store.marks(key, seq - 1, seq).await?;
+            Ok((given, store.messages(key, seq - 1, seq).await?))
+        };
         self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
             let id = user.id;
             match read {
-                Ok(given) => {
+                Ok((given, mut messages)) => {
                     // Read again, if it has been marked by others since.
-                    if hosted.unchanged_since(seq, known) {
+                    if !hosted.marks.knows(seq) && hosted.unchanged_since(seq, known) {
                         hosted.marks.learn(seq, given);
                     }
-                    hosted.mark(user, seq, (mark, on), reply, ctx);
+                    let known = hosted.marks.knows(seq) && hosted.bring_up(&mut messages, known);
+                    match messages.first() {
+                        _ if !known => hosted.mark(user, seq, (mark, on), reply, ctx),
+                        Some(message) => {
+                            hosted.give_mark(Marker { user: id, mark, on, reply }, message);
+                        }
+                        None => hosted.answer(reply, Err(Error::no_such_message().field("seq"))),
+                    }
                 }
                 Err(error) => hosted.answer(reply, Err(error)),
             }
             hosted.go_on(id, ctx);
         });
+    }
+
+    /// Gathers a mark of a message of which all marks are known.
+    fn give_mark(&mut self, marker: Marker, message: &Message) {
+        match self.judge_mark(marker.user, message, &marker.mark, marker.on) {
+            Ok(true) => self.gather(message.seq, marker),
+            judged => self.answer(marker.reply, judged.map(|_| Reply::Done)),
+        }
     }
 
     /// Reads who has given a message a mark.
