@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -388,6 +389,34 @@ async fn who_left_while_coming_in_does_not_hold_the_room() {
     bench.clock.advance(idle);
     until("the room has left memory", async || bench.engine.stats().rooms == 0).await;
     drop(phone);
+}
+
+#[tokio::test]
+async fn who_waited_to_come_in_behind_a_joining_that_failed_does_not_hold_the_room() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let phone = bench.connect("Bob");
+    let laptop = bench.connect_as(phone.session.user().clone());
+    faults.hold_commits(true);
+    let mut first = pin!(phone.session.join(room, After::Nothing));
+    assert!((&mut first).now_or_never().is_none());
+    until("it is being written", async || faults.held_commits() == 1).await;
+    let mut second = pin!(laptop.session.join(room, After::Nothing));
+    assert!((&mut second).now_or_never().is_none());
+    laptop.session.ask(Command::Ping).await.expect("an answer");
+    assert_eq!(counts(&bench, room).await.expect("counts").members, 1, "both wait");
+    faults.fail_commits(1);
+    faults.hold_commits(false);
+    for joining in [first.await, second.await] {
+        assert_eq!(joining.expect_err("not stored").code(), Code::Unavailable);
+    }
+    drop(ann);
+    until("the room has left memory", async || {
+        bench.clock.advance(Limits::default().idle);
+        bench.engine.stats().rooms == 0
+    })
+    .await;
+    assert_eq!(bench.engine.stats().sessions, 2, "his");
 }
 
 #[tokio::test]

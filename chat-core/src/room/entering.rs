@@ -126,8 +126,8 @@ impl Hosted {
         self.turn_away(entering.asker, entering.reply, error);
     }
 
-    /// Somebody who is no longer on the way in does not come in.
-    fn turn_away(&mut self, asker: Asker, reply: ReplyTo, error: Error) {
+    /// Somebody who is not, or no longer, on the way in does not come in.
+    pub(super) fn turn_away(&mut self, asker: Asker, reply: ReplyTo, error: Error) {
         self.answer(reply, Err(error));
         let Some(seat) = asker.seat else { return };
         let connection = seat.line.connection;

@@ -537,7 +537,14 @@ impl Hosted {
         self.refuse_gathered(&Error::no_such_room());
         self.refuse_positions(&Error::no_such_room());
         self.threads.tell(FromParent::Gone);
-        for reply in self.writes.take_waiting() {
+        let (parked, same) = self.writes.take_waiting();
+        for Ask { asker, reply, .. } in parked {
+            if let Some(seat) = &asker.seat {
+                seat.say_unseated(self.id);
+            }
+            self.answer(reply, Err(Error::no_such_room()));
+        }
+        for reply in same {
             self.answer(reply, Err(Error::no_such_room()));
         }
         self.audience.flush(self.now());

@@ -334,12 +334,12 @@ impl Writes {
         self.moving.entry(user).or_default().parked.insert(0, ask);
     }
 
-    /// All who wait for something else than a write of their own.
-    pub(super) fn take_waiting(&mut self) -> Vec<ReplyTo> {
+    /// All who wait for something else than a write of their own: what was kept back, and who has asked for the
+    /// same as others.
+    pub(super) fn take_waiting(&mut self) -> (Vec<Ask>, Vec<ReplyTo>) {
         let moving = std::mem::take(&mut self.moving).into_values();
-        let parked = moving.flat_map(|moving| moving.parked).map(|ask| ask.reply);
         let same = std::mem::take(&mut self.keys).into_values().flat_map(|(_, replies)| replies);
-        parked.chain(same).collect()
+        (moving.flat_map(|moving| moving.parked).collect(), same.collect())
     }
 
     /// Whether a user's membership is being written.

@@ -19,7 +19,7 @@ use crate::model::{
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
 use crate::room::writes::{Pending, UnderWay, What};
-use crate::room::{Hosted, RoomActor};
+use crate::room::{Ask, Hosted, RoomActor};
 use crate::roster::newcomer;
 use crate::store::{Batch, BatchOutcome, Outcome, Write};
 
@@ -411,8 +411,8 @@ impl Hosted {
     }
 
     fn refuse_parked(&mut self, user: UserId, error: &Error) {
-        for ask in self.writes.moved(user) {
-            self.answer(ask.reply, Err(error.clone()));
+        for Ask { asker, reply, .. } in self.writes.moved(user) {
+            self.turn_away(asker, reply, error.clone());
         }
     }
 
