@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::pin::pin;
+
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
-    After, BanQuery, ChangeKind, Code, Event, HistoryAt, HistoryQuery, Kind, Limits, MemberQuery,
-    MemoryStore, Moderation, NewRoom, Parent, Role, RoomId, Session, SettingsChange, Text, Thread,
-    ThreadQuery, User,
+    After, BanQuery, ChangeKind, Code, Command, Event, HistoryAt, HistoryQuery, Kind, Limits,
+    MemberQuery, MemoryStore, Moderation, NewRoom, Parent, Role, RoomId, Session, SettingsChange,
+    Text, Thread, ThreadQuery, User,
 };
+use futures_util::FutureExt;
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until};
 
 fn code<T>(result: chat_core::Result<T>) -> Option<Code> {
@@ -174,6 +177,39 @@ async fn what_there_is_no_thread_on() {
     let (eve, nowhere) = (bench.connect("Eve"), RoomId::new());
     assert_eq!(code(eve.session.open_thread(room, 1).await), Some(Code::NotAMember));
     assert_eq!(code(ann.session.open_thread(nowhere, 1).await), Some(Code::NoSuchRoom));
+}
+
+#[tokio::test]
+async fn whoever_is_back_in_both_rooms_before_its_leaving_is_kept_stays() {
+    let (bench, faults) = faulty();
+    let (room, mut ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    let thread = thread(&ann, room).await;
+    told(&mut ann).await;
+    follow(&bob, thread).await;
+    // The thread does not know what is stored, and reads that for long.
+    faults.fail_commits(1);
+    faults.hold_reads(true);
+    assert_eq!(code(ann.session.send(thread, draft("one")).await), Some(Code::Unavailable));
+    let mut next = pin!(ann.session.send(thread, draft("two")));
+    assert!((&mut next).now_or_never().is_none());
+    until("it reads", async || faults.held_reads() == 1).await;
+    bob.session.leave(room).await.expect("left");
+    until("he is gone", async || followers(&ann.session, thread).await.len() == 1).await;
+    bob.session.join(room, After::Nothing).await.expect("back");
+    let mut back = pin!(bob.session.join(thread, After::Nothing));
+    assert!((&mut back).now_or_never().is_none());
+    bob.session.ask(Command::Ping).await.expect("an answer");
+    // The thread has heard of it.
+    let view = bench.engine.room(thread);
+    view.view(ann.session.user()).await.expect("a view");
+    faults.hold_reads(false);
+    next.await.expect("sent");
+    back.await.expect("in it");
+    for said in ["three", "four"] {
+        bob.session.send(thread, draft(said)).await.expect("he is a follower still");
+    }
+    assert_eq!(followers(&ann.session, thread).await.len(), 2);
 }
 
 #[tokio::test]

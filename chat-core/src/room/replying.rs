@@ -292,8 +292,8 @@ impl Hosted {
         self.replying.as_ref().is_some_and(|thread| thread.expelled.contains_key(&user))
     }
 
-    /// A membership has ended in the store.
-    pub(super) fn has_left(&mut self, user: UserId) {
+    /// A membership has ended in the store, or has begun anew: nothing of it is yet to be ended.
+    pub(super) fn is_settled(&mut self, user: UserId) {
         if let Some(thread) = &mut self.replying {
             thread.expelled.remove(&user);
         }

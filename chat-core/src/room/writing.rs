@@ -486,6 +486,7 @@ impl Hosted {
             ChangeKind::Joined(membership) => {
                 self.roster.add(membership.clone(), self.now());
                 self.roster.set_read(user.id, change.cursor.seq);
+                self.is_settled(user.id);
                 self.look_at_parent_again();
             }
             ChangeKind::Invited(_) => self.roster.invite(user.clone()),
@@ -497,7 +498,7 @@ impl Hosted {
                 self.roster.set_role(user.id, *role);
             }
             // Whose membership ends hears of it first.
-            ChangeKind::Left(_) | ChangeKind::Kicked(_) => self.has_left(user.id),
+            ChangeKind::Left(_) | ChangeKind::Kicked(_) => self.is_settled(user.id),
             ChangeKind::Banned(_, until) => {
                 let (ban, now) = restricted(until);
                 self.roster.disinvite(user.id);
