@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
-    After, ClientKey, Code, Command, HistoryAt, HistoryQuery, Limits, MemoryStore, Moderation,
-    Reply, RoomCommand, Text,
+    After, ClientKey, Code, Command, Cursor, HistoryAt, HistoryQuery, Limits, MemoryStore,
+    Moderation, Reply, RoomCommand, Text,
 };
 use futures_util::future::{join, join_all};
 use support::{Bench, draft, engine_with, keyed, until};
@@ -139,4 +139,49 @@ async fn what_is_asked_again_of_another_engine_gets_its_first_answer() {
     let conflict = RoomCommand::Delete { seq: 1 }.once(key("kick"));
     let conflict = other.session.ask(Command::Room(room, conflict)).await;
     assert_eq!(conflict.err().map(|error| error.code()), Some(Code::KeyConflict));
+}
+
+#[tokio::test]
+async fn a_cursor_of_one_engine_is_good_at_the_other() {
+    let memory = MemoryStore::default();
+    let (store, faults) = FaultyStore::new(memory.clone());
+    let (one, two) =
+        (engine_with(memory, Limits::default()), engine_with(store, Limits::default()));
+    let (room, ann) = one.room("Ann").await;
+    let mut bob = two.joined("Bob", room).await;
+    ann.session.send(room, draft("first")).await.expect("sent");
+    let cursor = async |nth: usize| {
+        ann.session.send(room, draft(&format!("text {nth}"))).await.expect("sent");
+        let text = Text::new(format!("another {nth}")).expect("a good text");
+        ann.session.edit(room, 1, text).await.expect("edited");
+        ann.session.join(room, After::Nothing).await.expect("in it").cursor
+    };
+    // She goes over to the other one, whose room has heard of nothing; once by `resume`.
+    let other = two.connect_as(ann.session.user().clone());
+    let first = cursor(1).await;
+    let joined = other.session.join(room, After::Cursor(first)).await.expect("in it");
+    assert_eq!((joined.reset, joined.cursor), (false, first));
+    assert!(joined.messages.is_empty() && joined.changes.is_empty(), "she has missed nothing");
+    // Whoever was there hears of it.
+    assert_eq!(bob.message().await, (1, "another 1".to_owned()), "as it is now");
+    assert_eq!(bob.message().await, (2, "text 1".to_owned()));
+    let second = cursor(2).await;
+    let resumed = other.session.ask(Command::Resume(vec![(room, second)])).await;
+    assert!(matches!(resumed, Ok(Reply::Resumed { resumed: 1, .. })), "{resumed:?}");
+    // A user who is new there as well.
+    let third = cursor(3).await;
+    let joined = two.connect("Cyd").session.join(room, After::Cursor(third)).await.expect("in it");
+    assert!(!joined.reset && joined.cursor.reaches(third));
+    // What neither has is no cursor of this room, and what cannot be looked for is said.
+    let joined = ann.session.join(room, After::Nothing).await.expect("in it");
+    for after in [(joined.cursor.seq + 1, 0), (0, joined.cursor.change + 9), (u64::MAX >> 1, 1)] {
+        let after = After::Cursor(Cursor::new(after.0, after.1));
+        assert!(other.session.join(room, after).await.expect("in it").reset, "{after:?}");
+    }
+    let fourth = After::Cursor(cursor(4).await);
+    faults.fail_all(true);
+    let error = other.session.join(room, fourth).await.expect_err("it cannot be read");
+    assert_eq!(error.code(), Code::Unavailable);
+    faults.fail_all(false);
+    assert!(!other.session.join(room, fourth).await.expect("in it").reset);
 }

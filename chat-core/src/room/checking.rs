@@ -56,6 +56,7 @@ impl Hosted {
                 self.writes.unsure = full.then(|| self.now());
                 if !full {
                     self.end_doubts();
+                    self.let_in(ctx);
                 }
                 let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
                 match changed && !keys.is_empty() {
@@ -71,6 +72,7 @@ impl Hosted {
         tracing::error!(%error, room = %self.id, "could not read where a room stands");
         self.writes.unsure = Some(self.now() + AGAIN);
         self.refuse_waiting(&Error::unavailable());
+        self.refuse_those_ahead(&Error::unavailable());
     }
 
     /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is

@@ -23,11 +23,13 @@ const ATTEMPTS: usize = 3;
 
 /// Somebody on the way in.
 pub(super) struct Entering {
-    asker: Asker,
+    pub(super) asker: Asker,
     after: After,
     limit: usize,
-    reply: ReplyTo,
+    pub(super) reply: ReplyTo,
     attempts: usize,
+    /// Whether the store has been asked if it has what somebody knows and the room does not.
+    looked: bool,
 }
 
 /// What somebody has missed.
@@ -104,7 +106,7 @@ impl Hosted {
             let user = asker.user.id;
             self.entering.entry(seat.line.connection).or_insert((user, 0)).1 += 1;
         }
-        Entering { asker, after, limit, reply, attempts: 0 }
+        Entering { asker, after, limit, reply, attempts: 0, looked: false }
     }
 
     /// Takes note that somebody is no longer on the way in. Answers whether its session is still
@@ -148,6 +150,15 @@ impl Hosted {
         // What the newcomer itself has caused comes as an event.
         let mut end = self.timeline.end();
         end.change -= u64::from(joined.is_some());
+        if let After::Cursor(known) = entering.after
+            && !end.reaches(known)
+            && !entering.looked
+        {
+            if let Some(joined) = joined {
+                self.tell_change(&joined);
+            }
+            return self.look_ahead(entering, known, ctx);
+        }
         let missed = self.missed(end, entering.after, entering.limit);
         let messages = self.timeline.messages(missed.messages);
         let changes = missed.changes.map_or(Some(Vec::new()), |after| self.timeline.changes(after));
@@ -196,6 +207,50 @@ impl Hosted {
         }));
     }
 
+    /// Somebody knows what the room does not: perhaps another process has written it. If the store has it, the room
+    /// reads up to there before it answers.
+    fn look_ahead(&mut self, mut entering: Entering, known: Cursor, ctx: &mut Context<RoomActor>) {
+        entering.looked = true;
+        let (store, key, end) = (Arc::clone(&self.shared.store), self.key, self.timeline.end());
+        let look = async move {
+            Ok(match known.seq > end.seq {
+                true => !store.messages(key, known.seq - 1, known.seq).await?.is_empty(),
+                false => !store.changes(key, known.change.saturating_sub(1), 1).await?.is_empty(),
+            })
+        };
+        self.reads += 1;
+        ctx.spawn(wrap_future::<_, RoomActor>(look).map(move |found, room, ctx| {
+            let looked = |hosted: &mut Self, entering, ctx: &mut _| {
+                hosted.reads -= 1;
+                match found {
+                    Ok(true) => hosted.ahead.0.push(entering),
+                    Ok(false) => hosted.catch_up(entering, None, ctx),
+                    Err(error) => hosted.not_caught_up(entering, &error),
+                }
+            };
+            room.go_on(entering, ctx, looked, |Entering { asker, reply, .. }| (reply, asker.seat));
+        }));
+    }
+
+    /// The room has read what the store has of it: whoever knew of that comes in now.
+    pub(super) fn let_in(&mut self, ctx: &mut Context<RoomActor>) {
+        for entering in std::mem::take(&mut self.ahead.1) {
+            self.catch_up(entering, None, ctx);
+        }
+    }
+
+    /// What the store has could not be read.
+    pub(super) fn refuse_those_ahead(&mut self, error: &Error) {
+        for entering in std::mem::take(&mut self.ahead.1) {
+            self.refuse(entering, error.clone());
+        }
+    }
+
+    fn not_caught_up(&mut self, entering: Entering, error: &StoreError) {
+        tracing::error!(%error, room = %self.id, "could not read what somebody missed");
+        self.refuse(entering, Error::unavailable());
+    }
+
     /// Works out what is to be answered to somebody who knows the room up to `after`.
     fn missed(&self, end: Cursor, after: After, limit: usize) -> Missed {
         let page = limits::PAGE as u64;
@@ -223,10 +278,7 @@ impl Hosted {
     ) {
         let Found { missed, mut messages, changes, mine } = match read {
             Ok(read) => read,
-            Err(error) => {
-                tracing::error!(%error, room = %self.id, "could not read what somebody missed");
-                return self.refuse(entering, Error::unavailable());
-            }
+            Err(error) => return self.not_caught_up(entering, &error),
         };
         let end = self.timeline.end();
         let since = Span { after: missed.messages.until, until: end.seq };

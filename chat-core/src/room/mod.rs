@@ -48,6 +48,7 @@ use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::journal::Committed;
 use crate::model::{ClientKey, Counts, Draft, Kind, Reading, RoomInfo, RoomView, Settings};
+use crate::room::entering::Entering;
 use crate::room::marking::Gathered;
 use crate::room::marks::Marks;
 use crate::room::positions::Positions;
@@ -113,6 +114,9 @@ struct Hosted {
     /// Sessions that are on their way in, whose they are, and how many times each. One that departs
     /// is taken out, so that it is not seated afterwards.
     entering: HashMap<ConnectionId, (UserId, usize)>,
+    /// Those of them who know what the room does not: who waits for it to read what the store has, and for whom it
+    /// is just doing so.
+    ahead: (Vec<Entering>, Vec<Entering>),
     /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed
     /// since it asked.
     away: HashMap<ConnectionId, bool>,
@@ -338,6 +342,7 @@ impl Hosted {
             typing: Typing::default(),
             writes: Writes::default(),
             entering: HashMap::new(),
+            ahead: (Vec::new(), Vec::new()),
             away: HashMap::new(),
             reads: 0,
             summary: (Duration::ZERO, false),
@@ -538,7 +543,10 @@ impl Hosted {
         self.refuse_positions(&Error::no_such_room());
         self.threads.tell(FromParent::Gone);
         let (parked, same) = self.writes.take_waiting();
-        for Ask { asker, reply, .. } in parked {
+        let (waiting, looking) = std::mem::take(&mut self.ahead);
+        let parked = parked.into_iter().map(|Ask { asker, reply, .. }| (asker, reply));
+        let ahead = waiting.into_iter().chain(looking).map(|one| (one.asker, one.reply));
+        for (asker, reply) in parked.chain(ahead) {
             if let Some(seat) = &asker.seat {
                 seat.say_unseated(self.id);
             }

@@ -237,11 +237,13 @@ impl Hosted {
         self.threads.doubts.0.push(doubt.0);
     }
 
-    /// Sees to it that the store is looked at, if a thread is in doubt.
+    /// Sees to it that the store is looked at, if a thread is in doubt, or somebody knows what the room does not.
     pub(super) fn look_into_doubts(&mut self) {
-        let (waiting, looking) = &mut self.threads.doubts;
-        if self.writes.under_way == UnderWay::Nothing && !waiting.is_empty() {
-            looking.append(waiting);
+        let ((doubts, doubted), (ahead, entering)) = (&mut self.threads.doubts, &mut self.ahead);
+        let is_asked = !(doubts.is_empty() && ahead.is_empty());
+        if self.writes.under_way == UnderWay::Nothing && is_asked {
+            doubted.append(doubts);
+            entering.append(ahead);
             self.writes.unsure.get_or_insert(self.now);
         }
     }
