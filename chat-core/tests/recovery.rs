@@ -5,9 +5,10 @@ mod support;
 
 use std::time::Duration;
 
+use chat_core::testkit::Probe;
 use chat_core::{
     After, Behind, ChangeKind, CloseReason, Command, Cursor, Event, HistoryAt, HistoryQuery,
-    InProcess, Joined, Limits, MemoryStore, NewRoom, Presence, Reply,
+    InProcess, Joined, Limits, Mark, MemoryStore, NewRoom, Presence, Reply, Text,
 };
 use support::{draft, engine, engine_with, until};
 
@@ -42,6 +43,61 @@ async fn a_member_gets_exactly_what_it_missed() {
         assert!(reset.reset, "{after:?} is not this room's");
         assert_eq!((seqs(&reset), reset.cursor), ((1..=5).collect(), Cursor::new(5, 4)));
     }
+}
+
+/// Who has missed more changes than an answer carries hears of each message how it is in the end, in order; who
+/// has missed too much even then begins anew.
+#[tokio::test]
+async fn many_changes_are_told_as_they_end() {
+    let store = MemoryStore::default();
+    let limits = Limits { marks_every: Duration::ZERO, ..Limits::default() };
+    let bench = engine_with(store.clone(), limits.clone());
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    for n in 1..=210 {
+        ann.session.send(room, draft(&format!("m{n}"))).await.expect("sent");
+    }
+    let here = ann.session.join(room, After::Nothing).await.expect("in it").cursor;
+    let [first, gone] = [1, 2];
+    for n in 0..60 {
+        let mark = |text: &str| Mark::new(text).expect("a mark");
+        for seq in [first, gone] {
+            ann.session.mark(room, seq, mark("x"), true).await.expect("marked");
+            ann.session.mark(room, seq, mark("x"), false).await.expect("unmarked");
+        }
+        let edit = Text::new(format!("edit {n}")).expect("a text");
+        ann.session.edit(room, first, edit).await.expect("edited");
+    }
+    ann.session.mark(room, first, Mark::new("last").expect("a mark"), true).await.expect("marked");
+    let carol = bench.joined("Carol", room).await;
+    ann.session.delete(room, gone).await.expect("deleted");
+    carol.session.leave(room).await.expect("left");
+    let back = async |bob: &Probe| {
+        let joined = bob.session.join(room, After::Cursor(here)).await.expect("back");
+        assert!(joined.messages.len() <= 50 && joined.behind.is_none());
+        let kinds = joined.changes.iter().map(|change| {
+            let text = match &change.kind {
+                ChangeKind::Edited(_, seq, Some(edit)) => format!(" {seq}: {}", &*edit.text),
+                ChangeKind::Marked(_, seq, marks) => format!(" {seq}: {}", marks.len()),
+                ChangeKind::Deleted(_, seq) => format!(" {seq}"),
+                _ => String::new(),
+            };
+            format!("{}{text}", change.kind.as_str())
+        });
+        (joined.reset, kinds.collect::<Vec<_>>())
+    };
+    let in_the_end = ["edited 1: edit 59", "marked 1: 1", "joined", "deleted 2", "left"];
+    let in_the_end: Vec<_> = in_the_end.map(str::to_owned).to_vec();
+    assert_eq!(back(&bob).await, (false, in_the_end.clone()));
+    // As the store tells it, after a restart.
+    bench.engine.stop().await;
+    let bench = engine_with(store, limits);
+    let [ann, bob] = [&ann, &bob].map(|one| bench.connect_as(one.session.user().clone()));
+    assert_eq!(back(&bob).await, (false, in_the_end));
+    for seq in 3..=210 {
+        ann.session.delete(room, seq).await.expect("deleted");
+    }
+    assert_eq!(back(&bob).await, (true, vec![]), "each of them is another one");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chat_core::testkit::{FaultyStore, Probe, View};
 use chat_core::{
@@ -236,14 +236,14 @@ async fn whoever_finds_a_room_busy_tries_again() {
 
 /// Those who are far behind are told what to page through, and those whose cursor is of another room or of a
 /// store that was put back are told to begin anew: from memory, all of them, but for one glance at the store whether
-/// another process has come as far as such a cursor.
+/// another process has come as far as such a cursor, and one for each room whether what it is behind with is there.
 #[tokio::test]
 async fn far_behind_and_foreign_cursors_are_answered_from_memory() {
     let mut crowd = Crowd::gather(10, 60).await;
     let (probes, _) = crowd.storm().await;
     crowd.cut_off(probes).await;
     crowd.go_on(230).await;
-    let (before, mut glances) = (crowd.reads(), 0);
+    let (before, mut glances, mut rooms) = (crowd.reads(), 0, BTreeSet::new());
     let engine = crowd.bench.engine.clone();
     let mut probes = Vec::new();
     for (n, person) in crowd.people.iter_mut().enumerate() {
@@ -260,9 +260,11 @@ async fn far_behind_and_foreign_cursors_are_answered_from_memory() {
             _ => (50, 0, 0, 1),
         };
         glances += resets;
+        rooms.extend((behind > 0).then_some(person.room));
         let expected = Told { people: 1, messages, changes, behind, resets, busy: 0 };
         assert_eq!(told, expected, "{after:?}");
     }
+    let glances = glances + rooms.len();
     assert_eq!(crowd.reads() - before, glances as u64, "memory knows the rest");
     // What the others are behind with is older than what memory keeps: paging reads it.
     for (person, probe) in crowd.people.iter_mut().zip(&probes) {

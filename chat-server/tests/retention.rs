@@ -9,9 +9,9 @@ mod store_support;
 use std::time::Duration;
 
 use chat_core::{
-    After, Batch, BatchOutcome, Body, ClientKey, Cursor, Draft, Engine, HistoryAt, HistoryQuery,
-    Kind, LoadedRoom, Membership, Name, NewRoom, Outcome, Role, RoomId, RoomInfo, Sent, Text,
-    Timestamp, Title, User, UserId, Write,
+    After, Batch, BatchOutcome, Behind, Body, ClientKey, Cursor, Draft, Engine, HistoryAt,
+    HistoryQuery, Kind, Limits, LoadedRoom, Membership, Name, NewRoom, Outcome, Role, RoomId,
+    RoomInfo, Sent, Text, Timestamp, Title, User, UserId, Write,
 };
 use chat_server::store::{MySqlOptions, MySqlStore, Retention, SqlStore};
 use database::Database;
@@ -173,6 +173,58 @@ async fn history_begins_where_messages_do(store: impl SqlStore + Clone) {
     engine.stop().await;
 }
 
+/// Who has missed what is not there any more begins anew, whether the room has noticed or not; who has missed
+/// nothing of it does not.
+async fn who_has_missed_what_is_gone_begins_anew(store: impl SqlStore + Clone) {
+    let (ann, far) = (user("Ann"), day(3_650));
+    let start = |kept_bytes| {
+        let limits = Limits { kept_bytes, ..Limits::default() };
+        Engine::builder().store(store.clone()).limits(limits).threads(2).start().unwrap()
+    };
+    let engine = start(usize::MAX);
+    let room = engine.open_room(&ann, NewRoom::open("a room").unwrap()).await.unwrap().id();
+    for n in 0..1_000 {
+        let draft = Draft::text(format!("message {n}")).unwrap();
+        engine.room(room).send(&ann, draft).await.unwrap();
+    }
+    // Whether it begins anew, what is to be paged through, the first message, and the last.
+    let back = async |engine: &Engine, seq: u64| {
+        let after = After::Cursor(Cursor::new(seq, 1));
+        let joined = engine.room(room).join(&ann, after).await.unwrap();
+        assert_eq!(joined.messages.last().unwrap().seq, 1_000);
+        let behind = joined.behind.map(|Behind { after, until }| (after, until));
+        (joined.reset, behind, joined.messages.first().unwrap().seq)
+    };
+    let keep = async |newest| {
+        let kept = Retention { age: None, messages: Some(newest) };
+        store.remove_old(kept, far).await.unwrap();
+    };
+    assert_eq!(back(&engine, 10).await, (false, Some((10, 800)), 801));
+    keep(600).await;
+    engine.stop().await;
+    for kept_bytes in [usize::MAX, 40] {
+        let engine = start(kept_bytes);
+        assert_eq!(back(&engine, 10).await, (true, None, 951));
+        assert_eq!(back(&engine, 399).await, (true, None, 951));
+        assert_eq!(back(&engine, 400).await, (false, Some((400, 800)), 801));
+        engine.stop().await;
+    }
+    let (engine, forgetful) = (start(usize::MAX), start(40));
+    for engine in [&engine, &forgetful] {
+        assert_eq!(back(engine, 850).await, (false, None, 851));
+    }
+    keep(100).await;
+    // Memory still has it in one, and none has been told.
+    assert_eq!(back(&engine, 850).await, (false, None, 851));
+    for engine in [&engine, &forgetful] {
+        assert_eq!(back(engine, 700).await, (true, None, 951));
+    }
+    assert_eq!(back(&forgetful, 850).await, (true, None, 951));
+    assert_eq!(back(&forgetful, 900).await, (false, None, 901));
+    engine.stop().await;
+    forgetful.stop().await;
+}
+
 macro_rules! in_both {
     ($($case:ident: $sqlite:ident, $mariadb:ident;)*) => {$(
         #[tokio::test]
@@ -197,6 +249,19 @@ in_both! {
 async fn history_begins_where_messages_do_in_sqlite() {
     let home = Home::new();
     history_begins_where_messages_do(home.open().await).await;
+}
+
+#[tokio::test]
+async fn who_has_missed_what_is_gone_begins_anew_in_sqlite() {
+    let home = Home::new();
+    who_has_missed_what_is_gone_begins_anew(home.open().await).await;
+}
+
+#[tokio::test]
+async fn who_has_missed_what_is_gone_begins_anew_in_mariadb() {
+    let database = Database::new().await;
+    let store = MySqlStore::open(&MySqlOptions::new(database.url())).await.unwrap();
+    who_has_missed_what_is_gone_begins_anew(store).await;
 }
 
 #[tokio::test]

@@ -14,12 +14,15 @@ use crate::error::Error;
 use crate::limits;
 use crate::model::{Change, ChangeKind, Cursor, Message};
 use crate::room::reading::shared;
-use crate::room::{Asker, Hosted, RoomActor};
+use crate::room::{Asker, Hosted, RoomActor, folding};
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
 
 /// How often what was missed is gathered anew because the room has gone on too far meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// Who has missed more changes than these begins anew.
+const MOST_CHANGES: usize = 1_000;
 
 /// Somebody on the way in.
 pub(super) struct Entering {
@@ -30,6 +33,10 @@ pub(super) struct Entering {
     attempts: usize,
     /// Whether the store has been asked if it has what somebody knows and the room does not.
     looked: bool,
+    /// Whether it has been asked, likewise, if the first message that somebody has missed is still there.
+    looked_behind: bool,
+    /// What was missed is not there, or is too much: it is to begin anew.
+    reset: bool,
 }
 
 /// What somebody has missed.
@@ -47,6 +54,8 @@ struct Missed {
 /// What the store had of it.
 struct Found {
     missed: Missed,
+    /// Some of it is kept nowhere any more.
+    is_gone: bool,
     messages: Vec<Message>,
     changes: Vec<Change>,
     /// What somebody has marked of these.
@@ -106,7 +115,16 @@ impl Hosted {
             let user = asker.user.id;
             self.entering.entry(seat.line.connection).or_insert((user, 0)).1 += 1;
         }
-        Entering { asker, after, limit, reply, attempts: 0, looked: false }
+        Entering {
+            asker,
+            after,
+            limit,
+            reply,
+            attempts: 0,
+            looked: false,
+            looked_behind: false,
+            reset: false,
+        }
     }
 
     /// Takes note that somebody is no longer on the way in. Answers whether its session is still
@@ -159,13 +177,25 @@ impl Hosted {
             }
             return self.look_ahead(entering, known, ctx);
         }
-        let missed = self.missed(end, entering.after, entering.limit);
+        let missed = self.missed(end, &entering);
+        if let Some(Behind { after, .. }) = missed.behind
+            && !entering.looked_behind
+            && !self.is_there(after + 1)
+        {
+            if let Some(joined) = joined {
+                self.tell_change(&joined);
+            }
+            return self.look_behind(entering, after + 1, ctx);
+        }
         let messages = self.timeline.messages(missed.messages);
         let changes = missed.changes.map_or(Some(Vec::new()), |after| self.timeline.changes(after));
         if let (Some(messages), Some(mut changes)) = (messages, changes)
             && marked(&messages, &changes).all(|seq| self.marks.knows(seq))
         {
             changes.retain(|change| change.cursor.change <= end.change);
+            let Some(changes) = folding::fold(changes) else {
+                return self.begin_anew(entering, joined, ctx);
+            };
             return self.admit(entering, missed, (messages, changes), &[], joined);
         }
         if let Some(joined) = joined {
@@ -182,8 +212,10 @@ impl Hosted {
         let read = async move {
             let Span { after, until } = missed.messages;
             let messages = store.messages(key, after, until).await?;
+            // What is gone has gone from the beginning on.
+            let is_gone = messages.first().map_or(until, |first| first.seq - 1) > after;
             let changes = match missed.changes {
-                Some(after) => store.changes(key, after, limits::PAGE + 1).await?,
+                Some(after) => store.changes(key, after, MOST_CHANGES + 1).await?,
                 None => Vec::new(),
             };
             let of_messages = messages.iter().filter(|message| !message.marks.is_empty());
@@ -193,7 +225,7 @@ impl Hosted {
                 Some(first) => store.marks_of(key, user, first.saturating_sub(1), u64::MAX).await?,
                 None => Vec::new(),
             };
-            Ok(Found { missed, messages, changes, mine })
+            Ok(Found { missed, is_gone, messages, changes, mine })
         };
         self.reads += 1;
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
@@ -218,13 +250,46 @@ impl Hosted {
                 false => !store.changes(key, known.change.saturating_sub(1), 1).await?.is_empty(),
             })
         };
+        self.look(entering, look, ctx, |hosted, entering, is_there, ctx| match is_there {
+            true => hosted.ahead.0.push(entering),
+            false => hosted.catch_up(entering, None, ctx),
+        });
+    }
+
+    /// Whether a message is known to be in the store: one before it was there a moment ago.
+    fn is_there(&self, seq: u64) -> bool {
+        let (first, at) = self.seen_there;
+        first <= seq && self.now() < at.saturating_add(self.shared.limits.summary_every)
+    }
+
+    /// Somebody is to page through what it has missed, from this message on: if that is still there.
+    fn look_behind(&mut self, mut entering: Entering, first: u64, ctx: &mut Context<RoomActor>) {
+        entering.looked_behind = true;
+        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let look = async move { Ok(!store.messages(key, first - 1, first).await?.is_empty()) };
+        self.look(entering, look, ctx, move |hosted, entering, is_there, ctx| match is_there {
+            true => {
+                hosted.seen_there = (first, hosted.now());
+                hosted.catch_up(entering, None, ctx);
+            }
+            false => hosted.begin_anew_behind(entering, first, ctx),
+        });
+    }
+
+    /// Asks the store something about what somebody knows, and goes on by the answer.
+    fn look(
+        &mut self,
+        entering: Entering,
+        look: impl Future<Output = Result<bool, StoreError>> + 'static,
+        ctx: &mut Context<RoomActor>,
+        then: impl FnOnce(&mut Self, Entering, bool, &mut Context<RoomActor>) + 'static,
+    ) {
         self.reads += 1;
         ctx.spawn(wrap_future::<_, RoomActor>(look).map(move |found, room, ctx| {
             let looked = |hosted: &mut Self, entering, ctx: &mut _| {
                 hosted.reads -= 1;
                 match found {
-                    Ok(true) => hosted.ahead.0.push(entering),
-                    Ok(false) => hosted.catch_up(entering, None, ctx),
+                    Ok(found) => then(hosted, entering, found, ctx),
                     Err(error) => hosted.not_caught_up(entering, &error),
                 }
             };
@@ -251,20 +316,48 @@ impl Hosted {
         self.refuse(entering, Error::unavailable());
     }
 
-    /// Works out what is to be answered to somebody who knows the room up to `after`.
-    fn missed(&self, end: Cursor, after: After, limit: usize) -> Missed {
+    /// What somebody missed cannot be told: it is told how the room is now.
+    fn begin_anew(
+        &mut self,
+        entering: Entering,
+        joined: Option<Arc<Change>>,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        self.catch_up(Entering { reset: true, ..entering }, joined, ctx);
+    }
+
+    /// Likewise, because this message is kept nowhere any more.
+    fn begin_anew_behind(
+        &mut self,
+        entering: Entering,
+        removed: u64,
+        ctx: &mut Context<RoomActor>,
+    ) {
+        self.timeline.remove(removed);
+        self.begin_anew(entering, None, ctx);
+    }
+
+    /// Works out what is to be answered to somebody who knows the room up to a cursor, or nothing of it.
+    fn missed(&self, end: Cursor, entering: &Entering) -> Missed {
         let page = limits::PAGE as u64;
         let latest = |reset| {
-            let messages = self.timeline.span(HistoryQuery { at: HistoryAt::End, limit });
+            let at = HistoryQuery { at: HistoryAt::End, limit: entering.limit };
+            let messages = self.timeline.span(at);
             Missed { end, messages, changes: None, behind: None, reset }
         };
-        let After::Cursor(known) = after else { return latest(false) };
-        if !end.reaches(known) || end.change - known.change > page {
+        let After::Cursor(known) = entering.after else { return latest(false) };
+        let is_too_much = |missed: u64| missed > MOST_CHANGES as u64;
+        if entering.reset || !end.reaches(known) || is_too_much(end.change - known.change) {
             return latest(true);
         }
         let first = known.seq.max(end.seq.saturating_sub(page));
         let behind = (first > known.seq).then_some(Behind { after: known.seq, until: first });
         let messages = Span { after: first, until: end.seq };
+        if known.seq < self.timeline.removed()
+            && (behind.is_some() || self.timeline.messages(messages).is_none())
+        {
+            return latest(true);
+        }
         Missed { end, messages, changes: Some(known.change), behind, reset: false }
     }
 
@@ -276,10 +369,13 @@ impl Hosted {
         read: Result<Found, StoreError>,
         ctx: &mut Context<RoomActor>,
     ) {
-        let Found { missed, mut messages, changes, mine } = match read {
+        let Found { missed, is_gone, mut messages, changes, mine } = match read {
             Ok(read) => read,
             Err(error) => return self.not_caught_up(entering, &error),
         };
+        if is_gone && missed.changes.is_some() {
+            return self.begin_anew_behind(entering, missed.messages.after + 1, ctx);
+        }
         let end = self.timeline.end();
         let since = Span { after: missed.messages.until, until: end.seq };
         let (Some(newer), Some(changed)) =
@@ -302,6 +398,9 @@ impl Hosted {
         if missed.changes.is_some() {
             changes.extend(changed);
         }
+        let Some(changes) = folding::fold(changes) else {
+            return self.begin_anew(entering, None, ctx);
+        };
         self.admit(entering, Missed { end, ..missed }, (messages, changes), &mine, None);
     }
 

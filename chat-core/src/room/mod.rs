@@ -7,6 +7,7 @@ mod authority;
 mod checking;
 mod editing;
 mod entering;
+mod folding;
 mod forgetting;
 mod handle;
 mod marking;
@@ -117,6 +118,8 @@ struct Hosted {
     /// Those of them who know what the room does not: who waits for it to read what the store has, and for whom it
     /// is just doing so.
     ahead: (Vec<Entering>, Vec<Entering>),
+    /// A message that the store had, and when: what has come behind it was there too.
+    seen_there: (u64, Duration),
     /// Whether somebody is at the keyboard of a session that is on its way in, if that has changed
     /// since it asked.
     away: HashMap<ConnectionId, bool>,
@@ -343,6 +346,7 @@ impl Hosted {
             writes: Writes::default(),
             entering: HashMap::new(),
             ahead: (Vec::new(), Vec::new()),
+            seen_there: (u64::MAX, Duration::ZERO),
             away: HashMap::new(),
             reads: 0,
             summary: (Duration::ZERO, false),
