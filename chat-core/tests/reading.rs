@@ -295,6 +295,29 @@ async fn what_memory_does_not_reach_is_counted_by_the_store_when_that_is_asked()
     assert_eq!(reads(), before + 1, "from memory again");
 }
 
+/// Live rooms whose memory does not reach so far are counted together, and say themselves who is there.
+#[tokio::test]
+async fn what_live_rooms_do_not_remember_is_counted_at_once() {
+    let limits = Limits { kept_bytes: 1, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (bob, mut rooms) = (user("Bob"), Vec::new());
+    for n in 0..3 {
+        let (room, ann) = bench.room(&format!("Ann {n}")).await;
+        bench.engine.room(room).join(&bob, After::Nothing).await.expect("in it");
+        say(&ann.session, room, n + 1).await;
+        rooms.push((room, ann));
+    }
+    let before = bench.engine.stats().store.reads;
+    let page = bench.engine.own_rooms(&bob, OwnRoomQuery::default()).await.expect("a page");
+    assert_eq!(bench.engine.stats().store.reads, before + 2, "one list, one count");
+    for (n, (room, _)) in rooms.iter().enumerate() {
+        let standing =
+            page.rooms.iter().find(|one| one.room.info.id == *room).expect("it is there");
+        assert_eq!(standing.unread.messages, n as u64 + 1);
+        assert_eq!((standing.room.counts.members, standing.room.counts.online), (2, 1));
+    }
+}
+
 #[tokio::test]
 async fn ones_own_rooms_are_listed_with_what_is_left_live_or_not() {
     let store = MemoryStore::default();

@@ -1,5 +1,5 @@
-//! The rooms of which a user is a member, and what it has not read in them: of live rooms from their memory,
-//! of all others as the store counts it.
+//! The rooms of which a user is a member, and what it has not read in them: of live rooms from their memory as far
+//! as that reaches, of all others as the store counts it, at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,14 +7,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use crate::command::{OwnRoomQuery, OwnRooms, RoomCommand, Standing};
-use crate::deliver::ReplyTo;
-use crate::error::{Code, Error, Result};
-use crate::ids::RoomId;
+use crate::command::{OwnRoomQuery, OwnRooms, Standing};
+use crate::error::Result;
+use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::User;
+use crate::model::{Activity, User};
 use crate::page;
-use crate::room::{Asker, Rooms};
+use crate::room::{Glance, Rooms};
 use crate::shared::unavailable;
 use crate::store::Store;
 
@@ -28,35 +27,34 @@ pub(super) async fn own_rooms(
     let listed = store.active_rooms(user.id, query.before, limit + 1).await;
     let mut listed = listed.map_err(unavailable("list the rooms of a user"))?;
     let next = page::cut(&mut listed, limit, |last| *last);
-    let ids = listed.iter().map(|active| active.room);
-    let (live, asleep): (Vec<_>, Vec<_>) = ids.partition(|room| rooms.counts(*room).is_some());
-    let asked = join_all(live.into_iter().map(|room| ask(rooms, user, room))).await;
-    let mut standings = HashMap::with_capacity(listed.len());
-    for standing in asked {
+    let asked = listed.iter().map(|active| glance(rooms, user.id, active.room));
+    let asked = join_all(asked).await;
+    let (mut standings, mut uncounted) = (HashMap::with_capacity(listed.len()), Vec::new());
+    for (Activity { room, .. }, standing) in listed.iter().zip(asked) {
         match standing {
-            Ok(standing) => _ = standings.insert(standing.room.info.id, standing),
-            // It is a member no more, or the room has ended, since the rooms were listed.
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(error),
+            Some(Ok(standing)) => _ = standings.insert(*room, standing),
+            // It is a member no more since the rooms were listed.
+            Some(Err(_)) => {}
+            None => uncounted.push(*room),
         }
     }
-    if !asleep.is_empty() {
-        let counted = store.standings(user.id, &asleep).await;
-        let counted = counted.map_err(unavailable("count what a user has not read"))?;
-        standings.extend(counted.into_iter().map(|standing| (standing.room.info.id, standing)));
+    if !uncounted.is_empty() {
+        let counted = store.standings(user.id, &uncounted).await;
+        for mut standing in counted.map_err(unavailable("count what a user has not read"))? {
+            let room = standing.room.info.id;
+            if let Some(counts) = rooms.counts(room) {
+                standing.room.counts = counts;
+            }
+            standings.insert(room, standing);
+        }
     }
     let rooms = listed.iter().filter_map(|active| standings.remove(&active.room)).collect();
     Ok(OwnRooms { rooms, next })
 }
 
-fn is_gone(error: &Error) -> bool {
-    matches!(error.code(), Code::NotAMember | Code::NoSuchRoom | Code::Banned)
-}
-
-async fn ask(rooms: &Arc<Rooms>, user: &User, room: RoomId) -> Result<Standing> {
-    let (caller, answer) = oneshot::channel();
-    let asker = Asker { user: user.clone(), connection: None, seat: None, away: false };
-    let reply = ReplyTo::Caller(caller, None);
-    rooms.get(room).ask(&rooms.shared, asker, RoomCommand::Standing, reply);
-    answer.await.unwrap_or_else(|_| Err(Error::stopping()))?.standing()
+/// How a live room stands for a user, if its memory reaches so far.
+async fn glance(rooms: &Rooms, user: UserId, room: RoomId) -> Option<Result<Standing>> {
+    let (answer, standing) = oneshot::channel();
+    rooms.live_room(room)?.tell(Glance { user, answer });
+    standing.await.ok()
 }

@@ -2,8 +2,9 @@
 
 use actix::WeakRecipient;
 use actix::prelude::Message;
+use tokio::sync::oneshot;
 
-use crate::command::RoomCommand;
+use crate::command::{RoomCommand, Standing};
 use crate::deliver::{Line, ReplyTo};
 use crate::error::Result;
 use crate::ids::{ConnectionId, RoomId, UserId};
@@ -90,6 +91,15 @@ pub(crate) struct SetAway {
 #[derive(Message)]
 #[rtype(result = "Result<()>")]
 pub(crate) struct Look;
+
+/// How does the room stand for this user, as far as memory reaches? A room that is not loaded, or whose memory does
+/// not reach, does not answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Glance {
+    pub(crate) user: UserId,
+    pub(crate) answer: oneshot::Sender<Result<Standing>>,
+}
 
 /// A session has ended. Sent behind everything that the session asked.
 #[derive(Message)]

@@ -36,7 +36,9 @@ use actix::prelude::{
 };
 
 pub use handle::Room;
-pub(crate) use messages::{About, Ask, Asker, Depart, Happened, Look, Seat, SetAway, Unseated};
+pub(crate) use messages::{
+    About, Ask, Asker, Depart, Glance, Happened, Look, Seat, SetAway, Unseated,
+};
 use registry::Live;
 pub(crate) use registry::{Opened, Queued, RoomRef, Rooms};
 
@@ -635,6 +637,19 @@ impl Handler<Look> for RoomActor {
             State::Ended(error) => Err(error.clone()),
             State::Loading | State::Hosted(_) => Ok(()),
         }
+    }
+}
+
+impl Handler<Glance> for RoomActor {
+    type Result = ();
+
+    fn handle(&mut self, glance: Glance, ctx: &mut Self::Context) {
+        self.with_hosted(ctx, |hosted, _| {
+            if let Some(standing) = hosted.glance(glance.user) {
+                // Who asked may have gone.
+                glance.answer.send(standing).ok();
+            }
+        });
     }
 }
 

@@ -170,20 +170,25 @@ impl Hosted {
         ReadPosition { seq, unread: self.timeline.unread(user, seq) }
     }
 
-    /// How the room stands for a member; counted by the store if memory does not reach so far.
-    pub(super) fn standing(&mut self, user: UserId, reply: ReplyTo, ctx: &mut Context<RoomActor>) {
-        let Some(read) = self.roster.read(user) else {
-            return self.answer(reply, Err(self.not_a_member(user)));
-        };
+    /// How the room stands for a member, if memory reaches so far.
+    pub(super) fn glance(&self, user: UserId) -> Option<Result<Standing>> {
+        let Some(read) = self.roster.read(user) else { return Some(Err(self.not_a_member(user))) };
+        let unread = self.timeline.unread(user, read)?;
         let cursor = self.timeline.end();
         let last = self.timeline.find(cursor.seq);
         let nothing_left = cursor.seq == self.timeline.removed();
-        if let Some(unread) = self.timeline.unread(user, read)
-            && (last.is_some() || nothing_left)
-        {
-            let last = last.map(|last| Arc::new(Message { marks: Vec::new(), ..(*last).clone() }));
-            let standing = Standing { room: self.view(), cursor, last, read, unread };
-            return self.answer(reply, Ok(Reply::Standing(Box::new(standing))));
+        if last.is_none() && !nothing_left {
+            return None;
+        }
+        let last = last.map(|last| Arc::new(Message { marks: Vec::new(), ..(*last).clone() }));
+        Some(Ok(Standing { room: self.view(), cursor, last, read, unread }))
+    }
+
+    /// How the room stands for a member; counted by the store if memory does not reach so far.
+    pub(super) fn standing(&mut self, user: UserId, reply: ReplyTo, ctx: &mut Context<RoomActor>) {
+        if let Some(standing) = self.glance(user) {
+            let standing = standing.map(|standing| Reply::Standing(Box::new(standing)));
+            return self.answer(reply, standing);
         }
         let (store, id) = (Arc::clone(&self.shared.store), self.id);
         let count = async move { store.standings(user, &[id]).await };

@@ -207,6 +207,11 @@ impl Rooms {
         self.live().keys().copied().collect()
     }
 
+    /// A room, if it is live.
+    pub(crate) fn live_room(&self, id: RoomId) -> Option<RoomRef> {
+        self.live().get(&id).cloned()
+    }
+
     /// A live room's counts.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
         self.live().get(&id).map(|room| room.0.live.counts())
