@@ -184,13 +184,11 @@ impl<W: Wire> FanoutActor<W> {
             Parcel::Room { room, event } => self.tell_room(room, &event, now, ctx),
             Parcel::One { connection, hears, event } => {
                 if hears.is_none_or(|room| self.hears(connection, room)) {
-                    let hint = matches!(event, Event::Invited { .. });
+                    let weight = Weight::of_own(&event);
                     let frame = self.wire.event(&Arc::new(event));
-                    if hint {
-                        // Not for somebody who does not read: others may send as many as they like.
-                        self.push_if_room(connection, frame, now);
-                    } else {
-                        self.push_one(connection, frame, now);
+                    let size = self.wire.size(&frame);
+                    if let Some(connection) = self.connections.get_mut(&connection) {
+                        connection.push(frame, size, weight, now);
                     }
                 }
             }
@@ -218,7 +216,7 @@ impl<W: Wire> FanoutActor<W> {
         let Some(listeners) = self.rooms.get(&room) else { return };
         let frame = self.wire.event(event);
         let size = self.wire.size(&frame);
-        let weight = event.topic().map_or(Weight::Durable, Weight::Transient);
+        let weight = Weight::of(event);
         let mut behind = Vec::new();
         for Listener { connection, pusher } in listeners {
             match pusher.push(frame.clone(), size, weight, now) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::event::Topic;
+use crate::event::{Event, Topic};
 use crate::lag::{Advice, Lag, Patience};
 
 /// What waits for one reader, in order. Every connection may have one, and most are empty at most
@@ -52,6 +52,28 @@ pub enum Weight {
     Transient(Topic),
     /// Goes out though much waits, as a word about that. Who has not even read those is given up.
     Urgent,
+}
+
+impl Weight {
+    /// What an event is to those who hear its room.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        match event {
+            // The last that they hear of the room, and no cursor would make up for it.
+            Event::Closed { .. } | Event::Behind { .. } => Self::Urgent,
+            event => event.topic().map_or(Self::Durable, Self::Transient),
+        }
+    }
+
+    /// What an event is to somebody whom alone it is told.
+    #[must_use]
+    pub fn of_own(event: &Event) -> Self {
+        match event {
+            // Not for somebody who does not read: others may send as many as they like.
+            Event::Invited { .. } | Event::Mentioned { .. } => Self::Answer,
+            _ => Self::Urgent,
+        }
+    }
 }
 
 /// What became of a frame.

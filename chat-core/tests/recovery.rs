@@ -3,14 +3,17 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chat_core::testkit::Probe;
 use chat_core::{
-    After, Behind, ChangeKind, CloseReason, Command, Cursor, Event, HistoryAt, HistoryQuery,
-    InProcess, Joined, Limits, Mark, MemoryStore, NewRoom, Presence, Reply, Text,
+    After, Behind, ChangeKind, CloseReason, Code, Command, Cursor, Directory, Engine, Event,
+    HistoryAt, HistoryQuery, InProcess, Joined, Limits, Mark, MemoryStore, NewRoom, Presence,
+    Reply, Result, Store, Text, User, UserId,
 };
-use support::{draft, engine, engine_with, until};
+use support::{draft, engine, engine_with, until, user};
 
 fn seqs(joined: &Joined) -> Vec<u64> {
     joined.messages.iter().map(|message| message.seq).collect()
@@ -259,7 +262,7 @@ async fn a_peer_that_takes_nothing_is_closed_and_the_others_notice_nothing() {
     let bench = engine_with(MemoryStore::default(), limits);
     let (room, mut ann) = bench.room("Ann").await;
     let sockets = bench.engine.inboxes(&InProcess);
-    let (stuck, inbox) = sockets.connect(support::user("Stuck")).expect("a session");
+    let (stuck, inbox) = sockets.connect(user("Stuck")).expect("a session");
     stuck.join(room, After::Nothing).await.expect("in it");
     for n in 1..=100 {
         ann.session.send(room, draft(&format!("message {n}"))).await.expect("sent");
@@ -305,6 +308,75 @@ async fn nothing_fills_an_unread_inbox() {
         }
         assert!(rooms < 10_000 && bob.inbox.waiting() < 40_000, "{}", bob.inbox.waiting());
     };
-    assert_eq!(ended.code(), chat_core::Code::SessionEnded);
+    assert_eq!(ended.code(), Code::SessionEnded);
     until("it is closed", async || bob.inbox.closed() == Some(CloseReason::NotReading)).await;
+}
+
+/// Everybody mentions this user.
+struct Everywhere(User);
+
+#[async_trait]
+impl Directory for Everywhere {
+    async fn user(&self, _: UserId) -> Result<Option<User>> {
+        Ok(None)
+    }
+
+    async fn mentioned(&self, _: UserId, _: &Text) -> Result<Vec<UserId>> {
+        Ok(vec![self.0.id])
+    }
+}
+
+#[tokio::test]
+async fn being_mentioned_fills_no_inbox_and_ends_nobody() {
+    let (ann, bob) = (user("Ann"), user("Bob"));
+    let limits = Limits { outbox_bytes: 10_000, ..Limits::default() };
+    let directory = Arc::new(Everywhere(bob.clone()));
+    let engine = Engine::builder().directory(directory).limits(limits).threads(2).start();
+    let engine = engine.expect("an engine");
+    let room = engine.open_room(&ann, NewRoom::open("room").expect("a good title")).await;
+    let room = room.expect("a room");
+    room.join(&bob, After::Nothing).await.expect("in it");
+    // He is connected, does not read, and does not even hear the room.
+    let mut bob = Probe::connect(&engine, bob).expect("a session");
+    for _ in 0..500 {
+        room.send(&ann, draft("@Bob")).await.expect("sent");
+    }
+    until("what they are told has come", async || {
+        bob.session.ask(Command::Ping).await.expect("he goes on");
+        bob.inbox.waiting() >= 10_000
+    })
+    .await;
+    assert!(bob.inbox.waiting() < 15_000, "{} bytes wait", bob.inbox.waiting());
+    let told = bob.waiting();
+    assert!(told.iter().all(|event| matches!(**event, Event::Mentioned { .. })));
+    // What it was not told is counted all the same.
+    let left = room.standing(bob.session.user()).await.expect("how it stands").unread;
+    assert_eq!((left.messages, left.mentions), (500, 500));
+}
+
+#[tokio::test]
+async fn whoever_has_no_place_left_hears_of_the_end_of_a_room_all_the_same() {
+    let store = MemoryStore::default();
+    let limits = Limits { outbox_bytes: 10_000, ..Limits::default() };
+    let bench = engine_with(store.clone(), limits);
+    let (noise, ann) = bench.room("Ann").await;
+    let (quiet, cyd) = bench.room("Cyd").await;
+    let mut bob = bench.joined("Bob", noise).await;
+    bob.session.join(quiet, After::Nothing).await.expect("in it");
+    bob.waiting();
+    let text = "x".repeat(1_000);
+    for _ in 0..20 {
+        ann.session.send(noise, draft(&text)).await.expect("sent");
+    }
+    until("his inbox is full", async || bob.inbox.waiting() > 10_000).await;
+    // Another process deletes the other room.
+    let key = store.load_room(quiet, 0).await.expect("loaded").expect("a room").key;
+    store.delete_room(key).await.expect("deleted");
+    let error = cyd.session.send(quiet, draft("hello?")).await.expect_err("it is gone");
+    assert_eq!(error.code(), Code::NoSuchRoom);
+    bob.find(|event| match event {
+        Event::Closed { room } => (*room == quiet).then_some(()),
+        _ => None,
+    })
+    .await;
 }

@@ -59,7 +59,7 @@ impl From<Own> for Piece {
 impl PieceKind {
     pub(super) fn weight(&self) -> Weight {
         match self {
-            Self::Event(event) => event.topic().map_or(Weight::Durable, Weight::Transient),
+            Self::Event(event) => Weight::of(event),
             Self::Urgent => Weight::Urgent,
             Self::Hint | Self::Reply(_) | Self::Resumed(_) => Weight::Answer,
         }

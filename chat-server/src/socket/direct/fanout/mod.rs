@@ -15,7 +15,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use chat_core::{
     AdmitAs, Budget, Clock, CloseReason, ConnectionId, Deliver, Event, Parcel, Patience, Reply,
-    Wire,
+    Weight, Wire,
 };
 
 use crate::protocol::{CloseCode, JsonWire};
@@ -231,8 +231,8 @@ impl SocketFanout {
                 return;
             }
             Parcel::One { connection, hears, event } => {
-                let kind = match (&event, hears) {
-                    (Event::Invited { .. }, _) => OwnKind::Hint,
+                let kind = match (Weight::of_own(&event), hears) {
+                    (Weight::Answer, _) => OwnKind::Hint,
                     (_, Some(_)) => OwnKind::IfHeard,
                     (_, None) => OwnKind::Event,
                 };
