@@ -17,7 +17,7 @@ use crate::deliver::{AdmitAs, Deliver, End, Fanout, Parcel};
 use crate::error::{Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId};
-use crate::model::{Change, MemberView, Message};
+use crate::model::{Change, ChangeKind, MemberView, Message};
 use crate::outbox::{Outbox, Pusher};
 use crate::queue::{Pushed, Stuck, Weight};
 
@@ -54,18 +54,32 @@ impl Wire for InProcess {
 
     fn size(&self, event: &Arc<Event>) -> usize {
         let message = |message: &Arc<Message>| size_of::<Message>() + message.text().len();
+        let change = |change: &Arc<Change>| size_of::<Change>() + said(&change.kind);
         let more = match &**event {
-            Event::Message { message, .. } => message.text().len(),
+            Event::Message { message, .. } | Event::Mentioned { message, .. } => {
+                message.text().len()
+            }
+            Event::Change { change, .. } => said(&change.kind),
             Event::Resumed { result: Ok(joined), .. } => {
                 let Joined { messages, changes, first, .. } = &**joined;
                 messages.iter().map(message).sum::<usize>()
-                    + changes.len() * size_of::<Change>()
+                    + changes.iter().map(change).sum::<usize>()
                     + first.len() * size_of::<MemberView>()
             }
             Event::Summary { some, .. } => size_of_val(&**some),
+            Event::Receipts { of, .. } => size_of_val(&**of),
             _ => 0,
         };
         size_of::<Event>() + more
+    }
+}
+
+/// How many bytes it takes to say what a change is, beside the change itself.
+fn said(kind: &ChangeKind) -> usize {
+    match kind {
+        ChangeKind::Edited(_, _, Some(edit)) => edit.text.len(),
+        ChangeKind::Marked(_, _, marks) => size_of_val(&**marks),
+        _ => 0,
     }
 }
 

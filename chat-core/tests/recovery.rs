@@ -380,3 +380,27 @@ async fn whoever_has_no_place_left_hears_of_the_end_of_a_room_all_the_same() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_an_edit_says_takes_place() {
+    let limits = Limits { outbox_bytes: 50_000, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let (room, ann) = bench.room("Ann").await;
+    let mut bob = bench.joined("Bob", room).await;
+    ann.session.send(room, draft("text")).await.expect("sent");
+    for nth in 0..50 {
+        let text = Text::new(format!("{nth:04}{}", "x".repeat(3_996))).expect("a good text");
+        ann.session.edit(room, 1, text).await.expect("edited");
+    }
+    let mut edits = 0;
+    loop {
+        match &*bob.event().await {
+            Event::Change { change, .. } => {
+                edits += usize::from(matches!(change.kind, ChangeKind::Edited(..)));
+            }
+            Event::Behind { .. } => break,
+            _ => {}
+        }
+    }
+    assert!((8..=14).contains(&edits), "{edits} edits of 4,000 bytes waited in 50,000");
+}
