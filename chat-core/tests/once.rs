@@ -378,3 +378,44 @@ async fn what_was_begun_goes_on_when_its_session_ends() {
     assert_eq!(again, None);
     assert_eq!(changes(&bench.engine, ann.session.user(), room).await, 5, "he was kicked once");
 }
+
+/// What was written is written, though nobody was told so: who asks again is not refused for what has come about since.
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_gets_it_though_it_would_be_refused_by_now() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let user = bench.connect("Bob").session.user().clone();
+    let bob = bench.engine.room(room);
+    let slow = Moderation::Configure(SettingsChange { slow_s: Some(60), ..Default::default() });
+    ann.session.moderate(room, slow).await.expect("slow");
+    ann.session.send(room, draft("zero")).await.expect("sent");
+    for (nth, act) in [
+        None,
+        Some(Moderation::Mute { user: user.id, until: None }),
+        Some(Moderation::Kick { user: user.id }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bob.join(&user, After::Nothing).await.expect("in it");
+        bench.clock.advance(Duration::from_secs(61));
+        let once = keyed("hello", &format!("k{nth}")).reply_to(1);
+        faults.lose_answers(1);
+        let error = bob.send(&user, once.clone()).await.expect_err("lost");
+        assert_eq!(error.code(), Code::Unavailable);
+        if let Some(act) = act {
+            ann.session.moderate(room, act).await.expect("done");
+        }
+        let seq = nth as u64 + 2;
+        assert_eq!(bob.send(&user, once).await.expect("it was sent").seq, seq, "{act:?}");
+        let new = bob.send(&user, keyed("hello", "new")).await;
+        assert!(new.is_err(), "{new:?}");
+        let other = bob.send(&user, keyed("other", &format!("k{nth}"))).await;
+        assert_eq!(other.err().map(|error| error.code()), Some(Code::KeyConflict));
+        if nth == 1 {
+            let unmute = Moderation::Unmute { user: user.id };
+            ann.session.moderate(room, unmute).await.expect("unmuted");
+        }
+    }
+    assert_eq!(ann.session.join(room, After::Nothing).await.expect("in it").cursor.seq, 4);
+}

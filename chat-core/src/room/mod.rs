@@ -439,7 +439,7 @@ impl Hosted {
 
     /// Does something once, however often it is asked with this key.
     fn once(&mut self, key: ClientKey, ask: Ask, ctx: &mut Context<RoomActor>) {
-        let Ask { asker, command, reply, queued } = ask;
+        let Ask { asker, mut command, reply, queued } = ask;
         let Some(fingerprint) = command.fingerprint() else {
             return self.answer(reply, Err(Error::takes_no_key()));
         };
@@ -452,9 +452,14 @@ impl Hosted {
             Begun::Before => return,
             Begun::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
         };
-        // The store finds the keys of messages by itself, when they are written.
-        if matches!(command, RoomCommand::Send(_)) {
-            return self.carry_out(asker, command, reply, ctx);
+        if let RoomCommand::Send(draft) = &mut command {
+            // The store finds the keys of messages by itself, when they are written. One that would be refused may
+            // have been written before, and then gets its first answer.
+            if !self.dedup.may_miss() || self.may_send(user, &draft.body) {
+                return self.carry_out(asker, command, reply, ctx);
+            }
+            // Begun already.
+            draft.key = None;
         }
         // Whoever is named by the command may be kept back, as is everything about it then.
         self.writes.hold(user);

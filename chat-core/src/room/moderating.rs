@@ -138,18 +138,21 @@ impl Hosted {
     /// Whether a member has waited for long enough since its last message. If so, it has written as
     /// of now.
     pub(super) fn wait_in_slow_mode(&mut self, member: &Membership) -> Result<()> {
-        let slow_s = self.settings.slow_s;
-        if slow_s == 0 {
-            return Ok(());
+        if let Some(passed) = self.passed_in_slow_mode(member) {
+            return Err(Error::slow_mode(self.settings.slow_s, passed));
         }
-        let (user, now) = (member.user.id, self.shared.clock.now().max(self.last_at));
-        if !member.role.moderates()
-            && let Some(passed) = self.slow.passed(user, now)
-        {
-            return Err(Error::slow_mode(slow_s, passed));
+        if self.settings.slow_s > 0 {
+            self.slow.wrote(member.user.id, self.shared.clock.now().max(self.last_at));
         }
-        self.slow.wrote(user, now);
         Ok(())
+    }
+
+    /// How many seconds have passed since the last message of a member who is to wait for more.
+    pub(super) fn passed_in_slow_mode(&self, member: &Membership) -> Option<u32> {
+        if self.settings.slow_s == 0 || member.role.moderates() {
+            return None;
+        }
+        self.slow.passed(member.user.id, self.shared.clock.now().max(self.last_at))
     }
 
     /// Whether a member may invite somebody, and whether that would change anything.

@@ -51,6 +51,15 @@ impl Hosted {
         });
     }
 
+    /// Whether a message would be taken now, as far as memory knows.
+    pub(super) fn may_send(&self, user: UserId, body: &Body) -> bool {
+        let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
+        let may_write =
+            |member| self.may_write(member).is_ok() && self.passed_in_slow_mode(member).is_none();
+        answered.is_none_or(|message| !message.deleted)
+            && self.roster.membership(user).is_some_and(may_write)
+    }
+
     /// Takes a message for writing, whose answers are known to be right.
     fn take(&mut self, user: &User, mut body: Body, reply: ReplyTo) {
         // The name that others see is the one that was kept, not what a sender says of itself.
