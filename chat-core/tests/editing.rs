@@ -288,6 +288,36 @@ async fn whoever_is_mentioned_hears_of_it_wherever_it_is_connected() {
 }
 
 #[tokio::test]
+async fn edits_that_follow_each_other_at_once_mention_somebody_once() {
+    let (ann, bob) = (user("Ann"), user("Bob"));
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let engine = Engine::builder().store(store).threads(2);
+    let engine = engine.directory(Arc::new(Names(vec![bob.clone()]))).start().expect("an engine");
+    let room = engine.open_room(&ann, NewRoom::open("room").expect("a title")).await;
+    let room = room.expect("a room");
+    room.join(&bob, After::Nothing).await.expect("a member");
+    let mut bob_hears = Probe::connect(&engine, bob).expect("a session");
+    room.send(&ann, draft("hello")).await.expect("sent");
+    let writer = Probe::connect(&engine, ann.clone()).expect("a session");
+    faults.hold_commits(true);
+    let edits = ["@Bob hello", "@Bob hello!", "hello", "@Bob !"];
+    let edits = edits.map(|said| writer.session.edit(room.id(), 1, text(said)));
+    let release = async {
+        until("all wait", async || engine.stats().waiting_writes == 4).await;
+        faults.hold_commits(false);
+    };
+    let (edited, ()) = tokio::join!(futures_util::future::join_all(edits), release);
+    assert!(edited.iter().all(Result::is_ok), "{edited:?}");
+    room.send(&ann, draft("@Bob at last")).await.expect("sent");
+    let mut heard = Vec::new();
+    while heard.last() != Some(&(2, "@Bob at last".to_owned())) {
+        heard.push(mention(&mut bob_hears).await);
+    }
+    let expected = [(1, "@Bob hello".into()), (1, "@Bob !".into()), (2, "@Bob at last".into())];
+    assert_eq!(heard, expected);
+}
+
+#[tokio::test]
 async fn whoever_comes_back_finds_what_was_edited_and_deleted() {
     let bench = engine();
     let (room, ann) = bench.room("Ann").await;

@@ -312,9 +312,11 @@ impl Hosted {
                 let by = what.by().cloned();
                 let What::Amend { message, kind, reply, .. } = what else { return };
                 self.answer(reply, Ok(Reply::Done));
+                // It may say something else by now than when it was judged.
+                let kept = kind.seq().and_then(|seq| self.timeline.find(seq));
                 let change = self.change(cursor, kind, by, at);
                 self.tell_change(&change);
-                self.tell_newly_mentioned(&message, &change);
+                self.tell_newly_mentioned(kept.as_deref().unwrap_or(&message), &change);
             }
             (What::Erase { author, until, reply }, Outcome::Stored(cursor)) => {
                 let user = author.user.clone();
