@@ -1,0 +1,172 @@
+//! How everything comes to rest, and what is compared then.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chat_core::testkit::Broken;
+use chat_core::{OwnRoomQuery, Standing, Store};
+use futures_util::FutureExt;
+
+use super::super::plain::Plain;
+use super::super::steps::CLIENTS;
+use super::super::writes::{Expect, Seen};
+use super::World;
+
+impl World {
+    /// Lets everything come to rest, and compares.
+    pub(crate) async fn end(mut self) -> Result<(), Broken> {
+        self.settle().await?;
+        self.check()?;
+        self.check_own_rooms().await?;
+        self.running.engine.stop().await;
+        Ok(())
+    }
+
+    /// The store works again, everybody is connected and reads, and what nobody was sure of is asked
+    /// again.
+    async fn settle(&mut self) -> Result<(), Broken> {
+        self.release();
+        self.running.faults.fail_commits(0);
+        self.running.faults.lose_answers(0);
+        (0..CLIENTS).for_each(|client| self.connect(client));
+        for write in std::mem::take(&mut self.unsure) {
+            let expect = self.expect(&write);
+            self.ask_surely(write, expect).await?;
+        }
+        self.quieten().await?;
+        self.ask_all_again().await
+    }
+
+    /// Whether all is done that was asked by connections that have been dropped since: nobody is told of it, but
+    /// it may still be on its way to a room, or from there to the store.
+    async fn is_drained(&self) -> bool {
+        for room in &self.rooms {
+            // Stands behind whatever has been asked of the room.
+            self.running.engine.room(*room).view(&self.clients[0].user).await.ok();
+        }
+        let stats = self.running.engine.stats();
+        let connected = self.clients.iter().filter(|client| client.line.is_some()).count();
+        stats.sessions == connected && stats.waiting_writes == 0
+    }
+
+    /// Lets everybody hear everything.
+    async fn quieten(&mut self) -> Result<(), Broken> {
+        let mut still = 0;
+        for round in 1.. {
+            if round % 20 == 0 {
+                // What is told by a summary, or read again because it failed, waits for the clock.
+                self.clock.advance(Duration::from_secs(1));
+            }
+            let mut quiet = true;
+            for client in 0..CLIENTS {
+                quiet &= !self.read(client)? && self.clients[client].asked.is_empty();
+            }
+            // A room may look something up between two of its writes.
+            still =
+                if quiet && self.is_complete() && self.is_drained().await { still + 1 } else { 0 };
+            if still == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Whatever was done with a key is answered as before, and nothing else is done with that key.
+    async fn ask_all_again(&mut self) -> Result<(), Broken> {
+        let before = self.ends();
+        let keyed: Vec<_> = self.writes.keyed().cloned().collect();
+        for (what, write) in (0..3).cycle().zip(keyed) {
+            if let Expect::AsBefore = self.expect(&write) {
+                let (other, conflict) = self.writes.clash(&write, what);
+                self.ask_surely(other, conflict).await?;
+                self.ask_surely(write, Expect::AsBefore).await?;
+            }
+        }
+        let after = self.ends();
+        if before == after {
+            return Ok(());
+        }
+        Err(format!("what was done before is done again: {before:?} is now {after:?}"))
+    }
+
+    /// Where the rooms stand that nobody is taken out of because it is away.
+    fn ends(&self) -> Vec<chat_core::Cursor> {
+        let rooms = self.rooms.iter().filter_map(|room| self.stored(*room));
+        rooms.filter(|room| !room.info.ephemeral).map(|room| room.end).collect()
+    }
+
+    /// Whether every client that hears a room has heard all of it.
+    fn is_complete(&self) -> bool {
+        let big = self.limits.big_room < CLIENTS;
+        let mut views = self.clients.iter().flat_map(|client| {
+            let user = client.user.id;
+            client.views.iter().map(move |(room, view)| (user, room, view))
+        });
+        views.all(|(user, room, view)| {
+            let stored = if view.hears() { self.stored(*room) } else { return true };
+            // In a big room nothing but the messages says whether all changes of these were heard, and
+            // nothing but the members whether it is still to hear of its own end.
+            // What was read and is not known to be kept is kept behind all that was heard.
+            stored.is_some_and(|stored| {
+                let is_member = stored.members.iter().any(|member| member.user.id == user);
+                is_member
+                    && view.has_heard(stored.end)
+                    && (!big || view.compare(&stored).is_ok())
+                    && view.has_read(&stored)
+            })
+        })
+    }
+
+    /// What the engine says of everybody's rooms, most of which are live, is what the store counts.
+    async fn check_own_rooms(&self) -> Result<(), Broken> {
+        for client in &self.clients {
+            let user = &client.user;
+            let own = self.running.engine.own_rooms(user, OwnRoomQuery::default()).await;
+            let own = own.map_err(|error| format!("the rooms of {user:?}: {error:?}"))?.rooms;
+            let ids: Vec<_> = own.iter().map(|standing| standing.room.info.id).collect();
+            let counted = self.store.standings(user.id, &ids).now_or_never();
+            let counted = counted.expect("memory does not wait").expect("it answers");
+            let mut active = self.store.active_rooms(user.id, None, 50).now_or_never();
+            let active = active.take().expect("memory does not wait").expect("it answers");
+            if !active.iter().map(|active| active.room).eq(ids) {
+                return Err(format!("{own:?} are in another order than {active:?}"));
+            }
+            for (own, counted) in own.into_iter().zip(counted) {
+                let counted = Standing { room: own.room.clone(), ..counted };
+                if own != counted {
+                    return Err(format!("{own:?} is what the store counts as {counted:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Broken> {
+        let stored = self.rooms.iter().map(|room| (*room, self.stored(*room)));
+        let stored: HashMap<_, _> = stored.collect();
+        for client in &self.clients {
+            for (room, view) in client.views.iter().filter(|(_, view)| view.hears()) {
+                let stored = stored[room].as_ref().ok_or("a room is heard that does not exist")?;
+                view.compare(stored)?;
+            }
+        }
+        let mut seen = Seen::default();
+        for stored in stored.values().flatten() {
+            let seqs = stored.messages.iter().map(|message| message.seq);
+            if !seqs.eq(1..=stored.end.seq) {
+                return Err(format!("the numbers of a room have a gap: {:?}", stored.messages));
+            }
+            let room = Plain::replay(stored, self.limits.edit_age)?;
+            room.compare_members(stored)?;
+            for message in &stored.messages {
+                let revisions = self.store.revisions(stored.key, message.seq).now_or_never();
+                let revisions = revisions.expect("memory does not wait").expect("it answers");
+                room.compare(message, &revisions)?;
+                self.writes.compare(stored.info.id, message, &revisions, &mut seen)?;
+            }
+            self.writes.compare_amendments(stored, &room, &mut seen)?;
+        }
+        self.writes.compare_done(&stored, &seen)
+    }
+}
