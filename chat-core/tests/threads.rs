@@ -575,3 +575,30 @@ async fn news_that_cannot_be_written_are_written_later() {
     faults.fail_commits(3);
     told_of(&bench, &mut ann, 1).await;
 }
+
+#[tokio::test]
+async fn news_that_could_not_be_written_do_not_come_after_later_ones() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let limits = Limits { marks_every: std::time::Duration::ZERO, ..Limits::default() };
+    let bench = engine_with(store, limits);
+    let (room, mut ann) = bench.room("Ann").await;
+    let thread = thread(&ann, room).await;
+    told(&mut ann).await;
+    // The room does not know where it stands, and cannot look: what is to be written waits.
+    faults.hold_reads(true);
+    faults.fail_commits(1);
+    let refused = code(ann.session.send(room, draft("a message")).await);
+    assert_eq!(refused, Some(Code::Unavailable));
+    ann.session.send(thread, draft("one")).await.expect("sent");
+    ann.session.send(thread, draft("two")).await.expect("sent");
+    // By then the thread has done with both.
+    assert_eq!(followers(&ann.session, thread).await.len(), 1);
+    until("both news wait", async || bench.engine.stats().waiting_writes == 2).await;
+    faults.fail_commits(1);
+    faults.hold_reads(false);
+    until("the last of them is shown", async || {
+        bench.clock.advance(std::time::Duration::from_secs(1));
+        shown(&ann.session, room, 1).await.is_some_and(|thread| thread.replies == 2)
+    })
+    .await;
+}

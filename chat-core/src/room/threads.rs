@@ -279,9 +279,14 @@ impl Hosted {
         }
     }
 
-    /// What a thread has told is not written: it is tried again, unless the thread has told more since.
+    /// What a thread has told is not written: it is tried again, unless the thread has told more since. That may be
+    /// gathered, wait to be written, or have been refused at the same time.
     pub(super) fn keep_news(&mut self, seq: u64, thread: Thread, by: User) {
         self.threads.next = self.now().saturating_add(AGAIN);
-        self.threads.news.entry(seq).or_insert(News { seq, thread, by });
+        let gathered = self.threads.news.get(&seq).map(|news| &news.thread);
+        let is_later = |other: &Thread| other.upto.reaches(thread.upto);
+        if !self.writes.threads_on(seq).chain(gathered).any(is_later) {
+            self.threads.news.insert(seq, News { seq, thread, by });
+        }
     }
 }

@@ -313,6 +313,14 @@ impl Writes {
         given.flatten()
     }
 
+    /// What the thread on this message has come to, as what waits or is under way says it.
+    pub(super) fn threads_on(&self, seq: u64) -> impl Iterator<Item = &Thread> {
+        self.all().filter_map(move |what| match what {
+            What::Thread { seq: of, thread, .. } if *of == seq => Some(&**thread),
+            _ => None,
+        })
+    }
+
     /// Takes what a user has marked out of what has not been sent to the journal.
     pub(super) fn take_marks_of(&mut self, user: UserId) -> Vec<Marker> {
         let mut taken = Vec::new();
