@@ -16,16 +16,19 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tokio::time::timeout;
 
-/// How long everything may take to come to rest.
+/// How long a step may take, or all that comes to rest in the end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn run(steps: Vec<Step>, limits: Limits) -> Result<(), Broken> {
     let mut world = World::new(limits);
     for step in steps {
         let said = format!("in {step:?}");
-        world.step(step).await.map_err(|broken| format!("{broken}; {said}"))?;
+        let step = timeout(PATIENCE, world.step(step)).await;
+        let step = step.unwrap_or_else(|_| Err("it never ends".into()));
+        step.map_err(|broken| format!("{broken}; {said}"))?;
     }
-    world.end().await
+    let end = timeout(PATIENCE, world.end()).await;
+    end.unwrap_or_else(|_| Err("it never comes to rest".into()))
 }
 
 proptest! {
@@ -38,12 +41,12 @@ proptest! {
         kept_bytes in prop::sample::select(vec![15, 1 << 20]),
         big_room in prop::sample::select(vec![2, 200]),
         kept_keys in prop::sample::select(vec![1, 1_024]),
+        marks_every in prop::sample::select(vec![0, 250]).prop_map(Duration::from_millis),
         edit_age in prop::sample::select(vec![30, 100_000]).prop_map(Duration::from_secs),
     ) {
-        let limits = Limits { outbox_bytes, kept_bytes, big_room, kept_keys, edit_age, reads_every: Duration::ZERO, ..Limits::default() };
+        let limits = Limits { outbox_bytes, kept_bytes, big_room, kept_keys, marks_every, edit_age, reads_every: Duration::ZERO, ..Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let run = runtime.expect("a runtime").block_on(async { timeout(PATIENCE, run(steps, limits)).await });
-        let run = run.unwrap_or_else(|_| Err("it never comes to rest".into()));
+        let run = runtime.expect("a runtime").block_on(run(steps, limits));
         run.map_err(TestCaseError::fail)?;
     }
 }

@@ -9,7 +9,10 @@ use crate::command::{After, Behind, History, HistoryAt, HistoryQuery, Joined, Me
 use crate::event::Event;
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::{Change, ChangeKind, Cursor, Membership, Message, ReadPosition, Role, Unread};
+use crate::model::{
+    Change, ChangeKind, Cursor, Kind, Membership, Message, ReadPosition, Role, Unread,
+};
+use crate::roster::newcomer;
 use crate::store::LoadedRoom;
 
 /// What was answered or told breaks the contract, in words.
@@ -403,8 +406,16 @@ impl View {
             same("a message", &**known, stored)?;
         }
         if self.page.is_none() && !self.big {
-            let stored = stored.members.iter().map(|m| (m.user.id, m.clone())).collect();
-            same("the members", &self.members, &stored)?;
+            let members = |all: &mut dyn Iterator<Item = &Membership>| {
+                let as_kept = |one: &Membership| match stored.info.kind {
+                    // Its parent's room says what everybody is.
+                    Kind::Thread => newcomer(one.user.clone()),
+                    _ => one.clone(),
+                };
+                all.map(|one| (one.user.id, as_kept(one))).collect::<BTreeMap<_, _>>()
+            };
+            let known = members(&mut self.members.values());
+            same("the members", known, members(&mut stored.members.iter()))?;
         }
         self.compare_read(stored)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chat_core::testkit::View;
-use chat_core::{After, Error, Event, Inbox, Reply, RoomId, Session, User, Wire};
+use chat_core::{After, Error, Event, Inbox, Parent, Reply, RoomId, Session, User, Wire};
 
 use super::writes::{Expect, Write};
 
@@ -46,6 +46,8 @@ impl Wire for Stream {
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
     Room,
+    /// For the thread on a message.
+    Thread(Parent),
     Join(RoomId, After),
     Members(RoomId),
     History(RoomId),
@@ -63,5 +65,7 @@ pub(super) struct Client {
     pub(super) views: HashMap<RoomId, View>,
     /// The rooms that are being resumed, and from where on.
     pub(super) resuming: HashMap<RoomId, After>,
+    /// The number of the change by which its membership of each room has ended, as it has last heard.
+    pub(super) ended: HashMap<RoomId, u64>,
     pub(super) tag: u64,
 }

@@ -1,7 +1,7 @@
 //! A room as plain rules make it out of nothing but its log: who may do what to a message, and what every
 //! message says in the end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chat_core::testkit::Broken;
@@ -26,9 +26,13 @@ pub(super) struct Said {
 #[derive(Debug)]
 pub(crate) struct Plain {
     kind: Kind,
+    /// Of a thread, the room that it is in, as that is now.
+    parent: Option<Box<Self>>,
     roles: HashMap<UserId, Role>,
     /// The role that each had before its last change.
     before: HashMap<UserId, Option<Role>>,
+    /// Who has ever been more than a member.
+    moderators: HashSet<UserId>,
     invited: Vec<UserId>,
     bans: HashMap<UserId, Option<Timestamp>>,
     mutes: HashMap<UserId, Option<Timestamp>>,
@@ -42,10 +46,17 @@ fn holds(until: Option<&Option<Timestamp>>, now: Timestamp) -> bool {
 }
 
 impl Plain {
-    /// A room after everything that has happened in it, each edit and deletion by somebody who might.
-    pub(crate) fn replay(stored: &LoadedRoom, edit_age: Duration) -> Result<Self, Broken> {
+    /// A room after everything that has happened in it, each edit and deletion by somebody who might. Who might in
+    /// a thread, its parent's room knows.
+    pub(crate) fn replay(
+        stored: &LoadedRoom,
+        parent: Option<Self>,
+        edit_age: Duration,
+    ) -> Result<Self, Broken> {
         let mut room = Self {
             kind: stored.info.kind,
+            parent: parent.map(Box::new),
+            moderators: HashSet::new(),
             roles: HashMap::new(),
             before: HashMap::new(),
             invited: Vec::new(),
@@ -56,23 +67,38 @@ impl Plain {
             edit_age,
         };
         for change in &stored.changes {
-            room.hear(&stored.messages, change.cursor.seq);
+            room.hear(&stored.messages, change.cursor.seq)?;
             let said = |code| format!("{change:?} is stored, where {code:?} was expected");
             room.happen(change).map_err(said)?;
         }
-        room.hear(&stored.messages, stored.end.seq);
+        room.hear(&stored.messages, stored.end.seq)?;
         Ok(room)
     }
 
-    fn hear(&mut self, messages: &[Message], until: u64) {
+    fn hear(&mut self, messages: &[Message], until: u64) -> Result<(), Broken> {
         let new = messages.iter().take_while(|message| message.seq <= until);
-        for Message { from, at, .. } in new.skip(self.messages.len()) {
-            let (from, at) = (from.id, *at);
+        for message in new.skip(self.messages.len()) {
+            let (from, at) = (message.from.id, message.at);
+            if !self.roles.contains_key(&from) {
+                return Err(format!("who is no member has written {message:?}"));
+            }
             self.messages.push(Said { from, at, edits: Vec::new(), deletions: 0 });
         }
+        Ok(())
     }
 
     fn happen(&mut self, change: &Change) -> Result<(), Code> {
+        let of_threads = matches!(
+            change.kind,
+            ChangeKind::Joined(_)
+                | ChangeKind::Left(_)
+                | ChangeKind::Edited(..)
+                | ChangeKind::Deleted(..)
+                | ChangeKind::Marked(..)
+        );
+        if self.kind == Kind::Thread && !of_threads {
+            return Err(Code::Forbidden);
+        }
         let user = change.kind.membership().user.id;
         let by = change.by.as_ref().map_or(user, |by| by.id);
         match &change.kind {
@@ -102,6 +128,9 @@ impl Plain {
 
     fn set_role(&mut self, user: UserId, role: Option<Role>) {
         self.invited.retain(|invited| *invited != user);
+        if role.is_some_and(|role| role != Role::Member) {
+            self.moderators.insert(user);
+        }
         let before = match role {
             Some(role) => self.roles.insert(user, role),
             None => self.roles.remove(&user),
@@ -116,7 +145,12 @@ impl Plain {
         edit: Option<&Edit>,
         at: Timestamp,
     ) -> Result<(), Code> {
-        match self.may_edit(by, seq, at) {
+        let judged = match &self.parent {
+            Some(_) if self.find(seq)?.deletions > 0 => Err(Code::MessageDeleted),
+            Some(_) => self.might(by, seq, false),
+            None => self.may_edit(by, seq, at),
+        };
+        match judged {
             // It was taken before it was written.
             Ok(()) | Err(Code::TooLate) => {}
             refused => return refused,
@@ -128,6 +162,11 @@ impl Plain {
 
     fn delete(&mut self, by: UserId, seq: u64, at: Timestamp) -> Result<(), Code> {
         let author = self.find(seq)?.from;
+        if let Some(parent) = &self.parent {
+            self.might(by, seq, parent.moderators.contains(&by))?;
+            self.messages[seq as usize - 1].deletions += 1;
+            return Ok(());
+        }
         let roles = [self.roles.get(&author), self.before.get(&author).and_then(Option::as_ref)];
         // Another role may have been on its way to the author when the deletion was taken.
         let judged = roles.map(|role| self.may_delete(by, seq, role.copied(), at));
@@ -137,6 +176,16 @@ impl Plain {
         }
         self.messages[seq as usize - 1].deletions += 1;
         Ok(())
+    }
+
+    /// Whether somebody who follows the thread, and perhaps has moderated, might once do something to a message.
+    fn might(&self, by: UserId, seq: u64, moderated: bool) -> Result<(), Code> {
+        let is_author = self.find(seq)?.from == by;
+        match self.roles.contains_key(&by) {
+            true if is_author || moderated => Ok(()),
+            true => Err(Code::Forbidden),
+            false => Err(Code::NotAMember),
+        }
     }
 
     fn find(&self, seq: u64) -> Result<&Said, Code> {
@@ -149,14 +198,61 @@ impl Plain {
         match deed {
             Deed::Edit(seq, _) => self.may_edit(user, *seq, now),
             Deed::Delete(seq) => {
-                let author = self.find(*seq).ok().and_then(|said| self.roles.get(&said.from));
+                let author = self.find(*seq).ok().map(|said| said.from);
+                let author = author.and_then(|author| self.rules().roles.get(&author));
                 self.may_delete(user, *seq, author.copied(), now)
             }
             _ => Ok(()),
         }
     }
 
-    fn role(&self, user: UserId, now: Timestamp) -> Result<Role, Code> {
+    /// Whether somebody opens the thread on a message, which may have one.
+    pub(crate) fn judge_thread(
+        &self,
+        user: UserId,
+        seq: u64,
+        has_thread: bool,
+        now: Timestamp,
+    ) -> Result<(), Code> {
+        if self.kind == Kind::Thread {
+            return Err(Code::BadRequest);
+        }
+        let role = self.role(user, now)?;
+        match self.find(seq)? {
+            _ if has_thread => Ok(()),
+            said if said.deletions > 0 => Err(Code::MessageDeleted),
+            _ => self.may_write(user, role, now),
+        }
+    }
+
+    /// The room whose roles, mutes and settings count here.
+    fn rules(&self) -> &Self {
+        self.parent.as_deref().unwrap_or(self)
+    }
+
+    /// How many of its messages are not deleted, and the last of these.
+    pub(crate) fn come_to(&self) -> (u64, Option<(u64, UserId, Timestamp)>) {
+        let all = (1..).zip(&self.messages);
+        let left: Vec<_> = all.filter(|(_, said)| said.deletions == 0).collect();
+        (left.len() as u64, left.last().map(|(seq, said)| (*seq, said.from, said.at)))
+    }
+
+    /// Everybody who belongs to the room, as what counts here.
+    pub(crate) fn members(&self) -> BTreeMap<UserId, Role> {
+        let roles = &self.rules().roles;
+        self.roles.keys().filter_map(|user| Some((*user, *roles.get(user)?))).collect()
+    }
+
+    /// What somebody is here, or what it is told that is no member.
+    pub(crate) fn role(&self, user: UserId, now: Timestamp) -> Result<Role, Code> {
+        if let Some(parent) = &self.parent {
+            return match parent.roles.get(&user) {
+                Some(role) if self.roles.contains_key(&user) => Ok(*role),
+                Some(_) => Err(Code::NotAMember),
+                None if parent.kind == Kind::Open => Err(Code::NotAMember),
+                None => Err(Code::NoSuchRoom),
+            };
+        }
         let banned = holds(self.bans.get(&user), now);
         self.roles.get(&user).copied().ok_or(match self.kind {
             Kind::Open if banned => Code::Banned,
@@ -175,13 +271,18 @@ impl Plain {
         if said.deletions > 0 {
             return Err(Code::MessageDeleted);
         }
-        if role != Role::Owner && holds(self.mutes.get(&user), now) {
+        self.may_write(user, role, now)?;
+        self.in_time(said, now)
+    }
+
+    fn may_write(&self, user: UserId, role: Role, now: Timestamp) -> Result<(), Code> {
+        if role != Role::Owner && holds(self.rules().mutes.get(&user), now) {
             return Err(Code::Muted);
         }
-        if role == Role::Member && self.settings.read_only {
+        if role == Role::Member && self.rules().settings.read_only {
             return Err(Code::ReadOnly);
         }
-        self.in_time(said, now)
+        Ok(())
     }
 
     fn may_delete(

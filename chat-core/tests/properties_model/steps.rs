@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::writes::MARKS;
+
 pub(super) const USERS: usize = 4;
 /// More clients than users: some users have two devices.
 pub(super) const CLIENTS: usize = 6;
@@ -57,6 +59,24 @@ pub(crate) enum Step {
         delete: bool,
         keyed: bool,
         by: u8,
+        calmly: bool,
+    },
+    /// Marks a message, which need not be there, or takes the mark back.
+    Mark {
+        client: usize,
+        room: Index,
+        seq: Index,
+        mark: usize,
+        on: bool,
+        keyed: bool,
+    },
+    /// Opens the thread on a message, which need not be there, and follows it: a client, or all of them at
+    /// once. If it is done calmly, everything rests first.
+    Thread {
+        client: usize,
+        room: Index,
+        seq: Index,
+        crowd: bool,
         calmly: bool,
     },
     /// Asks again what was asked with a key before.
@@ -126,6 +146,14 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(client, room, seq, by, [delete, keyed, calmly])| {
                 Step::Amend { client, room, seq, delete, keyed, by, calmly }
             }),
+        4 => (client(), room(), room(), 0..MARKS.len(), any::<[bool; 2]>())
+            .prop_map(|(client, room, seq, mark, [on, keyed])| {
+                Step::Mark { client, room, seq, mark, on, keyed }
+            }),
+        5 => (client(), room(), room(), any::<[bool; 2]>())
+            .prop_map(|(client, room, seq, [crowd, calmly])| {
+                Step::Thread { client, room, seq, crowd, calmly }
+            }),
         4 => any::<(Index, Index)>().prop_map(|(write, device)| Step::Repeat { write, device }),
         2 => (room(), 0u8..3).prop_map(|(write, what)| Step::Clash { write, what }),
         1 => (client(), room()).prop_map(|(client, room)| Step::Typing { client, room }),
@@ -143,9 +171,10 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Crash),
     ];
     let steps = prop::collection::vec(step, 20..120);
-    (any::<bool>(), room(), steps).prop_map(|(peopled, room, steps)| match peopled {
-        true => people(room).chain(steps).collect(),
-        false => steps,
+    (0..3, room(), room(), steps).prop_map(|(prelude, room, seq, steps)| match prelude {
+        0 => steps,
+        1 => people(room).chain(steps).collect(),
+        _ => people(room).chain(followers(room, seq)).chain(steps).collect(),
     })
 }
 
@@ -156,4 +185,11 @@ fn people(room: Index) -> impl Iterator<Item = Step> {
     let (by_owner, keyed) = (true, false);
     let moderate = Step::Moderate { client: 0, room, user: 1, act: 0, by_owner, keyed };
     [open, Step::Rest].into_iter().chain(joins).chain([Step::Rest, moderate])
+}
+
+/// Everybody follows the thread on a message of the only room.
+fn followers(room: Index, seq: Index) -> impl Iterator<Item = Step> {
+    let messages = Step::Burst { client: 0, room, count: 5 };
+    let thread = Step::Thread { client: 0, room, seq, crowd: true, calmly: false };
+    [Step::Rest, messages, Step::Rest, thread].into_iter()
 }

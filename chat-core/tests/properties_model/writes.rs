@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chat_core::testkit::Broken;
 use chat_core::{
-    ChangeKind, ClientKey, Code, Error, LoadedRoom, Message, Moderation, Reply, Revision, Role,
-    RoomCommand, RoomId, SettingsChange, Text, Timestamp, UsedKey, User, UserId,
+    ChangeKind, ClientKey, Code, Error, Given, LoadedRoom, Mark, Message, Moderation, Reply,
+    Revision, Role, RoomCommand, RoomId, SettingsChange, Text, Timestamp, UsedKey, User, UserId,
 };
 
 use super::plain::Plain;
@@ -18,6 +18,8 @@ pub(crate) enum Deed {
     Say(String),
     Edit(u64, String),
     Delete(u64),
+    /// Gives a mark, or takes it back.
+    Mark(u64, &'static str, bool),
     Leave,
     Invite(User),
     Moderate(Moderation),
@@ -31,6 +33,10 @@ impl Deed {
                 RoomCommand::edit(*seq, Text::new(&**text).expect("a good text"))
             }
             Self::Delete(seq) => RoomCommand::Delete { seq: *seq },
+            Self::Mark(seq, mark, on) => {
+                let mark = Mark::new(*mark).expect("a good mark");
+                RoomCommand::Mark { seq: *seq, mark, on: *on }
+            }
             Self::Leave => RoomCommand::Leave,
             Self::Invite(guest) => RoomCommand::Invite(guest.clone()),
             Self::Moderate(act) => RoomCommand::Moderate(*act),
@@ -46,11 +52,18 @@ impl Deed {
             Self::Say(_) => order || silence || code == Code::SlowMode,
             Self::Edit(..) => order || silence || message || code == Code::MessageDeleted,
             Self::Delete(_) => order || message,
+            Self::Mark(..) => {
+                let message = matches!(code, Code::NoSuchMessage | Code::MessageDeleted);
+                order || message || code == Code::Muted
+            }
             Self::Leave => order || code == Code::Forbidden,
             Self::Invite(_) | Self::Moderate(_) => code != Code::KeyConflict,
         }
     }
 }
+
+/// What messages are marked with.
+pub(crate) const MARKS: [&str; 2] = ["👍", "done"];
 
 /// One of several things that the owner and moderators may do.
 pub(crate) fn moderation(act: u8, user: UserId, now: Timestamp) -> Moderation {
@@ -96,6 +109,11 @@ impl Write {
     /// What is to be asked again, if nobody knows what came of it.
     pub(crate) fn again(self, expect: Expect) -> Option<Self> {
         (self.key.is_some() && !matches!(expect, Expect::Conflict { .. })).then_some(self)
+    }
+
+    /// Whether it waits for some time of the clock before it is answered.
+    pub(crate) fn marks(&self) -> bool {
+        matches!(self.deed, Deed::Mark(..))
     }
 
     fn says(&self) -> bool {
@@ -255,6 +273,47 @@ impl Writes {
             let deletions = count(&|write| deletes(write) && self.is_possible(write));
             if !(least..=most).contains(&said.edits.len()) || said.deletions > deletions {
                 return Err(format!("too little or too much was done to message {seq}: {said:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks are counted, each was given by whoever is said to have, and what was acknowledged and has not been
+    /// taken back is there.
+    pub(crate) fn compare_marks(&self, stored: &LoadedRoom) -> Result<(), Broken> {
+        let mut counts = BTreeMap::<_, u64>::new();
+        for given in &stored.marks {
+            *counts.entry((given.seq, &given.mark)).or_default() += 1;
+        }
+        let shown = stored.messages.iter().flat_map(|message| {
+            message.marks.iter().map(|one| ((message.seq, &one.mark), one.count))
+        });
+        let shown = shown.collect();
+        if counts != shown {
+            return Err(format!("{shown:?} is shown of the marks {:?}", stored.marks));
+        }
+        let set = |user: UserId, of: u64, mark: &str, on: bool| {
+            let here = self.all.iter().filter(|write| write.room == stored.info.id);
+            let mut such = here.filter(|write| match write.deed {
+                Deed::Mark(seq, text, is_on) => {
+                    write.user.id == user && (seq, text, is_on) == (of, mark, on)
+                }
+                _ => false,
+            });
+            such.any(|write| self.is_possible(write))
+        };
+        let unasked = |given: &&Given| !set(given.user, given.seq, &*given.mark, true);
+        if let Some(given) = stored.marks.iter().find(unasked) {
+            return Err(format!("nobody has asked for {given:?}"));
+        }
+        for write in self.done.keys().map(|number| &self.all[*number]) {
+            let Deed::Mark(seq, mark, true) = write.deed else { continue };
+            let user = write.user.id;
+            let is_here = write.room == stored.info.id && !set(user, seq, mark, false);
+            let mut given = stored.marks.iter();
+            let is_given = given.any(|one| (one.user, one.seq, &*one.mark) == (user, seq, mark));
+            if is_here && !is_given && !stored.messages[seq as usize - 1].deleted {
+                return Err(format!("{write:?} was acknowledged, where is the mark?"));
             }
         }
         Ok(())

@@ -3,12 +3,25 @@
 use std::sync::Arc;
 
 use chat_core::testkit::{Broken, View};
-use chat_core::{After, Code, Error, Event, MemberQuery, Reply, RoomCommand, RoomId};
+use chat_core::{After, ChangeKind, Code, Error, Event, MemberQuery, Reply, RoomCommand, RoomId};
 use futures_util::{FutureExt, StreamExt};
 
 use super::super::client::{Asked, Client, Frame};
 use super::super::steps::CLIENTS;
 use super::World;
+
+/// Whether a thread may ever be refused like this. A thread has none.
+fn may_be_refused(code: Code, on_thread: bool) -> bool {
+    let passing =
+        matches!(code, Code::Unavailable | Code::Stopping | Code::Busy | Code::NoSuchRoom);
+    let no_member = matches!(code, Code::NotAMember | Code::Banned);
+    let no_message = matches!(code, Code::NoSuchMessage | Code::MessageDeleted);
+    let silence = matches!(code, Code::Muted | Code::ReadOnly);
+    match on_thread {
+        true => passing || code == Code::BadRequest,
+        false => passing || no_member || no_message || silence,
+    }
+}
 
 impl World {
     /// Takes what waits for a client. Answers whether there was anything.
@@ -52,10 +65,41 @@ impl World {
             };
         }
         views.values_mut().try_for_each(|view| view.heard(event))?;
+        self.may_hear(client, event)?;
         if let Event::Behind { room, .. } = event {
             self.join(client, *room, false);
         }
         Ok(())
+    }
+
+    /// Whoever has heard that it is a member no more hears nothing of the room's threads, unless it has come back.
+    fn may_hear(&mut self, client: usize, event: &Event) -> Result<(), Broken> {
+        let Client { user, ended, .. } = &mut self.clients[client];
+        let (Event::Message { room, .. }
+        | Event::Change { room, .. }
+        | Event::Presence { room, .. }
+        | Event::Summary { room, .. }
+        | Event::Receipts { room, .. }
+        | Event::Read { room, .. }
+        | Event::Typing { room, .. }) = event
+        else {
+            return Ok(());
+        };
+        let me = user.id;
+        if let Event::Change { change, .. } = event
+            && change.kind.ends_membership()
+            && change.kind.membership().user.id == me
+        {
+            ended.insert(*room, change.cursor.change);
+        }
+        let Some(parent) = self.threads.get(room) else { return Ok(()) };
+        let Some(end) = self.clients[client].ended.get(&parent.room) else { return Ok(()) };
+        let Some(stored) = self.stored(parent.room) else { return Ok(()) };
+        let back = stored.changes[*end as usize..].iter().any(|change| match &change.kind {
+            ChangeKind::Joined(membership) => membership.user.id == me,
+            _ => false,
+        });
+        if back { Ok(()) } else { Err("it has gone from the room that this thread is in".into()) }
     }
 
     fn entered(
@@ -95,6 +139,18 @@ impl World {
     ) -> Result<(), Broken> {
         match (asked, result.as_ref().map(|reply| &**reply)) {
             (Asked::Room, Ok(Reply::Room(view))) => self.rooms.push(view.info.id),
+            (Asked::Thread(parent), Ok(Reply::Room(view))) => {
+                if view.info.parent != Some(parent) {
+                    return Err(format!("the thread on {parent:?} is {:?}", view.info));
+                }
+                self.note_thread(parent, view.info.id)?;
+                self.join(client, view.info.id, false);
+            }
+            (Asked::Thread(parent), Err(error))
+                if !may_be_refused(error.code(), self.threads.contains_key(&parent.room)) =>
+            {
+                return Err(format!("the thread on {parent:?} is refused: {error:?}"));
+            }
             (Asked::Join(room, after), Ok(Reply::Joined(joined))) => {
                 return self.entered(client, room, after, joined);
             }
@@ -126,7 +182,7 @@ impl World {
             }
             (Asked::Write(write, expect), result) => return self.written(write, expect, result),
             (Asked::Room | Asked::Join(..) | Asked::Members(_) | Asked::History(_), Err(_))
-            | (Asked::HaveRead(..), Err(_))
+            | (Asked::HaveRead(..) | Asked::Thread(_), Err(_))
             | (Asked::Resume | Asked::Other, _) => {}
             (asked, result) => return Err(format!("{asked:?} was answered {result:?}")),
         }

@@ -5,18 +5,21 @@ mod hearing;
 mod stepping;
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use chat_core::testkit::{Broken, FakeClock, Faults, FaultyStore, View};
 use chat_core::{
-    After, Code, Command, Engine, Error, Inboxes, Limits, LoadedRoom, MemoryStore, Reply,
+    After, Code, Command, Engine, Error, Inboxes, Limits, LoadedRoom, MemoryStore, Parent, Reply,
     RoomCommand, RoomId, Store, User, UserId,
 };
 use futures_util::FutureExt;
 use proptest::sample::Index;
+use tokio::time::timeout;
 
 use super::client::{Asked, Client, Stream};
+use super::plain::Plain;
 use super::steps::{CLIENTS, USERS};
 use super::writes::{Deed, Expect, Write, Writes};
 use crate::support::user;
@@ -39,6 +42,8 @@ pub(crate) struct World {
     running: Running,
     clients: Vec<Client>,
     rooms: Vec<RoomId>,
+    /// The threads among them, each with what it is on.
+    threads: HashMap<RoomId, Parent>,
     writes: Writes,
     /// Keyed writes of which nobody knows whether they are stored.
     unsure: Vec<Write>,
@@ -68,6 +73,7 @@ impl World {
             asked: BTreeMap::new(),
             views: HashMap::new(),
             resuming: HashMap::new(),
+            ended: HashMap::new(),
             tag: 0,
         };
         let clients = (0..CLIENTS).map(client).collect();
@@ -78,6 +84,7 @@ impl World {
             running,
             clients,
             rooms: Vec::new(),
+            threads: HashMap::new(),
             writes: Writes::default(),
             unsure: Vec::new(),
         }
@@ -205,20 +212,62 @@ impl World {
         Ok(())
     }
 
+    /// Whether it ends, when all have gone, or with the room that it is in.
     fn may_end(&self, room: RoomId) -> bool {
+        let room = self.threads.get(&room).map_or(room, |parent| parent.room);
         self.stored(room).is_none_or(|room| room.info.ephemeral)
     }
 
-    async fn ask_at_once(&mut self, write: &Write) -> Result<Reply, Error> {
+    /// A room as plain rules make it.
+    fn plain(&self, room: &LoadedRoom) -> Result<Plain, Broken> {
+        let parent = room.info.parent.and_then(|parent| self.stored(parent.room));
+        let parent = parent.map(|parent| Plain::replay(&parent, None, self.limits.edit_age));
+        Plain::replay(room, parent.transpose()?, self.limits.edit_age)
+    }
+
+    /// A message has this thread, and never another one.
+    fn note_thread(&mut self, parent: Parent, thread: RoomId) -> Result<(), Broken> {
+        let known = self.threads.iter().find(|(_, on)| **on == parent).map(|(known, _)| *known);
+        if known.is_some_and(|known| known != thread) {
+            return Err(format!("{parent:?} has the threads {known:?} and {thread}"));
+        }
+        if self.threads.insert(thread, parent).is_none() {
+            self.rooms.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Threads whose openers were not answered are there all the same.
+    fn find_threads(&mut self) -> Result<(), Broken> {
+        for room in self.rooms.clone() {
+            let messages = self.stored(room).map_or(Vec::new(), |stored| stored.messages);
+            for (thread, seq) in messages.into_iter().filter_map(|one| Some((one.thread?, one.seq)))
+            {
+                self.note_thread(Parent { room, seq }, thread.room)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_at_once(&mut self, write: &Write, expect: Expect) -> Result<Reply, Error> {
         self.writes.asked(write);
         let room = self.running.engine.room(write.room);
-        room.ask(&write.user, write.command()).await
+        let mut answer = pin!(room.ask(&write.user, write.command()));
+        let gathered = write.marks() && matches!(expect, Expect::New);
+        while gathered {
+            match timeout(Duration::from_millis(1), &mut answer).await {
+                Ok(answer) => return answer,
+                // Marks are gathered for some time of the clock.
+                Err(_) => self.clock.advance(self.limits.marks_every),
+            }
+        }
+        answer.await
     }
 
     /// Asks until the answer does not depend on what is under way.
     async fn ask_surely(&mut self, write: Write, expect: Expect) -> Result<(), Broken> {
         for _ in 0..TRIES {
-            let result = self.ask_at_once(&write).await;
+            let result = self.ask_at_once(&write, expect).await;
             let passing = [Code::Unavailable, Code::Busy];
             let again = result.as_ref().is_err_and(|error| passing.contains(&error.code()));
             if !again {
@@ -240,8 +289,13 @@ impl World {
         for client in 0..CLIENTS {
             loop {
                 self.read(client)?;
-                if self.clients[client].asked.is_empty() {
+                let mut asked = self.clients[client].asked.values();
+                if asked.len() == 0 {
                     break;
+                }
+                if asked.any(|asked| matches!(asked, Asked::Write(write, _) if write.marks())) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    self.clock.advance(self.limits.marks_every);
                 }
                 tokio::task::yield_now().await;
             }

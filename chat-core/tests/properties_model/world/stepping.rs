@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use chat_core::testkit::{Broken, View};
 use chat_core::{
-    Clock, Code, Command, Error, LoadedRoom, NewRoom, Presence, Role, RoomCommand, RoomId, UserId,
+    Clock, Code, Command, Error, LoadedRoom, NewRoom, Parent, Presence, Role, RoomCommand, RoomId,
+    UserId,
 };
 
 use proptest::sample::Index;
 
 use super::super::client::Asked;
-use super::super::plain::Plain;
-use super::super::steps::Step;
-use super::super::writes::{Deed, Expect, moderation};
+use super::super::steps::{CLIENTS, Step};
+use super::super::writes::{Deed, Expect, MARKS, moderation};
 use super::{TRIES, World};
 
 fn author(room: &LoadedRoom, seq: u64) -> Option<UserId> {
@@ -66,6 +66,9 @@ impl World {
                 let user = self.clients[user].user.id;
                 let act = Deed::Moderate(moderation(act, user, self.clock.now()));
                 for room in pick(room) {
+                    // Order is kept in the room that a thread is in.
+                    let parent = self.threads.get(&room).filter(|_| by_owner);
+                    let room = parent.map_or(room, |parent| parent.room);
                     let owner = self.client_of(room, |room| with_role(room, Role::Owner));
                     let owner = owner.filter(|_| by_owner);
                     self.do_new(owner.unwrap_or(client), room, act.clone(), keyed);
@@ -73,9 +76,7 @@ impl World {
             }
             Step::Amend { client, room, seq, delete, keyed, by, calmly } => {
                 for room in pick(room) {
-                    let end = self.stored(room).map_or(0, |room| room.end.seq);
-                    // The first and the last of these are not there.
-                    let seq = seq.index(end as usize + 2) as u64;
+                    let seq = self.some_seq(room, seq);
                     let by = self.client_of(room, |room| match by {
                         0 | 1 => author(room, seq),
                         2 => with_role(room, Role::Moderator),
@@ -88,6 +89,25 @@ impl World {
                         self.amend_calmly(client, room, deed, keyed).await?;
                     } else {
                         self.do_new(client, room, deed, keyed);
+                    }
+                }
+            }
+            Step::Mark { client, room, seq, mark, on, keyed } => {
+                for room in pick(room) {
+                    let mark = Deed::Mark(self.some_seq(room, seq), MARKS[mark], on);
+                    self.do_new(client, room, mark, keyed);
+                }
+            }
+            Step::Thread { client, room, seq, crowd, calmly } => {
+                for room in pick(room) {
+                    let seq = self.some_seq(room, seq);
+                    if calmly {
+                        self.open_calmly(client, Parent { room, seq }).await?;
+                    }
+                    let clients = if crowd { 0..CLIENTS } else { client..client + 1 };
+                    for client in clients {
+                        let asked = Asked::Thread(Parent { room, seq });
+                        self.ask_room(client, asked, room, RoomCommand::Thread { seq });
                     }
                 }
             }
@@ -110,9 +130,7 @@ impl World {
             }
             Step::HaveRead { client, room, seq } => {
                 for room in pick(room) {
-                    let end = self.stored(room).map_or(0, |room| room.end.seq);
-                    // The last of these is not there yet.
-                    let seq = seq.index(end as usize + 2) as u64;
+                    let seq = self.some_seq(room, seq);
                     let view = self.clients[client].views.get(&room);
                     let heard = view.and_then(View::cursor).unwrap_or_default().seq;
                     let asked = Asked::HaveRead(room, seq, heard);
@@ -139,6 +157,12 @@ impl World {
         Ok(())
     }
 
+    /// The number of one of a room's messages, or of one before or behind them all.
+    fn some_seq(&self, room: RoomId, index: Index) -> u64 {
+        let end = self.stored(room).map_or(0, |room| room.end.seq);
+        index.index(end as usize + 2) as u64
+    }
+
     /// Edits or deletes a message while everything rests: what comes of it is what the rules say.
     async fn amend_calmly(
         &mut self,
@@ -153,16 +177,43 @@ impl World {
         for _ in 0..TRIES {
             let Some(stored) = self.stored(write.room) else { return Ok(()) };
             let expect = self.expect(&write);
-            let room = Plain::replay(&stored, self.limits.edit_age)?;
+            let room = self.plain(&stored)?;
             let judged = room.judge(write.user.id, &write.deed, self.clock.now());
             let expected = if let Expect::AsBefore = expect { Ok(()) } else { judged };
-            let result = self.ask_at_once(&write).await;
+            let result = self.ask_at_once(&write, expect).await;
             let actual = result.as_ref().map(|_| ()).map_err(Error::code);
             self.written(write.clone(), expect, result.as_ref())?;
             if actual == expected || actual == Err(Code::NoSuchRoom) && self.may_end(write.room) {
                 return Ok(());
             }
             said = format!("{write:?} was answered {actual:?}, where {expected:?} was expected");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(said)
+    }
+
+    /// Opens a thread while everything rests: what comes of it is what the rules say.
+    async fn open_calmly(&mut self, client: usize, parent: Parent) -> Result<(), Broken> {
+        self.rest().await?;
+        let user = self.clients[client].user.clone();
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            let Some(stored) = self.stored(parent.room) else { return Ok(()) };
+            let plain = self.plain(&stored)?;
+            // What the room has been told: until then the thread is as good as new.
+            let message = stored.messages.iter().find(|message| message.seq == parent.seq);
+            let has_thread = message.is_some_and(|message| message.thread.is_some());
+            let expected = plain.judge_thread(user.id, parent.seq, has_thread, self.clock.now());
+            let opened = self.running.engine.room(parent.room).open_thread(&user, parent.seq).await;
+            let actual = opened.as_ref().map(|_| ()).map_err(Error::code);
+            if let Ok(view) = opened {
+                self.note_thread(parent, view.info.id)?;
+            }
+            if actual == expected || actual == Err(Code::NoSuchRoom) && self.may_end(parent.room) {
+                return Ok(());
+            }
+            said =
+                format!("the thread on {parent:?} was {actual:?}, where {expected:?} was expected");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Err(said)
