@@ -151,6 +151,36 @@ async fn whoever_is_mentioned_is_told_on_every_connection_but_not_by_whom_it_has
 }
 
 #[actix_web::test]
+async fn a_particle_may_follow_a_mention() {
+    let scene = Scene::new().await;
+    scene.server.sign_up("bobby").await;
+    let mentions = async |said: &str| {
+        let sent = scene.ok(&scene.alice, "POST", "", json!({"text":said})).await;
+        let path = format!("/{}", sent["seq"]);
+        scene.ok(&scene.alice, "GET", &path, Value::Null).await["mentions"].clone()
+    };
+    for said in ["@bob", "@bob님", "@Bob에게 물어봐", "@bobさん、どう？", "@bob님 @bobさん @bob"]
+    {
+        assert_eq!(mentions(said).await, json!([scene.bob.id]), "{said}");
+    }
+    for said in ["@bobby", "@bobb", "@bob2", "@bo님", "@알리스님"] {
+        assert_eq!(
+            mentions(said).await,
+            Value::Null,
+            "{said}: bobby is no member, nobody has the others"
+        );
+    }
+    // Whoever is called so as a whole is meant, and nobody else.
+    let kim = scene.server.sign_up("bob김").await;
+    let path = format!("/rooms/{}/members/me", scene.room);
+    scene.server.call("PUT", &path, &kim.token, Value::Null).await;
+    assert_eq!(mentions("@bob김").await, json!([kim.id]));
+    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"@bob이"})).await;
+    let edited = scene.ok(&scene.alice, "GET", "/1", Value::Null).await;
+    assert_eq!(edited["mentions"], json!([scene.bob.id]));
+}
+
+#[actix_web::test]
 async fn a_blocked_user_edits_nothing_in_the_direct_room() {
     let scene = Scene::new().await;
     let body = json!({"kind":"direct","with":scene.bob.id});

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chat_core::{UserId, limits};
 use moka::future::Cache;
+use unicode_script::{Script, UnicodeScript};
 
 use super::username::is_mark;
 use super::{PeopleError, PeopleStore, Username};
@@ -24,25 +25,45 @@ impl Mentions {
         Self { store, known: Cache::builder().max_capacity(MOST).build() }
     }
 
-    /// Those whose usernames stand in a text, in the order in which they do.
+    /// Those whose usernames stand in a text, in the order in which they do, each once. Looks two names up at most for
+    /// each of as many words as may mention somebody.
     pub(super) async fn find(&self, text: &str) -> Result<Vec<UserId>, PeopleError> {
         let mut found = Vec::new();
-        for username in usernames(text) {
-            let user = match self.known.get(&username).await {
-                Some(user) => Some(user),
-                None => self.store.user_named(&username).await?,
-            };
-            if let Some(user) = user {
-                self.known.insert(username, user).await;
-                found.push(user);
+        for Word { whole, part } in words(text) {
+            for username in [whole, part].into_iter().flatten() {
+                let Some(user) = self.user(username).await? else { continue };
+                if !found.contains(&user) {
+                    found.push(user);
+                }
+                break;
             }
         }
         Ok(found)
     }
+
+    async fn user(&self, username: Username) -> Result<Option<UserId>, PeopleError> {
+        if let Some(user) = self.known.get(&username).await {
+            return Ok(Some(user));
+        }
+        let user = self.store.user_named(&username).await?;
+        if let Some(user) = user {
+            self.known.insert(username, user).await;
+        }
+        Ok(user)
+    }
 }
 
-/// The usernames that stand in a text, each once; of more than one message mentions, the first.
-fn usernames(text: &str) -> Vec<Username> {
+/// A word behind an `@`, as far as it may be somebody's username.
+#[derive(PartialEq, Eq)]
+struct Word {
+    whole: Option<Username>,
+    /// What stands before its first change of script: a particle may follow a name without a space, as in Korean and
+    /// Japanese.
+    part: Option<Username>,
+}
+
+/// The words behind an `@` that stand in a text, each once; of more than one message mentions, the first.
+fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('@') {
         // What has something before it is an address of mail, say.
@@ -51,18 +72,33 @@ fn usernames(text: &str) -> Vec<Username> {
         }
         let rest = &text[at + 1..];
         let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
-        // A sentence may end behind a name.
-        let name = rest[..end].trim_end_matches(['.', '-', '_']);
-        if let Ok(username) = Username::new(name)
-            && !found.contains(&username)
-        {
-            found.push(username);
+        let whole = &rest[..end];
+        let word = Word { whole: username(whole), part: before_change(whole).and_then(username) };
+        if word != (Word { whole: None, part: None }) && !found.contains(&word) {
+            found.push(word);
             if found.len() == limits::MENTIONS {
                 break;
             }
         }
     }
     found
+}
+
+fn username(text: &str) -> Option<Username> {
+    // A sentence may end behind a name.
+    Username::new(text.trim_end_matches(['.', '-', '_'])).ok()
+}
+
+/// What stands before the first letter of another script than the first one's, if there is such a letter.
+fn before_change(text: &str) -> Option<&str> {
+    let of_letters = text.char_indices().filter_map(|(at, c)| match c.script() {
+        Script::Common | Script::Inherited => None,
+        script => Some((at, script)),
+    });
+    let mut of_letters = of_letters.peekable();
+    let (_, first) = *of_letters.peek()?;
+    let (at, _) = of_letters.find(|(_, script)| *script != first)?;
+    Some(&text[..at])
 }
 
 /// Whether a character may stand in a username.
@@ -75,7 +111,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        usernames(text).iter().map(|name| name.to_string()).collect()
+        words(text).iter().flat_map(|word| &word.whole).map(ToString::to_string).collect()
     }
 
     #[test]
@@ -102,6 +138,30 @@ mod tests {
             assert!(found(text).is_empty(), "{text}");
         }
         assert!(found(&format!("@{}", "x".repeat(3_999))).is_empty());
+    }
+
+    #[test]
+    fn a_particle_may_follow_a_name() {
+        for (text, whole, part) in [
+            ("@bob님", Some("bob님"), Some("bob")),
+            ("@bobさん, hello", Some("bobさん"), Some("bob")),
+            ("@Bob_2에게", Some("bob_2에게"), Some("bob_2")),
+            ("@bob_님", Some("bob_님"), Some("bob")),
+            ("@李小龍さん", Some("李小龍さん"), Some("李小龍")),
+            // No username as a whole, whatever follows.
+            ("@bob님さCя", None, Some("bob")),
+            // No change of script: of what is one word, nothing is cut off.
+            ("@bobby", Some("bobby"), None),
+            ("@bob2", Some("bob2"), None),
+            ("@앨리스님", Some("앨리스님"), None),
+            // Too short to be a name.
+            ("@bo님", Some("bo님"), None),
+        ] {
+            let words = words(text);
+            let [word] = &words[..] else { panic!("{text}: one word") };
+            let names = [&word.whole, &word.part].map(|name| name.as_deref());
+            assert_eq!(names, [whole, part], "{text}");
+        }
     }
 
     #[test]
