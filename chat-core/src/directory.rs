@@ -19,8 +19,9 @@ pub trait Directory: Send + Sync + 'static {
     /// [`Code::Unavailable`](crate::Code::Unavailable).
     async fn user(&self, id: UserId) -> Result<Option<User>>;
 
-    /// Whom a text mentions that a user writes: the room keeps those who are its members. Asked of
-    /// every text. Nobody, unless this says otherwise.
+    /// Whom a text mentions that a user writes: the room keeps those who are its members. Whom that user is not to
+    /// mention is left out here, since whoever is in the list finds the mention counted and is told of it. Asked of
+    /// every text, so it had better answer from memory. Nobody, unless this says otherwise.
     ///
     /// # Errors
     /// As of [`user`](Self::user); the text is not written then.

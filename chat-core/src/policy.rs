@@ -29,12 +29,6 @@ pub trait Policy: Send + Sync + 'static {
         let _ = (user, to);
         true
     }
-
-    /// Whether a user is told that another one mentions it. The mention stands in the message all the same.
-    async fn tells_mention(&self, by: UserId, to: UserId) -> bool {
-        let _ = (by, to);
-        true
-    }
 }
 
 /// Everybody may do everything.

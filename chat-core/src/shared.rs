@@ -130,15 +130,6 @@ impl Shared {
         })
     }
 
-    /// Whether a user is told that somebody mentions it. Of a policy that panics, nobody is.
-    pub(crate) async fn tells_mention(&self, by: UserId, to: UserId) -> bool {
-        let asked = async { self.policy.tells_mention(by, to).await };
-        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(user = %by, "the policy panicked");
-            false
-        })
-    }
-
     /// A command as it is carried out, if the policy allows it.
     pub(crate) async fn prepare(&self, user: &User, command: Command) -> Result<Command> {
         Ok(match command {

@@ -110,7 +110,8 @@ async fn nobody_changes_what_somebody_else_said() {
 }
 
 #[actix_web::test]
-async fn whoever_is_mentioned_is_told_on_every_connection_but_not_by_whom_it_has_blocked() {
+async fn whoever_is_mentioned_is_told_on_every_connection_but_whom_it_has_blocked_does_not_mention_it()
+ {
     let mut scene = Scene::new().await;
     let carol = scene.server.sign_up("carol").await;
     let mut carols = Client::connect(&scene.server.address, Some(&carol.token)).await;
@@ -125,21 +126,39 @@ async fn whoever_is_mentioned_is_told_on_every_connection_but_not_by_whom_it_has
         assert_eq!((&told["seq"], &told["room"]), (&json!(2), &json!(scene.room)), "{told}");
         assert_eq!(told["mentions"], json!([carol.id, scene.bob.id]));
     }
+    let left = async || {
+        let path = format!("/rooms/{}/read", scene.room);
+        let (_, read) = scene.server.call("GET", &path, &carol.token, Value::Null).await;
+        (read["unread"].clone(), read["mentions"].clone())
+    };
+    assert_eq!(left().await, (json!(1), json!(1)), "what was said since she is here");
     let block = format!("/blocks/{}", scene.alice.id);
     scene.server.call("PUT", &block, &carol.token, Value::Null).await;
     let sent = scene.ok(&scene.alice, "POST", "", json!({"text":"@carol @bob"})).await;
-    let path = format!("/{}", sent["seq"]);
-    let message = scene.ok(&scene.alice, "GET", &path, Value::Null).await;
     assert_eq!(
-        message["mentions"],
-        json!([carol.id, scene.bob.id]),
-        "who has blocked whom is not seen"
+        left().await,
+        (json!(2), json!(1)),
+        "it counts as a message, and mentions Bob alone"
     );
+    let mentions = async |seq: &Value| {
+        let message = scene.ok(&scene.alice, "GET", &format!("/{seq}"), Value::Null).await;
+        message["mentions"].clone()
+    };
+    assert_eq!(mentions(&sent["seq"]).await, json!([scene.bob.id]), "as if she were absent");
     scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"@carol edited"})).await;
+    assert_eq!(mentions(&json!(1)).await, Value::Null);
+    // What has mentioned her before does so until it is edited.
+    scene.ok(&scene.alice, "PATCH", "/2", json!({"text":"@Carol, @bob, edited"})).await;
+    assert_eq!(mentions(&json!(2)).await, json!([scene.bob.id]));
+    assert_eq!(left().await, (json!(2), json!(0)));
+    // Bob has blocked nobody, and Carol may be mentioned by him.
+    scene.ok(&scene.bob, "POST", "", json!({"text":"@carol, by Bob"})).await;
+    assert_eq!(carols.event("mentioned").await["text"], "@carol, by Bob", "of nothing in between");
+    assert_eq!(left().await, (json!(3), json!(1)));
     scene.server.call("DELETE", &block, &carol.token, Value::Null).await;
     scene.ok(&scene.alice, "POST", "", json!({"text":"hello"})).await;
-    scene.ok(&scene.alice, "PATCH", "/4", json!({"text":"hello @carol"})).await;
-    assert_eq!(carols.event("mentioned").await["text"], "hello @carol", "of nothing in between");
+    scene.ok(&scene.alice, "PATCH", "/5", json!({"text":"hello @carol"})).await;
+    assert_eq!(carols.event("mentioned").await["text"], "hello @carol");
     // A guest has no username.
     let guest = scene.server.guest("carol").await;
     let mut guests = Client::connect(&scene.server.address, Some(&guest.token)).await;

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::model::{
-    Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Presence, Restriction, Role, User,
+    Body, Change, ChangeKind, Cursor, Draft, Membership, Message, Restriction, Role, User,
 };
 use crate::room::entering::Entering;
 use crate::room::marking::Marker;
@@ -445,21 +445,13 @@ impl Hosted {
         self.audience.tell(Event::Message { room: self.id, cursor, message });
     }
 
-    /// Tells these users, wherever they are connected, that a message mentions them; but not those who are
-    /// not to hear of its author.
+    /// Tells these users, wherever they are connected, that a message mentions them.
     fn tell_mentioned(&self, message: &Arc<Message>, users: &[UserId]) {
         for user in users.iter().copied() {
-            let connected = self.shared.connections.presence(user) != Presence::Offline;
-            if !connected || !self.belongs(user) {
-                continue;
+            if self.belongs(user) {
+                let event = Event::Mentioned { room: self.id, message: Arc::clone(message) };
+                self.shared.connections.tell(user, &event, self.now());
             }
-            let event = Event::Mentioned { room: self.id, message: Arc::clone(message) };
-            let (shared, by, now) = (Arc::clone(&self.shared), message.from.id, self.now());
-            actix_rt::spawn(async move {
-                if shared.tells_mention(by, user).await {
-                    shared.connections.tell(user, &event, now);
-                }
-            });
         }
     }
 

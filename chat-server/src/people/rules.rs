@@ -87,15 +87,6 @@ impl Policy for Rules {
         }
     }
 
-    /// Whoever has blocked the author is not told; in the message it is mentioned like others, so that nobody
-    /// can tell.
-    async fn tells_mention(&self, by: UserId, to: UserId) -> bool {
-        self.friends.reach(to).await.is_ok_and(|reach| match &*reach {
-            Reach::AllBut(blocked) => !blocked.contains(&by),
-            Reach::Nobody => true,
-        })
-    }
-
     async fn shows_presence(&self, user: UserId, to: UserId) -> bool {
         // While nobody knows, it is not shown.
         self.friends.reach(user).await.is_ok_and(|reach| match &*reach {
@@ -113,11 +104,22 @@ impl Directory for Rules {
         Ok(account.map(|account| account.user))
     }
 
-    async fn mentioned(&self, _: UserId, text: &Text) -> Result<Vec<UserId>> {
+    /// Whoever has blocked the author is not mentioned, as somebody is not who is absent: not in the message, so that it
+    /// is neither counted nor told.
+    async fn mentioned(&self, by: UserId, text: &Text) -> Result<Vec<UserId>> {
         if !text.contains('@') {
             return Ok(Vec::new());
         }
-        self.mentions.find(text).await.map_err(|error| unavailable(&error))
+        let named = self.mentions.find(text).await.map_err(|error| unavailable(&error))?;
+        let mut mentioned = Vec::with_capacity(named.len());
+        for user in named {
+            // From memory, but for the first time.
+            match &*self.reach_of(user).await? {
+                Reach::AllBut(blocked) if blocked.contains(&by) => {}
+                _ => mentioned.push(user),
+            }
+        }
+        Ok(mentioned)
     }
 }
 
