@@ -248,6 +248,11 @@ impl Error {
         Self::new(Code::NotAMember, "you are not a member of this room; join it first")
     }
 
+    pub(crate) fn not_a_follower() -> Self {
+        let message = "you do not follow this thread; join it first, or only read it";
+        Self::new(Code::NotAMember, message)
+    }
+
     pub(crate) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Forbidden, message)
     }

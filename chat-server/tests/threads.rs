@@ -139,6 +139,84 @@ async fn whoever_is_banned_does_not_come_back_by_a_thread() {
 }
 
 #[actix_web::test]
+async fn whoever_is_in_the_room_reads_a_thread_without_following_it() {
+    let mut scene = Scene::new().await;
+    let (room, eve) = (scene.room.clone(), scene.server.guest("Eve").await);
+    let id = text(&scene.open(&scene.ann).await.1["id"]);
+    for client in [&mut scene.anns, &mut scene.bobs] {
+        client.ok(json!({"do":"join","room":id})).await;
+    }
+    scene.bobs.ok(json!({"do":"send","room":id,"text":"I think so"})).await;
+    scene.anns.ok(json!({"do":"mark","room":id,"seq":1,"mark":"x"})).await;
+    let mut eves = Client::connect(&scene.server.address, Some(&eve.token)).await;
+    let reading = [
+        "/messages",
+        "/messages/1",
+        "/messages/1/marks?mark=x",
+        "/messages/1/readers",
+        "/members",
+        "/threads",
+        "/search?q=think",
+    ];
+    let refused = async |eves: &mut Client, of_all: &str| {
+        for path in reading {
+            let path = format!("/rooms/{id}{path}");
+            let (status, problem) = scene.call(&eve, "GET", &path, Value::Null).await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (403, &json!("not_a_member")),
+                "{of_all}: {path}"
+            );
+        }
+        let history = json!({"do":"history","room":id});
+        assert_eq!(eves.refused(history).await, "not_a_member", "{of_all}");
+    };
+    refused(&mut eves, "a stranger").await;
+    let me = format!("/rooms/{room}/members/me");
+    scene.call(&eve, "PUT", &me, Value::Null).await;
+    for path in reading {
+        let path = format!("/rooms/{id}{path}");
+        let answer = scene.call(&eve, "GET", &path, Value::Null).await;
+        assert_eq!(answer.0, 200, "{path}: {}", answer.1);
+    }
+    let page = eves.ok(json!({"do":"history","room":id})).await;
+    assert_eq!(page["messages"][0]["text"], "I think so");
+    let path = format!("/rooms/{id}/search?q=think");
+    let (_, found) = scene.call(&eve, "GET", &path, Value::Null).await;
+    assert_eq!(found["results"][0]["message"]["text"], "I think so");
+    for (method, path, body) in [
+        ("POST", "/messages", json!({"text":"hi"})),
+        ("PATCH", "/messages/1", json!({"text":"hi"})),
+        ("DELETE", "/messages/1", Value::Null),
+        ("PUT", "/messages/1/marks/x", Value::Null),
+        ("GET", "/read", Value::Null),
+        ("PUT", "/read", json!({"seq":1})),
+    ] {
+        let (status, problem) = scene.call(&eve, method, &format!("/rooms/{id}{path}"), body).await;
+        assert_eq!((status, &problem["code"]), (403, &json!("not_a_member")), "{method} {path}");
+    }
+    // Who keeps order in the room does so in the thread.
+    let role = format!("/rooms/{room}/members/{}", eve.id);
+    scene.call(&scene.ann, "PATCH", &role, json!({"role":"moderator"})).await;
+    let path = format!("/rooms/{id}/messages/1/revisions");
+    assert_eq!(scene.call(&eve, "GET", &path, Value::Null).await.0, 200);
+    let path = format!("/rooms/{id}/messages/1");
+    assert_eq!(scene.call(&eve, "DELETE", &path, Value::Null).await.0, 204);
+    let deleted = scene.bobs.event("deleted").await;
+    assert_eq!(
+        (&deleted["room"], &deleted["by"]["name"]),
+        (&json!(id), &json!("Eve")),
+        "{deleted}"
+    );
+    let (_, members) =
+        scene.call(&scene.ann, "GET", &format!("/rooms/{id}/members"), Value::Null).await;
+    assert_eq!(members["count"], 2, "she does not follow it");
+    let ban = format!("/rooms/{room}/bans/{}", eve.id);
+    assert_eq!(scene.call(&scene.ann, "PUT", &ban, json!({})).await.0, 204);
+    refused(&mut eves, "banned").await;
+}
+
+#[actix_web::test]
 async fn what_there_is_no_thread_on() {
     let mut scene = Scene::new().await;
     let room = scene.room.clone();

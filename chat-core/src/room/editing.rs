@@ -78,7 +78,7 @@ impl Hosted {
         let user = user.id;
         self.read(reply, ctx, read, move |hosted, read, reply, _| {
             let result = read.and_then(|(messages, revisions)| match messages.first() {
-                _ if hosted.roster.membership(user).is_none() => Err(hosted.not_a_member(user)),
+                _ if hosted.reading_role(user).is_none() => Err(hosted.not_a_member(user)),
                 None => Err(Error::no_such_message()),
                 Some(message) if message.from.id != user && !hosted.moderates(user) => {
                     let message = "only its author, the owner and moderators see what it said";
@@ -148,11 +148,10 @@ impl Hosted {
         true
     }
 
-    /// Whether somebody may ask for a message that may be there.
+    /// Whether somebody may ask for a message that may be there. In a thread, whoever does not follow it may read it; what
+    /// else it wants of it is looked at when it is known.
     pub(super) fn look_for(&self, user: UserId, (seq, field): (u64, &'static str)) -> Result<()> {
-        if self.roster.membership(user).is_none() {
-            return Err(self.not_a_member(user));
-        }
+        self.may_read(user)?;
         if seq <= self.timeline.removed() || seq > self.timeline.end().seq {
             return Err(Error::no_such_message().field(field));
         }
@@ -191,7 +190,7 @@ impl Hosted {
     }
 
     fn moderates(&self, user: UserId) -> bool {
-        self.roster.role(user).is_some_and(|role| role.moderates())
+        self.reading_role(user).is_some_and(|role| role.moderates())
             && self.info.kind != Kind::Direct
     }
 
@@ -218,7 +217,10 @@ impl Hosted {
 
     /// What a deletion would change, `None` if nothing.
     fn judge_deletion(&self, user: UserId, message: &Message) -> Result<Option<ChangeKind>> {
-        let Some(role) = self.roster.role(user) else { return Err(self.not_a_member(user)) };
+        let Some(role) = self.reading_role(user) else { return Err(self.not_a_member(user)) };
+        if self.roster.membership(user).is_none() && !self.moderates(user) {
+            return Err(self.not_a_member(user));
+        }
         let author = self.roster.membership(message.from.id);
         let outranked = role.moderates() && role.outranks(self.role_of(message.from.id));
         if message.from.id != user && (!outranked || self.info.kind == Kind::Direct) {
@@ -265,19 +267,28 @@ impl Hosted {
     /// Whether an edit or a deletion that waits may still be written, after another process has changed
     /// the room.
     pub(super) fn may_still_amend(&self, by: UserId, kind: &ChangeKind) -> Result<()> {
-        let Some(me) = self.roster.membership(by) else { return Err(self.not_a_member(by)) };
+        let (me, role) = (self.roster.membership(by), self.reading_role(by));
         let Membership { user: author, .. } = kind.membership();
-        match kind {
-            ChangeKind::Edited(_, seq, _) => {
+        match (kind, me, role) {
+            (ChangeKind::Edited(_, seq, _), Some(me), _) => {
                 self.may_write(me)?;
                 if self.timeline.has_deleted(*seq, Some(author.id)) {
                     return Err(Error::message_deleted());
                 }
                 Ok(())
             }
-            _ if author.id == by => Ok(()),
-            _ if me.role.outranks(self.role_of(author.id)) && me.role.moderates() => Ok(()),
-            _ => Err(Error::forbidden("your role has changed meanwhile")),
+            (ChangeKind::Edited(..), None, _) | (_, _, None) => Err(self.not_a_member(by)),
+            (_, Some(_), _) if author.id == by => Ok(()),
+            (_, _, Some(role)) if role.moderates() => {
+                let may = author.id == by || role.outranks(self.role_of(author.id));
+                may.then_some(()).ok_or_else(role_has_changed)
+            }
+            (_, None, _) => Err(self.not_a_member(by)),
+            _ => Err(role_has_changed()),
         }
     }
+}
+
+fn role_has_changed() -> Error {
+    Error::forbidden("your role has changed meanwhile")
 }

@@ -131,9 +131,7 @@ impl Hosted {
         let read = async move { store.markers(key, &query).await };
         self.read(reply, ctx, read, move |hosted, read, reply, _| {
             let page = read.and_then(|mut users| {
-                if hosted.roster.membership(user).is_none() {
-                    return Err(hosted.not_a_member(user));
-                }
+                hosted.may_read(user)?;
                 let next = page::cut(&mut users, limit, |last| last.id);
                 Ok(Reply::Markers(MarkerPage { users, next }))
             });

@@ -392,7 +392,11 @@ impl Hosted {
     /// What somebody is told who asks for what only members may. Of a room that is not theirs to
     /// see, strangers hear the same as of one that does not exist.
     fn not_a_member(&self, user: UserId) -> Error {
-        if self.may_join(user) { Error::not_a_member() } else { self.no_entry(user) }
+        match self.info.kind {
+            _ if !self.may_join(user) => self.no_entry(user),
+            Kind::Thread => Error::not_a_follower(),
+            _ => Error::not_a_member(),
+        }
     }
 
     /// Publishes the room's counts: before anybody is told what has changed them.

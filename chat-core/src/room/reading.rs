@@ -23,8 +23,8 @@ impl Hosted {
         reply: ReplyTo,
         ctx: &mut Context<RoomActor>,
     ) {
-        if self.roster.membership(user).is_none() {
-            return self.answer(reply, Err(self.not_a_member(user)));
+        if let Err(error) = self.may_read(user) {
+            return self.answer(reply, Err(error));
         }
         query.limit = query.limit.min(limits::PAGE);
         let span = self.timeline.span(query);
@@ -46,8 +46,8 @@ impl Hosted {
         self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
             let result = match read {
                 Ok((mut messages, mine)) => {
-                    if hosted.roster.membership(user).is_none() {
-                        return hosted.answer(reply, Err(hosted.not_a_member(user)));
+                    if let Err(error) = hosted.may_read(user) {
+                        return hosted.answer(reply, Err(error));
                     }
                     // What the store no longer has is asked for no more.
                     let first = messages.first().map_or(span.until + 1, |first| first.seq);
@@ -67,8 +67,8 @@ impl Hosted {
 
     /// Reads a page of members.
     pub(super) fn members(&mut self, user: &User, query: &MemberQuery, reply: ReplyTo) {
-        if self.roster.membership(user.id).is_none() {
-            return self.answer(reply, Err(self.not_a_member(user.id)));
+        if let Err(error) = self.may_read(user.id) {
+            return self.answer(reply, Err(error));
         }
         let query = MemberQuery { limit: query.limit.min(limits::PAGE), ..*query };
         let mut page = self.roster.page(&query, !self.is_big());

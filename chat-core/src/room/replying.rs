@@ -152,6 +152,21 @@ impl Hosted {
         }
     }
 
+    /// In which role somebody may read here, and keep order among messages, if it may: of a thread, also without
+    /// following it.
+    pub(super) fn reading_role(&self, user: UserId) -> Option<Role> {
+        // A follower may have been let into both rooms by another process, and be unknown to the parent's yet.
+        self.roster.role(user).or_else(|| self.role_of(user))
+    }
+
+    /// An error unless somebody may read here.
+    pub(super) fn may_read(&self, user: UserId) -> Result<()> {
+        match self.reading_role(user) {
+            Some(_) => Ok(()),
+            None => Err(self.not_a_member(user)),
+        }
+    }
+
     /// The membership of somebody who joins.
     pub(super) fn as_newcomer(&self, user: User) -> Membership {
         let role = self.replying.as_ref().and_then(|thread| thread.access.role(user.id));

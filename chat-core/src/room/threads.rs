@@ -175,8 +175,8 @@ impl Hosted {
         reply: ReplyTo,
         ctx: &mut Context<RoomActor>,
     ) {
-        if self.roster.membership(user).is_none() {
-            return self.answer(reply, Err(self.not_a_member(user)));
+        if let Err(error) = self.may_read(user) {
+            return self.answer(reply, Err(error));
         }
         let limit = query.limit.min(limits::PAGE);
         query.limit = limit + 1;
@@ -184,9 +184,7 @@ impl Hosted {
         let read = async move { store.threads(key, &query).await };
         self.read(reply, ctx, read, move |hosted, read, reply, _| {
             let page = read.and_then(|mut threads| {
-                if hosted.roster.membership(user).is_none() {
-                    return Err(hosted.not_a_member(user));
-                }
+                hosted.may_read(user)?;
                 let next = page::cut(&mut threads, limit, |last| last.place);
                 Ok(Reply::Threads(ThreadPage { threads, next }))
             });

@@ -26,7 +26,7 @@ pub(super) struct Calls;
 ///
 /// Or find the one that is there: however many ask at once, a message has one. It is a room of its own, of the kind
 /// `thread`; whoever opens it and the message's author are its members, other members of the message's room join
-/// it. Who may do what in it, that room says.
+/// it, or only read it. Who may do what in it, that room says.
 #[utoipa::path(
     put,
     path = "/rooms/{room}/messages/{seq}/thread",
