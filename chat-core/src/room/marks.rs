@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use crate::ids::UserId;
 use crate::model::{Given, Mark, MarkCount};
 
+/// At least so many messages are noted of which nothing is known.
+const FEW: usize = 64;
+
 /// The marks of messages. Bounded by how many there are: the oldest messages' are forgotten first, and are
 /// read again when they matter.
 #[derive(Debug)]
@@ -52,6 +55,10 @@ impl Marks {
         self.count -= self.of.remove(&seq).map_or(0, |marks| size(&marks));
         if seq > self.first {
             self.unknown.insert(seq);
+        }
+        if self.unknown.len() > self.most.max(FEW) {
+            // Of older ones nothing is known from here on, but for those that are here.
+            self.first = self.unknown.drain().max().unwrap_or(self.first);
         }
     }
 
@@ -161,6 +168,19 @@ mod tests {
         assert!(marks.knows(12) && counts(&marks, 12).is_empty());
         marks.delete(10);
         assert!(marks.knows(10));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_no_memory_behind() {
+        let mut marks = Marks::new(0, Vec::new(), 10);
+        for seq in 1..=10_000 {
+            marks.set(seq, UserId::new(), &mark("x"), true);
+            marks.trim(|_| false);
+        }
+        assert!(marks.of.len() <= 10 && marks.unknown.len() <= FEW, "{}", marks.unknown.len());
+        // What is kept is known, and so is what comes.
+        let known = (1..=10_001).filter(|seq| marks.knows(*seq));
+        assert!(known.eq(9_991..=10_001));
     }
 
     proptest! {
