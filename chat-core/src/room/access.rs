@@ -26,11 +26,40 @@ pub(super) struct Standing {
     /// Of its members.
     pub(super) roles: HashMap<UserId, Role>,
     /// Who is a member no more, of those who were since a thread first lived.
-    pub(super) ended: HashSet<UserId>,
+    pub(super) ended: Ended,
     pub(super) mutes: Restrictions,
     pub(super) settings: Settings,
     /// Members who do not show whether they are there.
     pub(super) unseen: HashSet<UserId>,
+}
+
+/// Those whose memberships have ended of late, in two generations: when the younger is full, the older is
+/// forgotten. By then every thread has long taken out whoever is in it; one that has not asks.
+#[derive(Default)]
+pub(super) struct Ended {
+    young: HashSet<UserId>,
+    old: HashSet<UserId>,
+}
+
+/// How many of them a generation has.
+const GENERATION: usize = 1_024;
+
+impl Ended {
+    fn insert(&mut self, user: UserId) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(user);
+    }
+
+    fn remove(&mut self, user: UserId) {
+        self.young.remove(&user);
+        self.old.remove(&user);
+    }
+
+    pub(super) fn contains(&self, user: UserId) -> bool {
+        self.young.contains(&user) || self.old.contains(&user)
+    }
 }
 
 impl Access {
@@ -66,7 +95,7 @@ impl Access {
         match &change.kind {
             ChangeKind::Joined(_) => {
                 self.alter(false, |standing| {
-                    standing.ended.remove(&user.id);
+                    standing.ended.remove(user.id);
                     standing.roles.insert(user.id, *role);
                 });
             }
@@ -112,5 +141,24 @@ impl Access {
     fn alter(&self, is_copied: bool, alter: impl FnOnce(&mut Standing)) {
         alter(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner));
         self.version.fetch_add(u64::from(is_copied), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_gone_leaves_no_memory_behind() {
+        let (mut ended, back) = (Ended::default(), UserId::new());
+        ended.insert(back);
+        ended.remove(back);
+        assert!(!ended.contains(back));
+        for _ in 0..10_000 {
+            let user = UserId::new();
+            ended.insert(user);
+            assert!(ended.contains(user));
+        }
+        assert!(ended.young.len() + ended.old.len() <= 2 * GENERATION);
     }
 }

@@ -218,7 +218,7 @@ impl Hosted {
         thread.doubts.retain(|user, _| !standing.roles.contains_key(user));
         let is_known = |thread: &Replying, user: &UserId| {
             let doubt = thread.doubts.get(user);
-            standing.ended.contains(user) || doubt == Some(&Doubted::Known)
+            standing.ended.contains(*user) || doubt == Some(&Doubted::Known)
         };
         let (is_new, mut unknown) = (std::mem::replace(&mut thread.is_new, false), Vec::new());
         for membership in &followers {

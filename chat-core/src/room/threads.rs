@@ -3,7 +3,7 @@
 //! is gathered, as marks are, and written as one change of each message at most every
 //! [`Limits::marks_every`](crate::Limits::marks_every).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{Change, Kind, Message, Parent, RoomInfo, Thread, User};
 use crate::page;
-use crate::room::access::{Access, Standing};
+use crate::room::access::{Access, Ended, Standing};
 use crate::room::writes::{UnderWay, What};
 use crate::room::{AGAIN, Asker, Hosted, RoomActor};
 use crate::roster::newcomer;
@@ -204,7 +204,7 @@ impl Hosted {
             let members = self.roster.memberships();
             let standing = Standing {
                 roles: members.map(|member| (member.user.id, member.role)).collect(),
-                ended: HashSet::new(),
+                ended: Ended::default(),
                 mutes: self.mutes.clone(),
                 settings: self.settings,
                 unseen: self.roster.unseen().collect(),
