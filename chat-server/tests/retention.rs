@@ -164,10 +164,17 @@ async fn history_begins_where_messages_do(store: impl SqlStore + Clone) {
     assert_eq!(page(&engine, HistoryAt::Before(301)).await, (None, false, true));
     assert_eq!(page(&engine, HistoryAt::After(0)).await, (Some((401, 500)), false, true));
     assert_eq!(page(&engine, HistoryAt::Around(2)).await, (Some((401, 500)), false, true));
+    // More has gone than a page holds, so whoever pages on from the beginning would find nothing.
+    let newer = Retention { age: None, messages: Some(450) };
+    store.remove_old(newer, day(0)).await.unwrap();
+    assert_eq!(page(&engine, HistoryAt::After(0)).await, (Some((551, 650)), false, true));
+    let newest = Retention { age: None, messages: Some(300) };
+    store.remove_old(newest, day(0)).await.unwrap();
+    assert_eq!(page(&engine, HistoryAt::Around(2)).await, (Some((701, 800)), false, true));
     engine.stop().await;
     // One that loads it now knows from the beginning.
     let engine = start(store);
-    assert_eq!(page(&engine, HistoryAt::After(7)).await, (Some((401, 500)), false, true));
+    assert_eq!(page(&engine, HistoryAt::After(7)).await, (Some((701, 800)), false, true));
     let joined = engine.room(room).join(&ann, After::Cursor(Cursor::new(10, 1))).await.unwrap();
     assert_eq!(joined.messages.last().unwrap().seq, 1_000);
     engine.stop().await;

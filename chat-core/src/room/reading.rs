@@ -33,28 +33,33 @@ impl Hosted {
         {
             return self.answer(reply, Ok(self.page(user, span, messages, &[])));
         }
-        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let (store, key, id) = (Arc::clone(&self.shared.store), self.key, self.id);
         let known = self.timeline.end().change;
         let read = async move {
             let messages = store.messages(key, span.after, span.until).await?;
+            // What the store no longer has is asked for no more.
+            let removed = match messages.first() {
+                Some(first) => first.seq - 1,
+                None => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
+            };
             let mine = match messages.iter().all(|message| message.marks.is_empty()) {
                 true => Vec::new(),
                 false => store.marks_of(key, user, span.after, span.until).await?,
             };
-            Ok((messages, mine))
+            Ok((messages, mine, removed))
         };
         self.read(reply, ctx, read, move |hosted, read, reply, ctx| {
             let result = match read {
-                Ok((mut messages, mine)) => {
+                Ok((mut messages, mine, removed)) => {
                     if let Err(error) = hosted.may_read(user) {
                         return hosted.answer(reply, Err(error));
                     }
-                    // What the store no longer has is asked for no more.
-                    let first = messages.first().map_or(span.until + 1, |first| first.seq);
-                    if first > span.after + 1 {
-                        hosted.timeline.remove(first - 1);
+                    if removed > span.after {
+                        hosted.timeline.remove(removed);
                     }
-                    if !hosted.bring_up(&mut messages, known) {
+                    // The page begins where messages do.
+                    let is_elsewhere = messages.is_empty() && removed > span.after;
+                    if is_elsewhere || !hosted.bring_up(&mut messages, known) {
                         return hosted.history(user, query, reply, ctx);
                     }
                     Ok(hosted.page(user, span, shared(messages), &mine))
