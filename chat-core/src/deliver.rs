@@ -14,7 +14,7 @@ use crate::command::{Joined, Reply};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::{ConnectionId, RoomId, UserId};
-use crate::model::{ClientKey, Fingerprint, User};
+use crate::model::{ClientKey, Cursor, Fingerprint, User};
 
 /// What a fan-out is to do, in order. A fan-out is an actor that handles this message.
 #[derive(Message)]
@@ -367,6 +367,14 @@ impl Audience {
         for stand in self.stands.iter_mut().filter(|stand| stand.connections > 0) {
             stand.parcels.push(Parcel::Room { room, event: Arc::clone(&event) });
         }
+    }
+
+    /// Tells a connection that it is behind: it hears no more of the room until it enters it again, but is counted.
+    pub(crate) fn leave_behind(&mut self, line: &Line, after: Cursor) {
+        let room = self.room;
+        self.tell_one(line, Event::Behind { room, after });
+        let parcel = Parcel::Exit { connection: line.connection, room };
+        self.stand(&line.fanout).parcels.push(parcel);
     }
 
     /// Tells an event to one connection, if it hears the room.

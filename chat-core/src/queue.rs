@@ -60,7 +60,7 @@ impl Weight {
     pub fn of(event: &Event) -> Self {
         match event {
             // The last that they hear of the room, and no cursor would make up for it.
-            Event::Closed { .. } | Event::Behind { .. } => Self::Urgent,
+            Event::Closed { .. } => Self::Urgent,
             event => event.topic().map_or(Self::Durable, Self::Transient),
         }
     }

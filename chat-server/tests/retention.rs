@@ -8,8 +8,9 @@ mod store_support;
 
 use std::time::Duration;
 
+use chat_core::testkit::Probe;
 use chat_core::{
-    After, Batch, BatchOutcome, Behind, Body, ClientKey, Cursor, Draft, Engine, HistoryAt,
+    After, Batch, BatchOutcome, Behind, Body, ClientKey, Cursor, Draft, Engine, Event, HistoryAt,
     HistoryQuery, Kind, Limits, LoadedRoom, Membership, Name, NewRoom, Outcome, Role, RoomId,
     RoomInfo, Sent, Text, Timestamp, Title, User, UserId, Write,
 };
@@ -232,6 +233,40 @@ async fn who_has_missed_what_is_gone_begins_anew(store: impl SqlStore + Clone) {
     forgetful.stop().await;
 }
 
+/// What another process has written is removed before this one has heard of it: whoever listens is told where to go
+/// on, and hears nothing more until it does.
+async fn what_was_never_heard_is_come_back_for(store: impl SqlStore + Clone) {
+    let ann = user("Ann");
+    let engine = Engine::builder().store(store.clone()).threads(2).start().unwrap();
+    let room = engine.open_room(&ann, NewRoom::open("a room").unwrap()).await.unwrap();
+    let mut ear = Probe::join(&engine, user("Bob"), room.id()).await.unwrap();
+    room.send(&ann, Draft::text("first").unwrap()).await.unwrap();
+    let loaded = load(&store, room.id()).await;
+    let writes = (2..=6).map(|n| keyed(&ann, n, day(0))).collect();
+    let batch = Batch { room: loaded.key, after: loaded.end, may_follow: false, writes };
+    store.append(&[batch]).await.unwrap();
+    let newest = Retention { age: None, messages: Some(1) };
+    assert_eq!(store.remove_old(newest, day(0)).await.unwrap(), 5);
+    // The first try finds that something is missing.
+    let draft = Draft::text("last").unwrap().key("last").unwrap();
+    let sent = match room.send(&ann, draft.clone()).await {
+        Ok(sent) => sent,
+        Err(_) => room.send(&ann, draft).await.unwrap(),
+    };
+    assert_eq!(sent.seq, 7);
+    let after = ear.find(|event| match event {
+        Event::Behind { after, .. } => Some(After::Cursor(*after)),
+        _ => None,
+    });
+    let after = after.await;
+    let joined = ear.session.join(room.id(), after).await.unwrap();
+    let seqs: Vec<_> = joined.messages.iter().map(|message| message.seq).collect();
+    assert_eq!((seqs, joined.cursor.seq), (vec![6, 7], 7));
+    room.send(&ann, Draft::text("again").unwrap()).await.unwrap();
+    assert_eq!(ear.message().await, (8, "again".to_owned()), "the next thing that it hears");
+    engine.stop().await;
+}
+
 macro_rules! in_both {
     ($($case:ident: $sqlite:ident, $mariadb:ident;)*) => {$(
         #[tokio::test]
@@ -269,6 +304,19 @@ async fn who_has_missed_what_is_gone_begins_anew_in_mariadb() {
     let database = Database::new().await;
     let store = MySqlStore::open(&MySqlOptions::new(database.url())).await.unwrap();
     who_has_missed_what_is_gone_begins_anew(store).await;
+}
+
+#[tokio::test]
+async fn what_was_never_heard_is_come_back_for_in_sqlite() {
+    let home = Home::new();
+    what_was_never_heard_is_come_back_for(home.open().await).await;
+}
+
+#[tokio::test]
+async fn what_was_never_heard_is_come_back_for_in_mariadb() {
+    let database = Database::new().await;
+    let store = MySqlStore::open(&MySqlOptions::new(database.url())).await.unwrap();
+    what_was_never_heard_is_come_back_for(store).await;
 }
 
 #[tokio::test]

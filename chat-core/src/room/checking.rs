@@ -10,7 +10,6 @@ use crate::command::Reply;
 use crate::dedup::Written;
 use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::limits;
 use crate::model::{Change, ChangeKind, Membership, Message};
 use crate::room::writes::{Pending, UnderWay, What};
@@ -46,7 +45,9 @@ impl Hosted {
             Ok(Stored { removed, .. }) if removed > self.timeline.end().seq => {
                 // Who listens is told to read for itself what there is.
                 let after = self.timeline.end();
-                self.audience.tell(Event::Behind { room: self.id, after });
+                for (_, seat) in self.roster.seated() {
+                    self.audience.leave_behind(&seat.line, after);
+                }
                 self.timeline.skip_to(removed);
                 self.writes.unsure = Some(self.now());
             }
