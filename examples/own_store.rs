@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use chat_core::{
     Activity, After, Batch, BatchOutcome, Change, ClientKey, Draft, Engine, Fingerprint, Given,
     Listed, ListedThread, LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, Name, NewRoom,
-    OwnMark, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread,
-    ThreadQuery, Timestamp, UsedKey, User, UserId,
+    OwnMark, OwnRoomQuery, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store,
+    StoreError, Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -243,13 +243,8 @@ impl Store for LogStore {
         self.contents().await?.list_rooms(query).await
     }
 
-    async fn active_rooms(
-        &self,
-        user: UserId,
-        before: Option<Activity>,
-        limit: usize,
-    ) -> Kept<Vec<Activity>> {
-        self.contents().await?.active_rooms(user, before, limit).await
+    async fn active_rooms(&self, user: UserId, query: &OwnRoomQuery) -> Kept<Vec<Activity>> {
+        self.contents().await?.active_rooms(user, query).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Kept<Vec<Standing>> {

@@ -1,6 +1,7 @@
 //! What a caller may ask, and what it is answered. Transports turn bytes into these and back; the
 //! engine knows no other form.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -281,13 +282,15 @@ pub struct ReaderQuery {
 pub struct OwnRoomQuery {
     /// Only those before this.
     pub before: Option<Activity>,
+    /// Whether the threads that it follows are among them.
+    pub threads: bool,
     /// How many; at most [`limits::PAGE`].
     pub limit: usize,
 }
 
 impl Default for OwnRoomQuery {
     fn default() -> Self {
-        Self { before: None, limit: limits::DEFAULT_PAGE }
+        Self { before: None, threads: true, limit: limits::DEFAULT_PAGE }
     }
 }
 
@@ -548,6 +551,8 @@ pub struct OwnRooms {
 pub struct ThreadPage {
     /// The one that was written in last first.
     pub threads: Vec<ListedThread>,
+    /// How far the asker has read those of them that it follows.
+    pub following: HashMap<RoomId, ReadPosition>,
     /// Where the next page begins, if there is one.
     pub next: Option<ThreadPlace>,
 }

@@ -15,9 +15,9 @@ use chat_core::{
     Activity, AdmitAs, After, Batch, BatchOutcome, Change, ClientKey, CloseReason, Code, Command,
     ConnectionId, Deliver, Engine, EngineBuilder, Error, Event, Fanout, Fingerprint, Given,
     HistoryAt, HistoryQuery, InProcess, Inbox, Inboxes, Limits, Listed, ListedThread, LoadedRoom,
-    MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark, Parcel, Policy, Revision,
-    Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Standing, Store, StoreError,
-    Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
+    MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark, OwnRoomQuery, Parcel, Policy,
+    Revision, Room, RoomCommand, RoomId, RoomInfo, RoomKey, RoomQuery, Session, Standing, Store,
+    StoreError, Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use futures_util::StreamExt;
@@ -462,10 +462,9 @@ impl Store for Fragile {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.call(self.store.active_rooms(user, before, limit)).await
+        self.call(self.store.active_rooms(user, query)).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
@@ -738,10 +737,9 @@ impl Store for Driver {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.store.active_rooms(user, before, limit).await
+        self.store.active_rooms(user, query).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {

@@ -336,7 +336,7 @@ async fn ones_own_rooms_are_listed_with_what_is_left_live_or_not() {
     let expected =
         [(1, 3), (0, 2), (2, 1)].map(|(place, unread): (usize, u64)| (rooms[place].0, unread));
     let list = async |bench: &Bench, limit| {
-        let mut query = OwnRoomQuery { before: None, limit };
+        let mut query = OwnRoomQuery { limit, ..OwnRoomQuery::default() };
         let mut all = Vec::new();
         loop {
             let page = bench.engine.own_rooms(&bob, query).await.expect("a page");

@@ -113,6 +113,8 @@ planted! {
     lists_oldest_rooms_first: ListsOldestRoomsFirst
         by "the_rooms_of_a_user_are_listed_by_activity",
     lists_own_rooms_at_once: ListsOwnRoomsAtOnce by "the_rooms_of_a_user_are_listed_by_activity",
+    lists_threads_among_rooms: ListsThreadsAmongRooms
+        by "a_thread_is_ones_own_as_long_as_its_parents_room_is",
     makes_many_threads: MakesManyThreads by "a_message_has_one_thread",
     looks_for_threads_too_early: LooksForThreadsTooEarly
         by "a_message_has_one_thread_however_many_open_it_at_once",

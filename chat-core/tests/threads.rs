@@ -8,8 +8,8 @@ use std::pin::pin;
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, BanQuery, ChangeKind, Code, Command, Event, HistoryAt, HistoryQuery, Kind, Limits, Mark,
-    MarkerQuery, MemberQuery, MemoryStore, Moderation, NewRoom, Parent, ReaderQuery, Role, RoomId,
-    Session, SettingsChange, Text, Thread, ThreadQuery, User,
+    MarkerQuery, MemberQuery, MemoryStore, Moderation, NewRoom, OwnRoomQuery, Parent, ReadPosition,
+    ReaderQuery, Role, RoomId, Session, SettingsChange, Text, Thread, ThreadQuery, User,
 };
 use futures_util::FutureExt;
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until};
@@ -342,6 +342,44 @@ async fn threads_are_listed_by_their_last_reply() {
     let eve = bench.connect("Eve");
     assert_eq!(code(eve.session.threads(room, query).await), Some(Code::NotAMember));
     assert_eq!(ann.session.threads(threads[0], query).await.expect("a page").threads, []);
+}
+
+#[tokio::test]
+async fn threads_say_whether_one_follows_them_and_what_one_has_not_read() {
+    let scene = scene(NewRoom::open("room").expect("good")).await;
+    let Scene { bench, room, thread, ann, bob } = &scene;
+    let eve = bench.joined("Eve", *room).await;
+    let followed = async |one: &Probe| {
+        let query = ThreadQuery { after: None, limit: 9 };
+        let page = one.session.threads(*room, query).await.expect("a page");
+        assert_eq!(page.threads.len(), 1);
+        let unread = |read: &ReadPosition| (read.seq, read.unread.expect("counted").messages);
+        page.following.get(thread).map(unread)
+    };
+    until("it is listed", async || {
+        let query = ThreadQuery { after: None, limit: 9 };
+        ann.session.threads(*room, query).await.is_ok_and(|page| page.threads.len() == 1)
+    })
+    .await;
+    assert_eq!(followed(&eve).await, None);
+    assert_eq!([followed(ann).await, followed(bob).await], [Some((0, 1)), Some((0, 0))]);
+    follow(&eve, *thread).await;
+    bob.session.send(*thread, draft("hi again")).await.expect("sent");
+    assert_eq!(followed(&eve).await, Some((1, 1)), "what was there has been read");
+    eve.session.read(*thread, 2).await.expect("read");
+    assert_eq!(followed(&eve).await, Some((2, 0)));
+    // Among one's own rooms, if they are wanted there.
+    let own = async |threads| {
+        let query = OwnRoomQuery { threads, limit: 1, ..OwnRoomQuery::default() };
+        let page = bench.engine.own_rooms(eve.session.user(), query).await.expect("a page");
+        (page.rooms[0].room.info.id, page.next.is_some())
+    };
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    bob.session.send(*thread, draft("the last word")).await.expect("sent");
+    assert_eq!(own(true).await, (*thread, true));
+    assert_eq!(own(false).await, (*room, false));
+    eve.session.leave(*thread).await.expect("she follows it no more");
+    assert_eq!(followed(&eve).await, None);
 }
 
 /// A room with a thread that Bob follows.

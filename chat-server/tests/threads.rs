@@ -79,7 +79,31 @@ async fn a_thread_is_opened_once_and_shown_with_its_message() {
     let listed = &page["threads"][0];
     assert_eq!((&listed["seq"], &listed["room"]), (&json!(1), &json!(id)), "{page}");
     assert_eq!(scene.anns.ok(json!({"do":"threads","room":room})).await, page);
-    // It is in no list of rooms.
+    let (following, read) = (&listed["following"], &listed["read"]);
+    assert_eq!((following, read), (&json!(true), &json!({"seq":0,"unread":1,"mentions":0})));
+    let eve = scene.server.guest("Eve").await;
+    scene.call(&eve, "PUT", &format!("/rooms/{room}/members/me"), Value::Null).await;
+    let (_, hers) = scene.call(&eve, "GET", &format!("/rooms/{room}/threads"), Value::Null).await;
+    let listed = &hers["threads"][0];
+    assert_eq!((&listed["following"], &listed["read"]), (&json!(false), &Value::Null), "{hers}");
+    // Whoever follows it has it among its rooms, if it likes.
+    for (query, expected) in [
+        ("", vec![&id, &room]),
+        ("?threads=true", vec![&id, &room]),
+        ("?threads=false", vec![&room]),
+        ("?threads=false&limit=1", vec![&room]),
+    ] {
+        let path = format!("/rooms/mine{query}");
+        let (_, mine) = scene.call(&scene.ann, "GET", &path, Value::Null).await;
+        let rooms = mine["rooms"].as_array().expect("rooms");
+        let mut ids: Vec<_> = rooms.iter().map(|one| text(&one["room"]["id"])).collect();
+        // Written in at the same moment, perhaps.
+        ids.sort_unstable_by_key(|one| *one != id);
+        assert_eq!(ids.iter().collect::<Vec<_>>(), expected, "{query}");
+    }
+    let (status, _) = scene.call(&scene.ann, "GET", "/rooms/mine?threads=x", Value::Null).await;
+    assert_eq!(status, 400);
+    // It is in no list of rooms that are to be found.
     let (_, rooms) = scene.call(&scene.ann, "GET", "/rooms", Value::Null).await;
     assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(1), "{rooms}");
     // All this is so after a restart.

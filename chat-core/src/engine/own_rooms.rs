@@ -24,7 +24,7 @@ pub(super) async fn own_rooms(
 ) -> Result<OwnRooms> {
     rooms.shared.running()?;
     let (store, limit) = (&rooms.shared.store, query.limit.min(limits::PAGE));
-    let listed = store.active_rooms(user.id, query.before, limit + 1).await;
+    let listed = store.active_rooms(user.id, &OwnRoomQuery { limit: limit + 1, ..*query }).await;
     let mut listed = listed.map_err(unavailable("list the rooms of a user"))?;
     let next = page::cut(&mut listed, limit, |last| *last);
     let asked = listed.iter().map(|active| glance(rooms, user.id, active.room));

@@ -11,12 +11,12 @@ use actix::WeakRecipient;
 use actix::prelude::{Context, Message as ActorMessage};
 use tokio::sync::oneshot;
 
-use crate::command::{Reply, RoomCommand, ThreadPage, ThreadQuery};
+use crate::command::{self, Reply, RoomCommand, ThreadPage, ThreadQuery};
 use crate::deliver::ReplyTo;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::model::{Change, Kind, Message, Parent, RoomInfo, Thread, User};
+use crate::model::{Change, Kind, Message, Parent, ReadPosition, RoomInfo, Thread, User};
 use crate::page;
 use crate::room::access::{Access, Ended, Standing};
 use crate::room::writes::{UnderWay, What};
@@ -167,7 +167,7 @@ impl Hosted {
         self.may_write(me)
     }
 
-    /// Reads a page of the room's threads.
+    /// Reads a page of the room's threads, and how far whoever asks has read those that it follows.
     pub(super) fn threads(
         &mut self,
         user: UserId,
@@ -181,12 +181,25 @@ impl Hosted {
         let limit = query.limit.min(limits::PAGE);
         query.limit = limit + 1;
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
-        let read = async move { store.threads(key, &query).await };
+        let read = async move {
+            let mut threads = store.threads(key, &query).await?;
+            let next = page::cut(&mut threads, limit, |last| last.place);
+            let ids: Vec<_> = threads.iter().map(|one| one.thread.room).collect();
+            let standings = match ids.is_empty() {
+                true => Vec::new(),
+                false => store.standings(user, &ids).await?,
+            };
+            let read = |one: command::Standing| {
+                let position = ReadPosition { seq: one.read, unread: Some(one.unread) };
+                (one.room.info.id, position)
+            };
+            let following = standings.into_iter().map(read).collect();
+            Ok(ThreadPage { threads, following, next })
+        };
         self.read(reply, ctx, read, move |hosted, read, reply, _| {
-            let page = read.and_then(|mut threads| {
+            let page = read.and_then(|page| {
                 hosted.may_read(user)?;
-                let next = page::cut(&mut threads, limit, |last| last.place);
-                Ok(Reply::Threads(ThreadPage { threads, next }))
+                Ok(Reply::Threads(page))
             });
             hosted.answer(reply, page);
         });

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::capacity::shrink_map;
 use crate::clock::Timestamp;
 use crate::command::{
-    ListedThread, MarkerQuery, OwnMark, Sent, Standing, ThreadPlace, ThreadQuery,
+    ListedThread, MarkerQuery, OwnMark, OwnRoomQuery, Sent, Standing, ThreadPlace, ThreadQuery,
 };
 use crate::ids::{RoomId, UserId};
 use crate::limits;
@@ -655,15 +655,15 @@ impl Store for MemoryStore {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
         let tables = self.tables();
         let own = tables.rooms.values().filter(|room| tables.is_own(room, user));
-        let mut active: Vec<_> = own.map(Room::activity).collect();
-        active.retain(|one| before.is_none_or(|before| *one < before));
+        let asked = own.filter(|room| query.threads || room.info.kind != Kind::Thread);
+        let mut active: Vec<_> = asked.map(Room::activity).collect();
+        active.retain(|one| query.before.is_none_or(|before| *one < before));
         active.sort_unstable_by(|one, other| other.cmp(one));
-        active.truncate(limit);
+        active.truncate(query.limit);
         Ok(active)
     }
 

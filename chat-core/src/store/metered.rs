@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use crate::clock::Timestamp;
-use crate::command::{ListedThread, MarkerQuery, OwnMark, Standing, ThreadQuery};
+use crate::command::{ListedThread, MarkerQuery, OwnMark, OwnRoomQuery, Standing, ThreadQuery};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
     Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo,
@@ -169,10 +169,9 @@ impl Store for Metered {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.read(|store| store.active_rooms(user, before, limit)).await
+        self.read(|store| store.active_rooms(user, query)).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {

@@ -13,7 +13,9 @@ pub(crate) use metered::Metered;
 pub use metered::StoreCalls;
 
 use crate::clock::Timestamp;
-use crate::command::{ListedThread, MarkerQuery, OwnMark, Sent, Standing, ThreadQuery};
+use crate::command::{
+    ListedThread, MarkerQuery, OwnMark, OwnRoomQuery, Sent, Standing, ThreadQuery,
+};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
     Activity, Body, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Marking, Membership,
@@ -122,13 +124,12 @@ pub trait Store: Send + Sync + 'static {
     /// Open rooms whose title contains the query, newest first.
     async fn list_rooms(&self, query: &RoomQuery) -> Result<Vec<Listed>, StoreError>;
 
-    /// The rooms of which a user is a member, and of threads of their parent's rooms as well, the latest activity first: at most `limit` of those before
-    /// `before`.
+    /// A page of the rooms of which a user is a member, and of threads, if they are asked for, of their parent's rooms
+    /// as well; the latest activity first.
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError>;
 
     /// How these rooms stand for a user, each as of one moment, with nobody online; in any order. Those of

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
-use crate::command::{ListedThread, MarkerQuery, OwnMark, Standing, ThreadQuery};
+use crate::command::{ListedThread, MarkerQuery, OwnMark, OwnRoomQuery, Standing, ThreadQuery};
 use crate::ids::{RoomId, UserId};
 use crate::model::{
     Activity, Change, ClientKey, Fingerprint, Given, Membership, Message, Revision, RoomInfo,
@@ -240,11 +240,10 @@ impl Store for FaultyStore {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
         self.faults.reads.pass().await;
-        self.reach()?.active_rooms(user, before, limit).await
+        self.reach()?.active_rooms(user, query).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {

@@ -9,8 +9,8 @@ use chat_core::testkit::StoreHome;
 use chat_core::{
     Activity, Batch, BatchOutcome, Body, Change, ChangeKind, ClientKey, Cursor, Edit, Fingerprint,
     Given, Kind, Listed, ListedThread, LoadedRoom, Mark, MarkCount, MarkerQuery, Membership,
-    MemoryStore, Message, Outcome, OwnMark, Parent, Reading, Revision, Role, RoomId, RoomInfo,
-    RoomKey, RoomQuery, Settings, Standing, Store, StoreError, Text, Thread, ThreadQuery,
+    MemoryStore, Message, Outcome, OwnMark, OwnRoomQuery, Parent, Reading, Revision, Role, RoomId,
+    RoomInfo, RoomKey, RoomQuery, Settings, Standing, Store, StoreError, Text, Thread, ThreadQuery,
     Timestamp, Title, UsedKey, User, UserId, Write,
 };
 use tokio::task::yield_now;
@@ -156,6 +156,8 @@ pub(crate) enum Flaw {
     ListsOldestRoomsFirst,
     /// Every page of a user's rooms begins with the first.
     ListsOwnRoomsAtOnce,
+    /// Threads are among a user's rooms, whatever is asked for.
+    ListsThreadsAmongRooms,
     /// A room that is opened again with its key is another room.
     OpensTwice,
     /// Nobody is told what a key was used for.
@@ -914,11 +916,12 @@ impl Store for Broken {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        let before = before.filter(|_| self.flaw != Flaw::ListsOwnRoomsAtOnce);
-        let mut active = self.store().active_rooms(user, before, limit).await?;
+        let mut query = *query;
+        query.before = query.before.filter(|_| self.flaw != Flaw::ListsOwnRoomsAtOnce);
+        query.threads |= self.flaw == Flaw::ListsThreadsAmongRooms;
+        let mut active = self.store().active_rooms(user, &query).await?;
         if self.flaw == Flaw::ListsOldestRoomsFirst {
             active.reverse();
         }

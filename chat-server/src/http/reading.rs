@@ -38,6 +38,9 @@ pub(super) struct Calls;
 struct Wanted {
     /// `next` of the page before.
     before: Option<String>,
+    /// Whether threads that you follow are among them.
+    #[param(default = true)]
+    threads: Option<bool>,
     #[param(inline, value_type = Option<words::Limit>)]
     limit: Option<usize>,
 }
@@ -45,7 +48,7 @@ struct Wanted {
 /// Your rooms
 ///
 /// Those of which you are a member, the ones first in which something was said last, with the last message and
-/// what you have not read.
+/// what you have not read. The threads that you follow are rooms like these.
 #[utoipa::path(
     get,
     path = "/rooms/mine",
@@ -62,6 +65,7 @@ struct Wanted {
                 ("next" = (
                     operation_id = "listOwnRooms",
                     parameters(
+                        ("threads" = "$request.query.threads"),
                         ("limit" = "$request.query.limit"),
                         ("before" = "$response.body#/next")
                     ),
@@ -107,7 +111,8 @@ async fn mine(
     Caller(user): Caller,
     Query(mut fields): Query,
 ) -> Result<HttpResponse, Problem> {
-    let query = OwnRoomQuery { before: activity(&mut fields)?, limit: fields.limit()? };
+    let (before, threads) = (activity(&mut fields)?, fields.flag("threads")?.unwrap_or(true));
+    let query = OwnRoomQuery { before, threads, limit: fields.limit()? };
     fields.finish()?;
     let page = api.engine.own_rooms(&user, query).await?;
     Ok(HttpResponse::Ok().json(OwnRoomsView::from(&page)))

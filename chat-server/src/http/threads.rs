@@ -85,7 +85,8 @@ struct Place {
 
 /// The threads of a room
 ///
-/// The one that was written in last first; one in which nothing is written as of its opening.
+/// The one that was written in last first; one in which nothing is written as of its opening. Each with how far the
+/// caller has read it, if it follows it.
 #[utoipa::path(
     get,
     path = "/rooms/{room}/threads",
@@ -112,6 +113,8 @@ struct Place {
                 "room": "0192f0c4-8b4c-7d5e-9f60-1a2b3c4d5e6f",
                 "replies": 1,
                 "last": { "from": { "id": CAROL, "name": "Carol" }, "at": AT, "seq": 1 },
+                "following": true,
+                "read": { "seq": 0, "unread": 1, "mentions": 0 },
             }] }),
         ),
         codes::ToMembers,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use chat_core::{
     Activity, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed,
-    ListedThread, LoadedRoom, LoadedThread, MarkCount, MarkerQuery, Message, OwnMark, Parent,
-    Restriction, Revision, RoomId, RoomKey, RoomQuery, Standing, Thread, ThreadQuery, UsedKey,
-    User, UserId, limits,
+    ListedThread, LoadedRoom, LoadedThread, MarkCount, MarkerQuery, Message, OwnMark, OwnRoomQuery,
+    Parent, Restriction, Revision, RoomId, RoomKey, RoomQuery, Standing, Thread, ThreadQuery,
+    UsedKey, User, UserId, limits,
 };
 use uuid::Uuid;
 
@@ -279,13 +279,14 @@ pub(super) async fn changes(
 pub(super) async fn active(
     sql: &mut impl Sql,
     user: UserId,
-    before: Option<Activity>,
-    limit: usize,
+    query: &OwnRoomQuery,
 ) -> Result<Vec<Activity>, sqlx::Error> {
+    let OwnRoomQuery { before, threads, limit } = *query;
     let at = before.map_or(i64::MAX, |before| before.at.timestamp_millis());
     let room = before.map_or(Uuid::max(), |before| before.room.uuid());
-    let limit = signed(limit as u64);
-    let values = [id(user), at.into(), at.into(), room.into_bytes().into(), limit.into()];
+    let (threads, limit) = (i64::from(threads), signed(limit as u64));
+    let values =
+        [id(user), threads.into(), at.into(), at.into(), room.into_bytes().into(), limit.into()];
     rows::read_all(sql.select(selects::ACTIVE, &values).await?, ActiveRow::read)
 }
 

@@ -30,15 +30,15 @@ pub(super) const READINGS: SqlStr = SqlStr::from_static(
     JOIN members m ON m.room = p.room AND m.user = p.user WHERE p.room = ?",
 );
 
-/// The rooms of a user, those first in which something was written last; of threads, those whose parent's room is one of them. Parameters: user; the moment and
-/// the public id before which they are, the moment twice; how many at most.
+/// The rooms of a user, those first in which something was written last; of threads, those whose parent's room is one of them. Parameters: user; whether threads are
+/// among them, as 0 or 1; the moment and the public id before which they are, the moment twice; how many at most.
 pub(super) const ACTIVE: SqlStr = SqlStr::from_static(
     "\
     SELECT a.public_id, a.at_ms FROM ( \
         SELECT r.public_id, COALESCE((SELECT l.at_ms FROM messages l WHERE l.room = r.id \
             ORDER BY l.seq DESC LIMIT 1), r.created_ms) AS at_ms \
         FROM members m JOIN rooms r ON r.id = m.room LEFT JOIN threads t ON t.thread = r.id \
-        WHERE m.user = ? AND r.ended = 0 AND (t.room IS NULL OR EXISTS \
+        WHERE m.user = ? AND r.ended = 0 AND (t.room IS NULL OR ? = 1 AND EXISTS \
             (SELECT 1 FROM members p WHERE p.room = t.room AND p.user = m.user))) a \
     WHERE a.at_ms < ? OR (a.at_ms = ? AND a.public_id < ?) \
     ORDER BY a.at_ms DESC, a.public_id DESC LIMIT ?",

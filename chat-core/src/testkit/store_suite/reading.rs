@@ -3,7 +3,7 @@
 
 use super::support::*;
 use super::{StoreHome, cases};
-use crate::command::Standing;
+use crate::command::{OwnRoomQuery, Standing};
 use crate::ids::{RoomId, UserId};
 use crate::model::{Activity, Body, ChangeKind, Edit, Reading, RoomInfo, Unread, User};
 use crate::store::{Batch, BatchOutcome, Store, Write};
@@ -22,6 +22,11 @@ cases!(
 
 fn reads<const N: usize>(all: [(&User, u64); N]) -> Write {
     Write::Read(all.map(|(user, seq)| Reading { user: user.id, seq }).to_vec())
+}
+
+/// A page of somebody's rooms, threads too.
+pub(super) fn own(before: Option<Activity>, limit: usize) -> OwnRoomQuery {
+    OwnRoomQuery { before, threads: true, limit }
 }
 
 fn mentioning(from: &User, said: &str, mentioned: &[&User]) -> Write {
@@ -188,11 +193,11 @@ async fn the_rooms_of_a_user_are_listed_by_activity(home: &dyn StoreHome) -> Che
     expected.insert(0, rooms[0].info.id);
     expected.push(rooms[3].info.id);
     for store in [&*store, &*home.open().await] {
-        let all = store.active_rooms(ann.id, None, 10).await?;
+        let all = store.active_rooms(ann.id, &own(None, 10)).await?;
         same_all("her rooms", all.iter().map(|active| active.room), expected.clone())?;
         let mut before = None;
         let mut paged = Vec::new();
-        while let [active] = store.active_rooms(ann.id, before, 1).await?[..] {
+        while let [active] = store.active_rooms(ann.id, &own(before, 1)).await?[..] {
             paged.push(active);
             before = Some(active);
             if paged.len() > all.len() {
@@ -200,11 +205,15 @@ async fn the_rooms_of_a_user_are_listed_by_activity(home: &dyn StoreHome) -> Che
             }
         }
         same("her rooms, page by page", paged, all)?;
-        let of_bob = store.active_rooms(bob.id, None, 10).await?;
+        let of_bob = store.active_rooms(bob.id, &own(None, 10)).await?;
         let expected = Activity { at: at(101), room: rooms[1].info.id };
         same("Bob's rooms", of_bob, vec![expected])?;
-        same("nobody's rooms", store.active_rooms(user("Eve").id, None, 9).await?, Vec::new())?;
-        same("no rooms", store.active_rooms(ann.id, None, 0).await?, Vec::new())?;
+        same(
+            "nobody's rooms",
+            store.active_rooms(user("Eve").id, &own(None, 9)).await?,
+            Vec::new(),
+        )?;
+        same("no rooms", store.active_rooms(ann.id, &own(None, 0)).await?, Vec::new())?;
     }
     Ok(())
 }
@@ -238,6 +247,6 @@ async fn a_deleted_room_takes_its_positions_along(home: &dyn StoreHome) -> Check
     let room = open_room(&*store, &ann).await?;
     write(&*store, room.key, (0, 1), vec![message(&ann, "one"), reads([(&ann, 1)])]).await?;
     store.delete_room(room.key).await?;
-    same("her rooms", store.active_rooms(ann.id, None, 9).await?, Vec::new())?;
+    same("her rooms", store.active_rooms(ann.id, &own(None, 9)).await?, Vec::new())?;
     same("how it stands", store.standings(ann.id, &[room.info.id]).await?, Vec::new())
 }

@@ -2,9 +2,10 @@
 
 use futures_util::future::try_join_all;
 
+use super::reading::own as own_rooms;
 use super::support::*;
 use super::{StoreHome, cases};
-use crate::command::{ThreadPlace, ThreadQuery};
+use crate::command::{OwnRoomQuery, ThreadPlace, ThreadQuery};
 use crate::ids::RoomId;
 use crate::model::{ChangeKind, Cursor, Kind, LastReply, Name, Parent, RoomInfo, Thread, User};
 use crate::store::{BatchOutcome, LoadedRoom, RoomKey, Store, Write};
@@ -292,7 +293,7 @@ async fn a_thread_is_ones_own_as_long_as_its_parents_room_is(home: &dyn StoreHom
     write(&*store, thread.key, (0, 1), vec![join(&bob), message(&ann, "a reply")]).await?;
     let ids = [room.info.id, thread.info.id];
     let own = async |user: &User| {
-        let active = store.active_rooms(user.id, None, 9).await?;
+        let active = store.active_rooms(user.id, &own_rooms(None, 9)).await?;
         let mut active: Vec<_> = active.into_iter().map(|active| active.room).collect();
         active.sort_unstable_by_key(|id| *id != room.info.id);
         let mut standings = store.standings(user.id, &ids).await?;
@@ -303,6 +304,12 @@ async fn a_thread_is_ones_own_as_long_as_its_parents_room_is(home: &dyn StoreHom
         Checked::Ok(infos)
     };
     same("Bob's rooms", own(&bob).await?, vec![room.info.clone(), thread.info.clone()])?;
+    // Asked for without threads, they take nobody's place on the page.
+    let page = OwnRoomQuery { before: None, threads: false, limit: 1 };
+    let rooms = store.active_rooms(bob.id, &page).await?;
+    same_all("Bob's rooms without threads", rooms.iter().map(|one| one.room), [room.info.id])?;
+    let page = OwnRoomQuery { before: rooms.first().copied(), ..page };
+    same("what comes then", store.active_rooms(bob.id, &page).await?, Vec::new())?;
     write(&*store, room.key, (1, 2), vec![leave(&bob)]).await?;
     same("Bob's rooms then", own(&bob).await?, Vec::new())?;
     same("Ann's rooms", own(&ann).await?, vec![room.info.clone(), thread.info.clone()])

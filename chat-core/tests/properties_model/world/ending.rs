@@ -156,7 +156,8 @@ impl World {
             let ids: Vec<_> = own.iter().map(|standing| standing.room.info.id).collect();
             let counted = self.store.standings(user.id, &ids).now_or_never();
             let counted = counted.expect("memory does not wait").expect("it answers");
-            let mut active = self.store.active_rooms(user.id, None, 50).now_or_never();
+            let mut active =
+                self.store.active_rooms(user.id, &OwnRoomQuery::default()).now_or_never();
             let active = active.take().expect("memory does not wait").expect("it answers");
             if !active.iter().map(|active| active.room).eq(ids) {
                 return Err(format!("{own:?} are in another order than {active:?}"));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Time, UserView, as_text};
-use crate::protocol::words;
+use crate::protocol::{ReadPositionView, words};
 
 /// What a thread has come to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,13 +65,20 @@ pub(in crate::protocol) struct ListedThreadView<'a> {
     seq: u64,
     #[serde(flatten)]
     thread: ThreadView<'a>,
+    /// Whether the asker follows it.
+    following: bool,
+    /// How far it has read it, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    read: Option<ReadPositionView>,
 }
 
 impl<'a> From<&'a ThreadPage> for ThreadPageView<'a> {
     fn from(page: &'a ThreadPage) -> Self {
-        let listed = |ListedThread { place, thread }: &'a ListedThread| ListedThreadView {
-            seq: place.seq,
-            thread: thread.into(),
+        let listed = |ListedThread { place, thread }: &'a ListedThread| {
+            let read = page.following.get(&thread.room).map(ReadPositionView::from);
+            let following = read.is_some();
+            ListedThreadView { seq: place.seq, thread: thread.into(), following, read }
         };
         let next =
             page.next.map(|ThreadPlace { at, seq }| format!("{}.{seq}", at.timestamp_millis()));

@@ -14,9 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chat_core::{
     Activity, Batch, BatchOutcome, Change, ChangeKind, ClientKey, Fingerprint, Given, Listed,
-    ListedThread, LoadedRoom, MarkerQuery, Membership, Message, OwnMark, Revision, RoomId,
-    RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread, ThreadQuery, Timestamp,
-    UsedKey, User, UserId, Write,
+    ListedThread, LoadedRoom, MarkerQuery, Membership, Message, OwnMark, OwnRoomQuery, Revision,
+    RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread, ThreadQuery,
+    Timestamp, UsedKey, User, UserId, Write,
 };
 use sqlx::{Connection, MySqlPool, SqlStr};
 
@@ -343,12 +343,12 @@ impl Store for MySqlStore {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.run(async move |inner: Arc<Inner>| {
-            read!(inner, sql => reads::active(sql, user, before, limit))
-        })
+        let query = *query;
+        self.run(
+            async move |inner: Arc<Inner>| read!(inner, sql => reads::active(sql, user, &query)),
+        )
         .await
     }
 
