@@ -75,6 +75,31 @@ impl Kept {
         number.unwrap().unwrap_or_default()
     }
 
+    /// Makes a user a member of so many empty threads, past the store.
+    async fn follow_many_threads(&self, user: &User, count: usize) {
+        let (numbers, id) = match &self.place {
+            Place::Folder(_) => (
+                format!(
+                    "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n)"
+                ),
+                "randomblob(16)",
+            ),
+            Place::Database(_) => (format!("seq_1_to_{count}"), "UNHEX(REPLACE(UUID(), '-', ''))"),
+        };
+        let title = "'one of many'";
+        self.sql(&format!(
+            "INSERT INTO rooms (public_id, title, title_folded, kind, ephemeral, created_ms) \
+             SELECT {id}, {title}, {title}, 'thread', 0, 0 FROM {numbers} numbers"
+        ))
+        .await;
+        let user = user.id.uuid().simple();
+        self.sql(&format!(
+            "INSERT INTO members (room, user, role) \
+             SELECT id, x'{user}', 'member' FROM rooms WHERE title = {title}"
+        ))
+        .await;
+    }
+
     async fn rows(&self) -> i64 {
         self.sql("SELECT COUNT(*) FROM search_grams").await
     }
@@ -103,6 +128,7 @@ in_both! {
     what_is_edited_or_deleted_is_found_as_it_is_now
     pages_go_on_where_they_end
     the_newest_of_all_rooms_comes_first
+    many_threads_hide_no_room
     what_was_left_behind_is_caught_up_with
     edits_are_found_however_far_the_index_is_behind
     the_index_is_made_anew_and_gone_on_with
@@ -317,6 +343,31 @@ async fn the_newest_of_all_rooms_comes_first(kept: Kept) {
         store.index_search(Indexing::Everything).await.unwrap();
     }
     assert_eq!(store.find_of(user("Eve").id, &query("3"), None, 9).await.unwrap().messages, []);
+}
+
+async fn many_threads_hide_no_room(kept: Kept) {
+    let [store, _] = &kept.stores;
+    let ann = user("Ann");
+    let open = async |is_thread: bool, second| {
+        let room = open_room(&**store, &ann).await;
+        if is_thread {
+            kept.sql(&format!("UPDATE rooms SET kind = 'thread' WHERE id = {}", room.key.0)).await;
+        }
+        write(&**store, room.info.id, &ann, &["a needle".to_owned()], second).await;
+        room.info.id
+    };
+    let (lobby, _old) = (open(false, 1).await, open(true, 2).await);
+    kept.follow_many_threads(&ann, 10_000).await;
+    let new = open(true, 3).await;
+    let found = async || store.find_of(ann.id, &query("needle"), None, 9).await.unwrap();
+    for _ in 0..2 {
+        let all = Found { messages: vec![(new, 1), (lobby, 1)], next: None };
+        assert_eq!(found().await, all, "of ten thousand: the room, and the threads that are new");
+        store.index_search(Indexing::Everything).await.unwrap();
+    }
+    // As many rooms that are no threads are all there is.
+    kept.sql("UPDATE rooms SET kind = 'open' WHERE title = 'one of many'").await;
+    assert_eq!(found().await.messages, []);
 }
 
 async fn what_was_left_behind_is_caught_up_with(kept: Kept) {

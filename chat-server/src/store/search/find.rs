@@ -17,8 +17,9 @@ use crate::store::sql::{Sql, Value, id};
 use crate::store::statement::ManyRows;
 use crate::store::work::{Work, Worker};
 
-/// In how many rooms of one user is searched at most: those that were made last.
-const MOST_ROOMS: i64 = 1_000;
+/// In how many rooms of one user is searched at most: in those that are no threads first, of both in those that were
+/// made last. What one call does is bounded by this, since each of them may have to be looked at.
+const MOST_ROOMS: i64 = 10_000;
 
 /// How many messages that are not in the index yet are read at a time.
 const READ: u64 = 200;
@@ -51,10 +52,11 @@ const ROOM: &str = rooms!(
      WHERE r.public_id = ? AND r.ended = 0"
 );
 
-/// The rooms of which a user is a member. Parameters: the user, how many at most.
+/// The rooms of which a user is a member: threads come last, so that nobody who follows many loses its rooms.
+/// Parameters: the user, how many at most.
 const ROOMS_OF: &str = rooms!(
     "FROM members b JOIN rooms r ON r.id = b.room LEFT JOIN search_progress p ON p.room = r.id \
-     WHERE b.user = ? AND r.ended = 0 ORDER BY b.room DESC LIMIT ?"
+     WHERE b.user = ? AND r.ended = 0 ORDER BY r.kind = 'thread', b.room DESC LIMIT ?"
 );
 
 /// A range of a room's messages. Parameters: room, above, below.
