@@ -24,7 +24,10 @@ pub enum Command {
     /// Ask something of one room.
     Room(RoomId, RoomCommand),
     /// Hear rooms again after a reconnection, each from its cursor on. Every room answers with an
-    /// [`Event::Resumed`](crate::Event::Resumed); when all have, [`Reply::Resumed`] follows.
+    /// [`Event::Resumed`](crate::Event::Resumed); when all have, [`Reply::Resumed`] follows. They are asked
+    /// as the reader takes what they answer, so that all of it comes, however much it is, to whoever reads.
+    /// Only [`Session::ask`](crate::Session::ask), whose caller may read nothing before it has the reply,
+    /// waits for no reader: what finds no place is `busy`.
     Resume(Vec<(RoomId, Cursor)>),
     /// Say whether this session's person is there. Answered by [`Reply::Done`].
     Presence(Presence),

@@ -101,7 +101,69 @@ pub enum AdmitAs {
         permit: Permit,
     },
     /// By an [`Event::Resumed`].
-    Resumed(Box<Joined>),
+    Resumed {
+        /// What the room has for it.
+        joined: Box<Joined>,
+        /// To be kept while much waits for the connection.
+        turn: Turn,
+    },
+}
+
+/// The turn of one of the rooms that a session comes back to. When it is dropped, the next room is
+/// asked: a fan-out keeps it as long as much waits for the connection, so that all that a session has
+/// missed never waits there at once. [`Queue::keep`](crate::Queue::keep) does. A fan-out without one
+/// says [`taken`](Self::taken) or [`again`](Self::again); of an answer of which neither is said, it
+/// has told the connection `busy`.
+pub struct Turn(Box<TurnOf>);
+
+struct TurnOf {
+    session: Recipient<RoomAnswered>,
+    answered: RoomAnswered,
+    patient: bool,
+}
+
+impl Turn {
+    /// The turn of this room, which is asked for this command; `patient` unless whoever has asked may
+    /// read nothing before it has the reply.
+    pub(crate) fn new(
+        session: Recipient<RoomAnswered>,
+        batch: u64,
+        (room, after): (RoomId, Cursor),
+        patient: bool,
+    ) -> Self {
+        let answered = RoomAnswered { batch, room, after, how: Answered::NotHeard };
+        Self(Box::new(TurnOf { session, answered, patient }))
+    }
+
+    /// Whose turn it is.
+    #[must_use]
+    pub fn room(&self) -> RoomId {
+        self.0.answered.room
+    }
+
+    /// Whether it may be kept, and the room be asked again. If not, a connection for which there is no
+    /// place is told `busy` as by any reply.
+    #[must_use]
+    pub fn is_patient(&self) -> bool {
+        self.0.patient
+    }
+
+    /// The room's answer goes to the connection.
+    pub fn taken(&mut self) {
+        self.0.answered.how = Answered::Heard;
+    }
+
+    /// The room's answer has found no place, and the connection has not been told so: the room is asked
+    /// again.
+    pub fn again(&mut self) {
+        self.0.answered.how = Answered::Again;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.session.do_send(self.0.answered);
+    }
 }
 
 /// A fan-out as the engine sees it. Cheap to clone.
@@ -178,9 +240,9 @@ pub(crate) enum ReplyTo {
     Caller(oneshot::Sender<Result<Reply>>, Option<Permit>),
     /// To a connection, under the tag that its transport gave; `permit` is given back by dropping.
     Tag { line: Line, tag: u64, permit: Permit },
-    /// To a connection as an event, and then to its session, which counts the rooms that it
-    /// resumes.
-    Resume { line: Line, room: RoomId, session: Recipient<RoomAnswered>, batch: u64 },
+    /// To a connection as an event. Its session, which counts the rooms that it resumes, is told when
+    /// the turn ends.
+    Resume { line: Line, turn: Turn },
     /// To whoever asked first for something that is to be done once; the room answers likewise all who
     /// have asked for the same since.
     Once { key: Box<OnceKey>, first: Box<ReplyTo> },
@@ -209,12 +271,25 @@ impl ReplyTo {
     }
 }
 
-/// Told to a session: one of the rooms of a `resume` has answered.
-#[derive(Message)]
+/// Told to a session: one of the rooms of a `resume` has answered, and it is another one's turn.
+#[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct RoomAnswered {
     pub(crate) batch: u64,
-    pub(crate) resumed: bool,
+    pub(crate) room: RoomId,
+    pub(crate) after: Cursor,
+    pub(crate) how: Answered,
+}
+
+/// What has become of a room's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The connection hears the room.
+    Heard,
+    /// It does not, and has been told why, or is no more.
+    NotHeard,
+    /// It does not, and is to be told when it has read what waits for it.
+    Again,
 }
 
 /// Told to a session by the engine.
@@ -273,16 +348,16 @@ impl ReplyTo {
                     vec![Parcel::Reply { connection, tag, result, permit }],
                 );
             }
-            Self::Resume { line, room, session, batch } => {
+            Self::Resume { line, turn } => {
                 // A room answers a resume that succeeds through [`Audience::admit`].
                 let other = Error::new(Code::Internal, "the room gave another command's answer");
-                let result = result.and(Err(other));
+                let (room, result) = (turn.room(), result.and(Err(other)));
                 let connection = line.connection;
                 let event = Event::Resumed { room, result };
                 let parcel = Parcel::One { connection, hears: None, event };
                 line.fanout.deliver(at, Some(room), vec![parcel]);
-                // Sent behind the delivery, so that the session's own answer comes behind it too.
-                session.do_send(RoomAnswered { batch, resumed: false });
+                // Ends behind the delivery, so that the session's own answer comes behind it too.
+                drop(turn);
             }
             Self::Once { first, .. } => first.answer(at, result),
         }
@@ -330,27 +405,18 @@ impl Audience {
         let Some(line) = line else {
             return self.answer(reply_to, at, Ok(Reply::Joined(joined)));
         };
-        let (answer, tell) = match reply_to {
-            ReplyTo::Tag { tag, permit, .. } => {
-                (Some(AdmitAs::Reply { tag, joined, permit }), None)
-            }
-            ReplyTo::Resume { session, batch, .. } => {
-                (Some(AdmitAs::Resumed(joined)), Some((session, batch)))
-            }
+        let answer = match reply_to {
+            ReplyTo::Tag { tag, permit, .. } => Some(AdmitAs::Reply { tag, joined, permit }),
+            ReplyTo::Resume { turn, .. } => Some(AdmitAs::Resumed { joined, turn }),
             other @ (ReplyTo::Caller(..) | ReplyTo::Once { .. }) => {
                 other.answer(at, Ok(Reply::Joined(joined)));
-                (None, None)
+                None
             }
         };
         let room = self.room;
         let stand = self.stand(&line.fanout);
         stand.connections += usize::from(new);
         stand.parcels.push(Parcel::Admit { connection: line.connection, room, answer });
-        if let Some((session, batch)) = tell {
-            // Sent behind the delivery, so that the session's own answer comes behind it too.
-            self.flush(at);
-            session.do_send(RoomAnswered { batch, resumed: true });
-        }
     }
 
     /// From here on the connection, which was counted, does not hear the room.

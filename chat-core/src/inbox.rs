@@ -304,8 +304,8 @@ impl<W: Wire> FanoutActor<W> {
     }
 
     /// Queues a reply, or a short `busy` in place of one that finds the outbox full, so that
-    /// somebody who asks for page after page and reads none costs no more than its outbox. Answers
-    /// whether the reply itself was queued.
+    /// somebody who asks for page after page and reads none costs no more than its outbox. A reply that
+    /// is no longer than that goes itself. Answers whether the reply itself was queued.
     fn push_reply(
         &mut self,
         id: ConnectionId,
@@ -314,11 +314,13 @@ impl<W: Wire> FanoutActor<W> {
         now: Duration,
     ) -> bool {
         let Some(frame) = self.wire.reply(tag, result) else { return true };
-        let queued = self.push_if_room(id, frame, now);
-        if !queued && let Some(busy) = self.wire.reply(tag, &Err(Error::busy())) {
-            self.push_one(id, busy, now);
+        if self.push_if_room(id, frame.clone(), now) {
+            return true;
         }
-        queued
+        let Some(busy) = self.wire.reply(tag, &Err(Error::busy())) else { return false };
+        let short = self.wire.size(&frame) <= self.wire.size(&busy);
+        self.push_one(id, if short { frame } else { busy }, now);
+        short
     }
 
     /// As [`push_reply`](Self::push_reply), for somebody who begins to hear a room.
@@ -336,11 +338,12 @@ impl<W: Wire> FanoutActor<W> {
                 drop(permit);
                 queued
             }
-            Some(AdmitAs::Resumed(joined)) => {
+            Some(AdmitAs::Resumed { joined, turn }) => {
                 let event = Event::Resumed { room, result: Ok(joined) };
                 let frame = self.wire.event(&Arc::new(event));
                 let queued = self.push_if_room(id, frame, now);
-                if !queued {
+                let connection = self.connections.get(&id);
+                if connection.is_some_and(|connection| connection.outbox.keep(turn, queued)) {
                     let busy = Event::Resumed { room, result: Err(Error::busy()) };
                     let busy = self.wire.event(&Arc::new(busy));
                     self.push_one(id, busy, now);

@@ -19,7 +19,7 @@ mod connections;
 mod dedup;
 
 mod deliver;
-pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit, UnderWay};
+pub use deliver::{AdmitAs, Deliver, Fanout, Parcel, Permit, Turn, UnderWay};
 
 mod directory;
 pub use directory::{Directory, NoDirectory};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
+use crate::deliver::Turn;
 use crate::event::CloseReason;
 use crate::lag::Patience;
 use crate::queue::{Budget, Pushed, Queue, Stuck, Weight};
@@ -79,6 +80,11 @@ impl<F> Outbox<F> {
     /// As [`Pusher::push`].
     pub(crate) fn push(&self, frame: F, size: usize, weight: Weight, now: Duration) -> Pushed {
         self.pusher.push(frame, size, weight, now)
+    }
+
+    /// As [`Queue::keep`].
+    pub(crate) fn keep(&self, turn: Turn, queued: bool) -> bool {
+        lock(&self.pusher.shared).queue.keep(turn, queued)
     }
 
     /// When to look again whether a reader that has fallen behind takes anything, as time from now:

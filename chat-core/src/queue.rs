@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::deliver::Turn;
 use crate::event::{Event, Topic};
 use crate::lag::{Advice, Lag, Patience};
 
@@ -26,7 +27,13 @@ pub struct Queue<F> {
     /// Nobody reads any more, or nobody waits for the reader any more: nothing more is queued.
     abandoned: bool,
     share: Share,
+    /// Only while much waits.
+    turns: Option<Box<Turns>>,
 }
+
+/// What ends when no longer much waits.
+#[derive(Default)]
+struct Turns(Vec<Turn>);
 
 /// Which queued frame is about which transient thing.
 #[derive(Default)]
@@ -106,6 +113,7 @@ impl<F> Queue<F> {
             urgent: 0,
             abandoned: false,
             share: Share { budget: Arc::clone(budget), chunks: 0 },
+            turns: None,
         }
     }
 
@@ -164,9 +172,7 @@ impl<F> Queue<F> {
         let (frame, size) = self.frames.pop_front()?;
         self.bytes -= size;
         self.lag.took();
-        if self.bytes() <= self.lag.half() {
-            self.urgent = 0;
-        }
+        self.taken();
         if let Some(hints) = &mut self.hints {
             hints.taken += 1;
         }
@@ -180,6 +186,30 @@ impl<F> Queue<F> {
         Some(frame)
     }
 
+    /// Less waits than did.
+    fn taken(&mut self) {
+        if self.bytes() <= self.lag.half() {
+            self.urgent = 0;
+            self.turns = None;
+        }
+    }
+
+    /// Keeps the turn of a room whose answer is queued here, or has found no place, until the reader
+    /// has taken so much that another answer finds one. Answers whether the reader is to be told
+    /// `busy`: its room is not asked again.
+    pub fn keep(&mut self, mut turn: Turn, queued: bool) -> bool {
+        let waits = turn.is_patient() && !self.abandoned && self.bytes() > self.lag.half();
+        if queued {
+            turn.taken();
+        } else if waits {
+            turn.again();
+        }
+        if waits {
+            self.turns.get_or_insert_default().0.push(turn);
+        }
+        !queued && !waits
+    }
+
     /// Everything that waits, in order.
     pub fn iter(&self) -> impl Iterator<Item = &F> {
         self.frames.iter().map(|(frame, _)| frame)
@@ -189,6 +219,7 @@ impl<F> Queue<F> {
     /// those in the queue.
     pub fn hold(&mut self, bytes: usize) {
         self.held = bytes;
+        self.taken();
     }
 
     /// Bytes that wait.
@@ -235,6 +266,7 @@ impl<F> Queue<F> {
         self.abandoned = true;
         self.bytes = 0;
         self.hints = None;
+        self.turns = None;
         self.share.shrink(0);
         std::mem::take(&mut self.frames)
     }

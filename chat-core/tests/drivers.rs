@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chat_core::{
     Activity, Batch, BatchOutcome, Change, ClientKey, Engine, Fingerprint, Given, Limits, Listed,
     ListedThread, LoadedRoom, MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark,
-    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread,
-    ThreadQuery, Timestamp, UsedKey, User, UserId,
+    OwnRoomQuery, Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError,
+    Thread, ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use futures_executor::block_on;
 use support::{draft, engine_with, until, user};
@@ -132,10 +132,9 @@ impl Store for Driver {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.store.active_rooms(user, before, limit).await
+        self.store.active_rooms(user, query).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {

@@ -12,9 +12,9 @@ use chat_core::testkit::Probe;
 use chat_core::{
     Activity, After, Batch, BatchOutcome, Change, ClientKey, Code, Command, Engine, Error,
     Fingerprint, Given, HistoryAt, HistoryQuery, Limits, Listed, ListedThread, LoadedRoom,
-    MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark, Policy, Revision, RoomId,
-    RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread, ThreadQuery, Timestamp,
-    UsedKey, User, UserId,
+    MarkerQuery, Membership, MemoryStore, Message, NewRoom, OwnMark, OwnRoomQuery, Policy,
+    Revision, RoomId, RoomInfo, RoomKey, RoomQuery, Standing, Store, StoreError, Thread,
+    ThreadQuery, Timestamp, UsedKey, User, UserId,
 };
 use support::{draft, engine_with, keyed, until, user};
 
@@ -196,10 +196,9 @@ impl Store for Fragile {
     async fn active_rooms(
         &self,
         user: UserId,
-        before: Option<Activity>,
-        limit: usize,
+        query: &OwnRoomQuery,
     ) -> Result<Vec<Activity>, StoreError> {
-        self.call(self.store.active_rooms(user, before, limit)).await
+        self.call(self.store.active_rooms(user, query)).await
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {

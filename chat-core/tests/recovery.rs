@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,6 +206,55 @@ async fn many_rooms_are_resumed_at_once_each_in_its_place() {
     let reply = eve.session.ask(Command::Resume(vec![(first, Cursor::default())])).await;
     assert!(matches!(reply, Ok(Reply::Resumed { resumed: 0, failed: 1 })));
     assert!(matches!(&*eve.event().await, Event::Resumed { result: Err(_), .. }));
+}
+
+/// Far more is missed than may wait for anybody. It waits in the rooms, and comes as it is read.
+#[tokio::test]
+async fn what_many_rooms_have_for_somebody_waits_until_it_is_read() {
+    const ROOMS: usize = 40;
+    let (bound, text) = (16 * 1_024, "x".repeat(1_000));
+    let limits = Limits { outbox_bytes: bound, ..Limits::default() };
+    let bench = engine_with(MemoryStore::default(), limits);
+    let ann = bench.connect("Ann");
+    let mut rooms = Vec::new();
+    for _ in 0..ROOMS {
+        let room = NewRoom::open("room").expect("a good title");
+        let room = bench.engine.open_room(ann.session.user(), room).await.expect("a room").id();
+        for _ in 0..20 {
+            ann.session.send(room, draft(&text)).await.expect("sent");
+        }
+        rooms.push((room, Cursor::new(0, 1)));
+    }
+    let mut again = bench.connect_as(ann.session.user().clone());
+    again.session.submit(1, Command::Resume(rooms.clone())).expect("taken");
+    let mut resumed = BTreeSet::new();
+    until("something waits", async || again.inbox.waiting() > bound / 2).await;
+    while resumed.len() < ROOMS {
+        let waiting = again.inbox.waiting();
+        assert!(waiting < 2 * bound + 20 * text.len(), "{waiting} bytes wait");
+        let Event::Resumed { room, result } = &*again.event().await else { continue };
+        assert_eq!(seqs(result.as_ref().expect("resumed")).len(), 20);
+        assert!(resumed.insert(*room), "each once");
+    }
+    for (room, _) in &rooms {
+        ann.session.send(*room, draft("live")).await.expect("sent");
+        assert_eq!(again.message().await, (21, "live".into()));
+    }
+    // Whoever waits for the reply may read nothing before: that comes all the same, and says what is
+    // true.
+    let mut asking = bench.connect_as(ann.session.user().clone());
+    let reply = asking.session.ask(Command::Resume(rooms)).await.expect("an answer");
+    let Reply::Resumed { resumed, failed } = reply else { panic!("{reply:?}") };
+    assert!(resumed > 0 && failed > 0 && resumed + failed == ROOMS, "{resumed} {failed}");
+    let mut heard = (0, 0);
+    while heard.0 + heard.1 < ROOMS {
+        match &*asking.event().await {
+            Event::Resumed { result: Ok(_), .. } => heard.0 += 1,
+            Event::Resumed { result: Err(error), .. } if error.code() == Code::Busy => heard.1 += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(heard, (resumed, failed));
 }
 
 #[tokio::test]

@@ -167,3 +167,8 @@ async fn loses_news() {
     let by = ["an_invited_user_hears_of_it_and_may_join", "a_room_that_ends_is_closed"];
     finds_out(Fault::LosesNews, &by).await;
 }
+
+#[tokio::test]
+async fn has_place_for_little() {
+    finds_out(Fault::HasPlaceForLittle, &["more_is_resumed_than_can_wait"]).await;
+}

@@ -119,6 +119,51 @@ async fn an_ephemeral_room_lives_as_long_as_its_members() {
     .await;
 }
 
+/// A client that has missed far more than may wait for it in the server, and that reads, gets all of it
+/// from one `resume`, and the true reply.
+#[actix_web::test]
+async fn whoever_reads_gets_all_of_what_many_rooms_have_for_it() {
+    const ROOMS: usize = 24;
+    const MESSAGES: usize = 60;
+    let server = TestServer::with_store(MemoryStore::default()).await;
+    let engine = server.server().engine();
+    let ann = User::new(UserId::new(), Name::new("Ann").expect("a good name"));
+    let guest = server.guest("Bob").await;
+    let mut bob = Client::connect(&server.address, Some(&guest.token)).await;
+    let long = "가".repeat(4_000);
+    let text = Draft::text(long.clone()).expect("a good text");
+    let mut rooms = Vec::new();
+    for _ in 0..ROOMS {
+        let room = NewRoom::open("Lobby").expect("a good title");
+        let room = engine.open_room(&ann, room).await.expect("a room").id();
+        let joined = bob.ok(json!({"do":"join","room":room.to_string()})).await;
+        bob.ok(json!({"do":"leave","room":room.to_string()})).await;
+        bob.ok(json!({"do":"join","room":room.to_string()})).await;
+        rooms.push(json!({"room":room.to_string(),"after":joined["cursor"]}));
+    }
+    drop(bob);
+    until("Bob has gone", async || engine.stats().sessions == 0).await;
+    for room in &rooms {
+        let room = room["room"].as_str().expect("an id").parse().expect("an id");
+        for _ in 0..MESSAGES {
+            engine.room(room).ask(&ann, RoomCommand::Send(text.clone())).await.expect("sent");
+        }
+    }
+    let mut again = Client::connect(&server.address, Some(&guest.token)).await;
+    again.send(&json!({"id":1,"do":"resume","rooms":rooms})).await;
+    let mut missed = std::collections::BTreeSet::new();
+    for _ in 0..ROOMS {
+        let resumed = again.event("resumed").await;
+        let messages = resumed["ok"]["messages"].as_array().expect("what was missed");
+        assert!(messages.iter().all(|message| message["text"] == long.as_str()));
+        assert_eq!(messages.len(), MESSAGES);
+        missed.insert(support::text(&resumed["room"]));
+    }
+    assert_eq!(missed.len(), ROOMS);
+    let reply = again.reply().await;
+    assert_eq!(reply["ok"], json!({"resumed":ROOMS,"failed":0}));
+}
+
 /// The HTTP server stops running the portable route's actor when its peer stops reading. Its
 /// session must end all the same.
 #[actix_web::test]

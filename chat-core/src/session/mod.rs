@@ -5,9 +5,10 @@
 mod handle;
 mod held;
 mod messages;
+mod resuming;
 mod sessions;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(crate) use sessions::Sessions;
 
 use crate::clock::Timestamp;
 use crate::command::{Command, Reply, RoomCommand};
-use crate::deliver::{End, Line, Order, Parcel, ReplyTo, RoomAnswered};
+use crate::deliver::{End, Line, Order, Parcel, ReplyTo, RoomAnswered, Turn};
 use crate::error::{Code, Error, Result};
 use crate::event::{CloseReason, Event};
 use crate::ids::RoomId;
@@ -30,6 +31,7 @@ use crate::limits;
 use crate::model::{Cursor, Presence, User};
 use crate::room::{Asker, Depart, Opened, Seat, SetAway, Unseated};
 use crate::session::held::HeldRooms;
+use crate::session::resuming::{Ask, Resuming};
 
 /// The actor behind a [`Session`]. There are many, and most are idle: what is rarely needed is
 /// boxed.
@@ -47,19 +49,10 @@ struct Rare {
     away: bool,
     /// Commands that wait while the policy is asked about an earlier one.
     waiting: Option<VecDeque<Request>>,
-    resuming: HashMap<u64, Resuming>,
-    batches: u64,
+    resuming: Option<Box<Resuming>>,
     /// Until when the session is entitled, if not for ever.
     until: Option<Timestamp>,
     expiry: Option<SpawnHandle>,
-}
-
-/// A `resume` that waits for its rooms.
-struct Resuming {
-    reply: ReplyTo,
-    left: usize,
-    resumed: usize,
-    failed: usize,
 }
 
 impl SessionActor {
@@ -137,13 +130,17 @@ impl SessionActor {
             return self.answer(reply, Ok(Reply::Resumed { resumed: 0, failed: 0 }));
         }
         let rare = self.rare.get_or_insert_default();
-        rare.batches += 1;
-        let batch = rare.batches;
-        let resuming = Resuming { reply, left: rooms.len(), resumed: 0, failed: 0 };
-        rare.resuming.insert(batch, resuming);
-        for (room, after) in rooms {
-            let (line, session) = (self.line.clone(), ctx.address().recipient());
-            let reply = ReplyTo::Resume { line, room, session, batch };
+        rare.resuming.get_or_insert_default().begin(rooms, reply);
+        self.resume_next(ctx);
+    }
+
+    /// Asks those of the rooms to be resumed whose turn it is.
+    fn resume_next(&mut self, ctx: &mut Context<Self>) {
+        while let Some(resuming) = self.rare.as_mut().and_then(|rare| rare.resuming.as_mut())
+            && let Some(Ask { batch, room, after, patient }) = resuming.next()
+        {
+            let turn = Turn::new(ctx.address().recipient(), batch, (room, after), patient);
+            let reply = ReplyTo::Resume { line: self.line.clone(), turn };
             self.ask(room, RoomCommand::Resume { after }, reply, ctx);
         }
     }
@@ -341,18 +338,17 @@ impl Handler<Unseated> for SessionActor {
 impl Handler<RoomAnswered> for SessionActor {
     type Result = ();
 
-    fn handle(&mut self, answered: RoomAnswered, _: &mut Self::Context) {
+    fn handle(&mut self, answered: RoomAnswered, ctx: &mut Self::Context) {
         let Some(rare) = &mut self.rare else { return };
-        let Some(resuming) = rare.resuming.get_mut(&answered.batch) else { return };
-        resuming.left -= 1;
-        resuming.resumed += usize::from(answered.resumed);
-        resuming.failed += usize::from(!answered.resumed);
-        if resuming.left == 0
-            && let Some(done) = rare.resuming.remove(&answered.batch)
-        {
-            let Resuming { reply, resumed, failed, .. } = done;
-            self.answer(reply, Ok(Reply::Resumed { resumed, failed }));
+        let Some(resuming) = &mut rare.resuming else { return };
+        let done = resuming.answered(answered);
+        if resuming.is_over() {
+            rare.resuming = None;
         }
+        if let Some((reply, resumed)) = done {
+            self.answer(reply, Ok(resumed));
+        }
+        self.resume_next(ctx);
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Fault {
     LosesHints,
     /// Invitations and the ends of rooms are not told.
     LosesNews,
+    /// Of what is resumed, so much goes to a connection and no more: all others are `busy`.
+    HasPlaceForLittle,
 }
 
 pub struct Broken {
@@ -85,6 +87,7 @@ impl Transport for Broken {
                 open: BTreeSet::new(),
                 events: 0,
                 replies: 0,
+                resumed: 0,
             }),
         }
     }
@@ -99,6 +102,8 @@ struct BrokenPeer {
     open: BTreeSet<u64>,
     events: usize,
     replies: usize,
+    /// How many messages have come with what is resumed.
+    resumed: usize,
 }
 
 impl Drop for BrokenPeer {
@@ -194,6 +199,17 @@ impl BrokenPeer {
                 let news = matches!(*event, Event::Invited { .. } | Event::Closed { .. });
                 (!news).then_some(Heard::Event(event))
             }
+            (Fault::HasPlaceForLittle, Heard::Event(event)) => Some(match &*event {
+                Event::Resumed { room, result: Ok(joined) } => {
+                    self.resumed += joined.messages.len();
+                    let result = match self.resumed {
+                        ..=80 => Ok(joined.clone()),
+                        _ => Err(Error::busy()),
+                    };
+                    Heard::Event(Arc::new(Event::Resumed { room: *room, result }))
+                }
+                _ => Heard::Event(event),
+            }),
             (Fault::ForgetsWhenToComeBack, Heard::Event(event)) => Some(match &*event {
                 Event::Closing { reason, .. } => {
                     let closing = Event::Closing { reason: *reason, retry_after: None };

@@ -14,6 +14,7 @@ super::cases![
     a_join_answers_what_was_missed,
     joining_while_messages_pour_in { kept_bytes: 400 },
     many_rooms_are_resumed_each_in_its_place,
+    more_is_resumed_than_can_wait { outbox_bytes: 128 * 1_024 },
     resuming_while_messages_pour_in { kept_bytes: 400 },
     rooms_that_cannot_be_resumed_say_why,
 ];
@@ -163,6 +164,63 @@ async fn many_rooms_are_resumed_each_in_its_place(stage: &Stage<'_>) -> Outcome 
         ann.send(*room, "live").await?;
     }
     for _ in &rooms {
+        same("what follows", again.message().await?.text(), "live")?;
+    }
+    again.settle(rooms[0].0).await
+}
+
+/// All rooms together have missed more than may wait for anybody, and one of them alone has. Whoever
+/// reads gets every one of them, and the truth about that.
+async fn more_is_resumed_than_can_wait(stage: &Stage<'_>) -> Outcome {
+    const ROOMS: usize = 30;
+    let mut ann = stage.guest("Ann").await?;
+    let long = "가".repeat(crate::limits::TEXT_CHARS);
+    let many = (stage.transport.in_flight() + 4 * stage.limits.outbox_bytes) / long.len();
+    let mut rooms = Vec::new();
+    for at in 0..ROOMS {
+        let room = stage.open(&ann.user).await?;
+        ann.join(room, After::Nothing).await?;
+        let count = match at {
+            0 => 2 * stage.limits.outbox_bytes / long.len(),
+            _ => many / ROOMS + 1,
+        };
+        for _ in 0..count {
+            ann.send(room, &long).await?;
+        }
+        ann.settle(room).await?;
+        ann.kept();
+        rooms.push((room, count));
+    }
+    let mut again = stage.connect(&ann.user).await;
+    let known = rooms.iter().map(|(room, _)| (*room, Cursor::new(0, 1))).collect();
+    // Twice at once, so that neither is answered before the other is asked.
+    let tags = [
+        again.submit(Command::Resume(known)).await,
+        again.submit(Command::Resume(vec![(rooms[0].0, Cursor::new(0, 1))])).await,
+    ];
+    for (tag, count) in tags.into_iter().zip([ROOMS, 1]) {
+        let reply = again.reply_to(tag).await?;
+        ensure(
+            matches!(reply, Ok(Reply::Resumed { resumed, failed: 0 }) if resumed == count),
+            || format!("expected that {count} rooms are resumed, heard {reply:?}"),
+        )?;
+    }
+    let mut answers = Vec::new();
+    for event in again.kept() {
+        if let Event::Resumed { room, result: Ok(joined) } = &*event {
+            ensure(joined.messages.iter().all(|message| message.text() == long), || {
+                "expected what was written, whole".to_owned()
+            })?;
+            answers.push((*room, joined.messages.len()));
+        }
+    }
+    let mut expected = rooms.clone();
+    expected.push(rooms[0]);
+    answers.sort_unstable();
+    expected.sort_unstable();
+    same("how much each room answered", answers, expected)?;
+    for (room, _) in &rooms {
+        ann.send(*room, "live").await?;
         same("what follows", again.message().await?.text(), "live")?;
     }
     again.settle(rooms[0].0).await

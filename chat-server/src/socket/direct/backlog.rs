@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use chat_core::{Budget, Patience, Pushed, Queue, Stuck, Weight};
+use chat_core::{Budget, Patience, Pushed, Queue, Stuck, Turn, Weight};
 
 /// How many frames one system call writes at most.
 const AT_ONCE: usize = 64;
@@ -36,6 +36,11 @@ impl Backlog {
     pub(super) fn push(&mut self, frame: Bytes, weight: Weight, now: Duration) -> Pushed {
         let size = frame.len();
         self.queue.push(frame, size, weight, now)
+    }
+
+    /// As [`Queue::keep`].
+    pub(super) fn keep(&mut self, turn: Turn, queued: bool) -> bool {
+        self.queue.keep(turn, queued)
     }
 
     /// The last frame. What waits goes out before it, unless the reader has been given up.
@@ -88,7 +93,7 @@ impl Backlog {
 
     fn written(&mut self, mut bytes: usize, now: Duration) {
         while bytes > 0 {
-            let next = self.cut.take().or_else(|| self.queue.take());
+            let next = self.cut.take().or_else(|| self.take(bytes));
             let Some(mut frame) = next.or_else(|| self.close.take()) else { break };
             if frame.len() > bytes {
                 self.cut = Some(frame.split_off(bytes));
@@ -98,6 +103,14 @@ impl Backlog {
         }
         self.queue.hold(self.cut.as_ref().map_or(0, Bytes::len));
         self.queue.progress(now);
+    }
+
+    /// The next frame, of which the socket has taken so much. What it has not is held at once, so that
+    /// it waits at every moment.
+    fn take(&mut self, taken: usize) -> Option<Bytes> {
+        let rest = self.queue.iter().next()?.len().saturating_sub(taken);
+        self.queue.hold(rest);
+        self.queue.take()
     }
 }
 

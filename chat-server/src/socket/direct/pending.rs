@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use chat_core::{CloseReason, ConnectionId, Event, Permit, RoomId, UnderWay};
+use chat_core::{CloseReason, ConnectionId, Event, Permit, Turn, UnderWay};
 use smallvec::SmallVec;
 
 use crate::socket::frame::{self, Opcode};
@@ -72,10 +72,10 @@ pub(super) struct Answer {
     pub(super) to: Asked,
 }
 
-/// What is answered, and so what a short `busy` in its place says.
+/// What is answered.
 pub(super) enum Asked {
     Command(u64, #[expect(dead_code, reason = "held until it is dropped")] Permit),
-    Resume(RoomId),
+    Resume(Turn),
 }
 
 /// Adds a frame for everybody who hears the lane's room.

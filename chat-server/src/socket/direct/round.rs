@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use chat_core::{Event, RoomId, UnderWay, Weight};
+use chat_core::{Event, UnderWay, Weight};
 use smallvec::SmallVec;
 
 use crate::socket::direct::pending::{Asked, Bundle, Own, OwnKind};
@@ -33,10 +33,10 @@ pub(super) enum PieceKind {
     Urgent,
     /// What is left out if much waits.
     Hint,
-    /// The reply to a command: in its place a short `busy`.
+    /// The reply to a command: in its place a short `busy`, unless it is as short itself.
     Reply(u64),
-    /// The answer to a resume: likewise.
-    Resumed(RoomId),
+    /// The answer to a resume: what becomes of it then, its turn says.
+    Resumed,
 }
 
 impl Piece {
@@ -61,7 +61,7 @@ impl PieceKind {
         match self {
             Self::Event(event) => Weight::of(event),
             Self::Urgent => Weight::Urgent,
-            Self::Hint | Self::Reply(_) | Self::Resumed(_) => Weight::Answer,
+            Self::Hint | Self::Reply(_) | Self::Resumed => Weight::Answer,
         }
     }
 }
@@ -70,7 +70,7 @@ impl From<&Asked> for PieceKind {
     fn from(asked: &Asked) -> Self {
         match asked {
             Asked::Command(tag, _) => Self::Reply(*tag),
-            Asked::Resume(room) => Self::Resumed(*room),
+            Asked::Resume(_) => Self::Resumed,
         }
     }
 }

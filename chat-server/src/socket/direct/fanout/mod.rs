@@ -253,10 +253,10 @@ impl SocketFanout {
                         let to = Asked::Command(tag, permit);
                         Some(Answer { frame: frame::text(&text), to })
                     }
-                    AdmitAs::Resumed(joined) => {
+                    AdmitAs::Resumed { joined, turn } => {
                         let event = Event::Resumed { room, result: Ok(joined) };
                         let text = self.wire.event(&Arc::new(event));
-                        Some(Answer { frame: frame::text(&text), to: Asked::Resume(room) })
+                        Some(Answer { frame: frame::text(&text), to: Asked::Resume(turn) })
                     }
                 });
                 Step::Admit { connection, answer }

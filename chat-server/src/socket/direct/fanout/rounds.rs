@@ -8,7 +8,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::SocketFanout;
 use crate::protocol::close_code;
-use crate::socket::direct::pending::{Answer, Bundle, Item, Lane, Own, Step, append};
+use crate::socket::direct::pending::{Answer, Asked, Bundle, Item, Lane, Own, Step, append};
 use crate::socket::direct::round::{Piece, Round};
 use crate::socket::direct::send::send;
 use crate::socket::direct::slab::{Place, State};
@@ -236,7 +236,12 @@ impl SocketFanout {
         let Some(Answer { frame, to }) = answer else {
             return self.slab.get(place).is_some_and(|cold| cold.state == State::Open);
         };
-        self.send_pieces(place, None, smallvec![Piece { bytes: frame, kind: (&to).into() }])
+        let sent =
+            self.send_pieces(place, None, smallvec![Piece { bytes: frame, kind: (&to).into() }]);
+        if let Asked::Resume(turn) = to {
+            self.keep(place, turn, sent);
+        }
+        sent
     }
 
     /// The session of a connection has ended.

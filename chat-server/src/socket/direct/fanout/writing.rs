@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use chat_core::{Budget, CloseReason, Cursor, Error, Event, Patience, Pushed, Weight, Wire};
+use chat_core::{Budget, CloseReason, Cursor, Error, Event, Patience, Pushed, Turn, Weight, Wire};
 use smallvec::smallvec;
 use tokio::net::TcpStream;
 
@@ -123,6 +123,7 @@ impl SocketFanout {
             }
             let backlog = backlog_of(&mut cold.backlog, self.patience, &self.budget, now);
             let was_empty = backlog.is_empty();
+            let reply = matches!(kind, PieceKind::Reply(_)).then(|| bytes.clone());
             let pushed = backlog.push(bytes, kind.weight(), now);
             if was_empty {
                 cold.wake();
@@ -146,20 +147,41 @@ impl SocketFanout {
                     }
                 }
                 (Pushed::Behind, PieceKind::Reply(tag)) => {
-                    all = false;
                     let busy = self.wire.reply(tag, &Err(Error::busy()));
-                    self.push_urgent(place, busy.map(|text| frame::text(&text)), now);
+                    let busy = busy.map(|text| frame::text(&text));
+                    let short = reply.filter(|reply| {
+                        busy.as_ref().is_some_and(|busy| reply.len() <= busy.len())
+                    });
+                    all &= short.is_some();
+                    self.push_urgent(place, short.or(busy), now);
                 }
-                (Pushed::Behind, PieceKind::Resumed(room)) => {
-                    all = false;
+                (Pushed::Behind, PieceKind::Resumed) => all = false,
+            }
+        }
+        self.watch(place, now);
+        all
+    }
+
+    /// Keeps the turn of a room whose answer has been sent, or has found no place, as long as much waits
+    /// for the connection.
+    pub(super) fn keep(&mut self, place: Place, mut turn: Turn, sent: bool) {
+        let now = self.clock.elapsed();
+        let Some(cold) = self.slab.get(place).filter(|cold| cold.state == State::Open) else {
+            return;
+        };
+        let room = turn.room();
+        match &mut cold.backlog {
+            Some(backlog) => {
+                if backlog.keep(turn, sent) {
                     let result = Err(Error::busy());
                     let busy = self.wire.event(&Arc::new(Event::Resumed { room, result }));
                     self.push_urgent(place, Some(frame::text(&busy)), now);
                 }
             }
+            None if sent => turn.taken(),
+            // The socket has failed.
+            None => {}
         }
-        self.watch(place, now);
-        all
     }
 
     fn push_urgent(&mut self, place: Place, frame: Option<Bytes>, now: Duration) {
