@@ -14,7 +14,7 @@ use super::background::END_ROOM;
 use super::plan::{
     Amend, Between, Kept, Keys, NewChange, NewKey, NewMessage, Rows, What, doer, packed,
 };
-use super::rows::{BetweenRow, KeyRow, Unreadable, UsedKeyRow, signed};
+use super::rows::{BetweenRow, KeyRow, ToldRow, Unreadable, UsedKeyRow, signed};
 use super::selects;
 use super::sql::{Sql, Value, id, ms};
 use super::statement::ManyRows;
@@ -378,6 +378,25 @@ impl Statements {
             for row in sql.select::<BetweenRow>(text, &values).await? {
                 let (room, message) = row.read()?;
                 read.entry(room).or_default().push(message);
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Statements {
+    /// What has been told of the threads on the last messages of these ranges, each of another room.
+    pub(super) async fn read_told(
+        &self,
+        sql: &mut impl Sql,
+        lasts: &[Between],
+    ) -> Result<HashMap<RoomKey, Thread>, sqlx::Error> {
+        let mut read = HashMap::new();
+        for (text, piece) in self.told.pieces(lasts) {
+            let values = piece.iter().flat_map(|last| [last.room.0, signed(last.until)]);
+            let values: Vec<_> = values.map(Value::Number).collect();
+            for row in sql.select::<ToldRow>(text, &values).await? {
+                read.extend([row.read()?]);
             }
         }
         Ok(read)

@@ -306,10 +306,13 @@ pub(super) async fn standings(
         all.extend(piece);
     }
     let lasts = all.iter().map(|(room, standing)| Between::last(*room, standing.cursor.seq));
-    let mut lasts = statements.read_between(sql, &lasts.collect::<Vec<_>>()).await?;
+    let lasts: Vec<_> = lasts.collect();
+    let mut messages = statements.read_between(sql, &lasts).await?;
+    let mut threads = statements.read_told(sql, &lasts).await?;
     let complete = |(room, standing): (RoomKey, Standing)| {
-        let last = lasts.remove(&room).and_then(|mut messages| messages.pop());
-        Standing { last: last.map(Arc::new), ..standing }
+        let last = messages.remove(&room).and_then(|mut messages| messages.pop());
+        let last = last.map(|last| Arc::new(Message { thread: threads.remove(&room), ..last }));
+        Standing { last, ..standing }
     };
     Ok(all.into_iter().map(complete).collect())
 }

@@ -297,6 +297,20 @@ impl ToldThreadRow {
     }
 }
 
+/// A thread as one of several rooms has been told of it.
+#[derive(FromRow)]
+pub(super) struct ToldRow {
+    room: i64,
+    #[sqlx(flatten)]
+    thread: ToldThreadRow,
+}
+
+impl ToldRow {
+    pub(super) fn read(self) -> Result<(RoomKey, Thread), Unreadable> {
+        Ok((RoomKey(self.room), self.thread.read()?.thread))
+    }
+}
+
 /// How often a mark was given to a message.
 #[derive(FromRow)]
 pub(super) struct CountRow {

@@ -62,11 +62,13 @@ pub(super) struct Statements {
     pub(super) unread: ManyRows,
     /// The first parameter is a user, the others are public ids of rooms.
     pub(super) standings: ManyRows,
+    /// What has been told of the threads on messages, each of another room.
+    pub(super) told: ManyRows,
     pub(super) ended: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 21;
+pub(super) const KINDS: usize = 22;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -163,6 +165,17 @@ impl Statements {
             ),
             unread: among("DELETE FROM read_positions WHERE (room, user)", "(?, ?)"),
             standings: ManyRows::new(STANDINGS_HEAD, "?", STANDINGS_TAIL),
+            told: ManyRows::with(|list| {
+                format!(
+                    "SELECT t.room, t.seq, t.at_ms, r.public_id, t.replies, t.last_seq, t.last_user, \
+                        t.last_ms, u.name AS last_name, t.told_seq AS upto_seq, \
+                        t.told_change AS upto_change \
+                     FROM threads t JOIN rooms r ON r.id = t.thread \
+                        LEFT JOIN users u ON u.id = t.last_user \
+                     WHERE t.told_seq IS NOT NULL AND ({})",
+                    list("(t.room = ? AND t.seq = ?)", " OR ")
+                )
+            }),
             ended: ManyRows::new(END_ROOMS, "?", ")"),
             lifted: among("DELETE FROM restrictions WHERE (room, user, kind)", "(?, ?, ?)"),
         }

@@ -152,6 +152,10 @@ async fn what_is_told_of_a_thread_is_shown_with_its_message(home: &dyn StoreHome
     let writes = vec![tell(2, &first, &bob), tell(2, &told, &bob), tell(2, &first, &bob)];
     let outcomes = write(&*store, room.key, (3, 1), writes).await?;
     same_all("where the room stands", outcomes, [stored(3, 2), stored(3, 3), stored(3, 4)])?;
+    // On the last message of another room.
+    let other = room_of(&*store, &ann, 1).await?;
+    let elsewhere = now(&*store, &open(&*store, &other, 1, &ann).await?).await?;
+    write(&*store, other.key, (1, 1), vec![tell(1, &elsewhere, &ann)]).await?;
     let renamed = User::new(bob.id, Name::new("Robert")?);
     store.rename(&renamed).await?;
     let last = told.last.clone().map(|last| LastReply { from: renamed.clone(), ..last });
@@ -162,6 +166,12 @@ async fn what_is_told_of_a_thread_is_shown_with_its_message(home: &dyn StoreHome
         same("with another", shown(store, room.key, 1).await?, None)?;
         let loaded = load(store, room.info.id).await?;
         same("as it is loaded", &loaded.messages[1].thread, &Some(told.clone()))?;
+        let standing = store.standings(ann.id, &[room.info.id, other.info.id]).await?;
+        let lasts =
+            standing.iter().map(|one| one.last.as_ref().and_then(|last| last.thread.as_ref()));
+        let expected =
+            standing.iter().map(|one| (one.room.info.id == other.info.id).then_some(&elsewhere));
+        same_all("with the last messages of her rooms", lasts, expected)?;
         let last = changes(store, room.key).await?.pop().map(|change| change.kind);
         let Some(ChangeKind::Thread(membership, 2, _)) = last else {
             return failed(format!("expected a change about the thread, got {last:?}"));
