@@ -142,8 +142,9 @@ impl RoomCommand {
     }
 
     /// The same command, to take effect once, however often it is asked with this key. The key is the
-    /// user's own in this room, for messages and everything else together, and is remembered for a day at
-    /// least; with another command it is a `key_conflict`.
+    /// user's own in this room, for messages and everything else together, and is remembered for
+    /// [`limits::KEYS_LAST`] at least, also if there was nothing to do; with another command it is a `key_conflict`.
+    /// Joining, reading and opening a thread take none: doing them twice is doing them once.
     #[must_use]
     pub fn once(self, key: ClientKey) -> Self {
         match self {

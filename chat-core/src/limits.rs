@@ -12,6 +12,9 @@ pub const TITLE_CHARS: usize = 100;
 pub const NAME_CHARS: usize = 32;
 /// The longest client key, in characters.
 pub const KEY_CHARS: usize = 64;
+/// How long a client key is remembered at least: a store [forgets](crate::Store::forget_keys) it no earlier, and removes
+/// no younger message that has one.
+pub const KEYS_LAST: Duration = Duration::from_secs(24 * 3_600);
 /// The longest mark, in characters.
 pub const MARK_CHARS: usize = 32;
 /// The most different marks of one message.

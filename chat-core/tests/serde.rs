@@ -180,6 +180,9 @@ fn records_come_back() {
         }));
         let (user, mark) = (from.id, count.mark);
         for key in [None, draft.key.map(|key| (key, print))] {
+            if let Some((key, fingerprint)) = key.clone() {
+                writes.push(Write::Key { user, key, fingerprint, at });
+            }
             let marking = Marking { user, mark: mark.clone(), on: true, key };
             let (markings, last) = (vec![marking], member.clone());
             writes.push(Write::Marks { seq: 7, markings, last, at });

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 
-use crate::command::Reply;
 use crate::dedup::Written;
-use crate::deliver::{OnceKey, ReplyTo};
+use crate::deliver::OnceKey;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::{Change, ChangeKind, Membership, Message};
@@ -78,7 +77,7 @@ impl Hosted {
 
     /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is
     /// looked up when it is asked.
-    fn check_keys(&mut self, keys: Vec<OnceKey>, ctx: &mut Context<RoomActor>) {
+    pub(super) fn check_keys(&mut self, keys: Vec<OnceKey>, ctx: &mut Context<RoomActor>) {
         self.writes.under_way = UnderWay::Check;
         let (store, room) = (Arc::clone(&self.shared.store), self.key);
         let read = async move {
@@ -106,8 +105,8 @@ impl Hosted {
     fn answer_used(&mut self, used: Vec<UsedKey>, ctx: &mut Context<RoomActor>) {
         for UsedKey { user, key, fingerprint, sent } in used {
             let found = self.writes.take_once(user, &key);
-            let Some(Pending { what, .. }) = found else { continue };
-            let asked = what.reply().and_then(ReplyTo::key).map(|once| once.fingerprint);
+            let Some(what) = found else { continue };
+            let asked = what.keys().next().map(|once| once.fingerprint);
             let answer = Written { fingerprint, sent }.answer(asked.unwrap_or(fingerprint));
             self.end_write(what, &answer, ctx);
         }
@@ -189,7 +188,7 @@ impl Hosted {
                     if !self.has(&membership) && !self.is_expelled(membership.user.id) =>
                 {
                     if let Some(reply) = reply {
-                        self.answer(reply, Ok(Reply::Done));
+                        self.change_nothing(reply);
                     }
                     self.go_on(membership.user.id, ctx);
                 }
@@ -213,8 +212,12 @@ impl Hosted {
                         let what = What::Invite { by, guest, reply };
                         self.writes.queue.push_back(Pending { what, ..pending });
                     }
-                    judged => {
-                        self.answer(reply, judged.map(|_| Reply::Done));
+                    Ok(false) => {
+                        self.change_nothing(reply);
+                        self.go_on(guest.user.id, ctx);
+                    }
+                    Err(error) => {
+                        self.answer(reply, Err(error));
                         self.go_on(guest.user.id, ctx);
                     }
                 },
@@ -225,7 +228,10 @@ impl Hosted {
                     }
                     judged => {
                         self.settled(&kind);
-                        self.answer(reply, judged.map(|_| Reply::Done));
+                        match judged {
+                            Err(error) => self.answer(reply, Err(error)),
+                            Ok(_) => self.change_nothing(reply),
+                        }
                         moved.into_iter().for_each(|user| self.go_on(user, ctx));
                     }
                 },
@@ -242,10 +248,12 @@ impl Hosted {
                         self.writes.queue.push_back(Pending { what, ..pending });
                     }
                 }
-                // Whoever is a member no more has read nothing.
-                What::Join { .. } | What::Erase { .. } | What::Read(_) | What::Thread { .. } => {
-                    self.writes.queue.push_back(pending);
-                }
+                // Whoever is a member no more has read nothing. What has changed nothing is done with.
+                What::Join { .. }
+                | What::Erase { .. }
+                | What::Read(_)
+                | What::Thread { .. }
+                | What::Key { .. } => self.writes.queue.push_back(pending),
             }
         }
     }

@@ -260,7 +260,8 @@ impl Hosted {
                 let message = Box::new(message.clone());
                 self.accept(What::Amend { by: self.as_kept(by), message, kind, reply });
             }
-            judged => self.answer(reply, judged.map(|_| Reply::Done)),
+            Ok(None) => self.change_nothing(reply),
+            Err(error) => self.answer(reply, Err(error)),
         }
     }
 

@@ -110,7 +110,8 @@ impl Hosted {
     fn give_mark(&mut self, marker: Marker, message: &Message) {
         match self.judge_mark(marker.user, message, &marker.mark, marker.on) {
             Ok(true) => self.gather(message.seq, marker),
-            judged => self.answer(marker.reply, judged.map(|_| Reply::Done)),
+            Ok(false) => self.change_nothing(marker.reply),
+            Err(error) => self.answer(marker.reply, Err(error)),
         }
     }
 

@@ -22,7 +22,8 @@ impl Hosted {
     pub(super) fn moderate(&mut self, by: &User, act: Moderation, reply: ReplyTo) {
         let kind = match self.judge(by.id, &act) {
             Ok(Some(kind)) => kind,
-            judged => return self.answer(reply, judged.map(|_| Reply::Done)),
+            Ok(None) => return self.change_nothing(reply),
+            Err(error) => return self.answer(reply, Err(error)),
         };
         // What somebody has sent who is being stopped, and what is not on its way yet, is not
         // written any more.

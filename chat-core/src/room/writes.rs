@@ -119,6 +119,11 @@ pub(super) enum What {
         seq: u64,
         thread: Box<Thread>,
     },
+    /// What was asked with a key changes nothing: the key is kept.
+    Key {
+        key: OnceKey,
+        reply: ReplyTo,
+    },
     /// In the store, its messages up to and including `until` are deleted already.
     Erase {
         author: Membership,
@@ -138,14 +143,14 @@ impl What {
             Self::Invite { guest, .. } => guest.user.id,
             Self::Moderate { kind, .. } | Self::Amend { kind, .. } => kind.membership().user.id,
             Self::Erase { author, .. } => author.user.id,
-            Self::Marks { .. } | Self::Read(_) => return None,
+            Self::Marks { .. } | Self::Read(_) | Self::Key { .. } => return None,
         })
     }
 
     /// A user whom it names has another name.
     fn rename(&mut self, user: &User) {
         let (one, other) = match self {
-            Self::Read(_) => return,
+            Self::Read(_) | Self::Key { .. } => return,
             Self::Send { from, .. } => (from, None),
             Self::Join { membership, .. }
             | Self::Leave { membership, .. }
@@ -178,6 +183,7 @@ impl What {
             | Self::Marks { .. }
             | Self::Read(_)
             | Self::Thread { .. }
+            | Self::Key { .. }
             | Self::Erase { .. } => None,
         }
     }
@@ -189,10 +195,21 @@ impl What {
             | Self::Invite { reply, .. }
             | Self::Moderate { reply, .. }
             | Self::Amend { reply, .. }
+            | Self::Key { reply, .. }
             | Self::Erase { reply, .. } => Some(reply),
             Self::Leave { reply, .. } => reply.as_ref(),
             Self::Join { .. } | Self::Marks { .. } | Self::Read(_) | Self::Thread { .. } => None,
         }
+    }
+
+    /// The keys with which it was asked.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &OnceKey> {
+        let markers = match self {
+            Self::Marks { given, .. } => &given[..],
+            _ => &[],
+        };
+        let of_marks = markers.iter().filter_map(|marker| marker.reply.key());
+        self.reply().and_then(ReplyTo::key).into_iter().chain(of_marks)
     }
 
     /// Whether this user says something by it.
@@ -244,13 +261,19 @@ impl Writes {
         changes.filter_map(|pending| pending.what.reply().and_then(ReplyTo::key))
     }
 
-    /// Takes the change with this key out of those that have not been sent to the journal.
-    pub(super) fn take_once(&mut self, user: UserId, key: &ClientKey) -> Option<Pending> {
-        let place = self.queue.iter().position(|pending| {
-            let once = pending.what.reply().and_then(ReplyTo::key);
-            once.is_some_and(|once| once.user == user && once.key == *key)
-        })?;
-        self.queue.remove(place)
+    /// Takes the change with this key out of those that have not been sent to the journal; of marks, the one
+    /// that has it.
+    pub(super) fn take_once(&mut self, user: UserId, key: &ClientKey) -> Option<What> {
+        let is_it = |once: &OnceKey| once.user == user && once.key == *key;
+        let place = self.queue.iter().position(|pending| pending.what.keys().any(is_it))?;
+        if let What::Marks { seq, given, last } = &mut self.queue[place].what
+            && given.len() > 1
+        {
+            let it = given.iter().position(|marker| marker.reply.key().is_some_and(is_it))?;
+            let (seq, given, last) = (*seq, vec![given.remove(it)], last.clone());
+            return Some(What::Marks { seq, given, last });
+        }
+        self.queue.remove(place).map(|pending| pending.what)
     }
 
     /// How many writes wait.

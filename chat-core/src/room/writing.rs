@@ -8,7 +8,7 @@ use actix::prelude::{AsyncContext, Context};
 
 use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
-use crate::deliver::ReplyTo;
+use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
@@ -97,7 +97,17 @@ impl Hosted {
                 let (by, guest) = (self.as_kept(user), newcomer(guest));
                 self.accept(What::Invite { by, guest, reply });
             }
-            judged => self.answer(reply, judged.map(|_| Reply::Done)),
+            Ok(false) => self.change_nothing(reply),
+            Err(error) => self.answer(reply, Err(error)),
+        }
+    }
+
+    /// What is asked is so already. Whoever asks with a key has it kept before it is answered, so that the same
+    /// is not done later, when it would change something.
+    pub(super) fn change_nothing(&mut self, reply: ReplyTo) {
+        match reply.key().cloned() {
+            Some(key) => _ = self.accept(What::Key { key, reply }),
+            None => self.answer(reply, Ok(Reply::Done)),
         }
     }
 
@@ -214,6 +224,10 @@ impl Hosted {
             _ => {
                 self.writes.fenced = 0;
                 self.writes.unsure = Some(self.now());
+                // A key that has been kept without a change is not seen by looking where the room stands.
+                if in_flight.iter().any(|pending| matches!(pending.what, What::Key { .. })) {
+                    self.dedup.others_wrote();
+                }
                 for pending in in_flight {
                     self.fail(pending.what, &Error::unavailable());
                 }
@@ -235,9 +249,21 @@ impl Hosted {
         ctx: &mut Context<RoomActor>,
     ) {
         self.writes.fenced = 0;
+        let mut again = Vec::new();
         for (pending, outcome) in in_flight.into_iter().zip(outcomes) {
-            self.apply(pending, outcome, ctx);
+            match (&pending.what, outcome) {
+                (What::Marks { .. }, Outcome::KeyConflict) => again.push(pending),
+                _ => self.apply(pending, outcome, ctx),
+            }
         }
+        if again.is_empty() {
+            return;
+        }
+        // Another process has used one of their keys: the store says which.
+        self.dedup.others_wrote();
+        let keys = again.iter().flat_map(|pending| pending.what.keys()).cloned().collect();
+        again.into_iter().rev().for_each(|pending| self.writes.queue.push_front(pending));
+        self.check_keys(keys, ctx);
     }
 
     /// A write is stored, or was before.
@@ -300,6 +326,7 @@ impl Hosted {
                 moved.into_iter().for_each(|user| self.go_on(user, ctx));
             }
             (What::Read(readers), Outcome::Stored(_)) => self.have_read(readers),
+            (What::Key { reply, .. }, Outcome::Stored(_)) => self.answer(reply, Ok(Reply::Done)),
             (What::Marks { seq, given, last }, Outcome::Stored(cursor)) => {
                 self.marked(cursor, seq, given, last, at);
             }
@@ -350,6 +377,7 @@ impl Hosted {
             | What::Invite { reply, .. }
             | What::Amend { reply, .. }
             | What::Send { reply, .. }
+            | What::Key { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
             What::Marks { given, .. } => self.answer_markers(given, result),
             What::Read(readers) => self.end_reading(readers, result),
@@ -389,6 +417,7 @@ impl Hosted {
             What::Invite { reply, .. }
             | What::Moderate { reply, .. }
             | What::Amend { reply, .. }
+            | What::Key { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, Err(error.clone())),
         }
     }
@@ -581,7 +610,8 @@ impl Hosted {
 }
 
 fn to_write(what: &What, at: Timestamp) -> Write {
-    let key = what.reply().and_then(ReplyTo::key).map(|once| (once.key.clone(), once.fingerprint));
+    let once = what.reply().and_then(ReplyTo::key);
+    let key = once.map(|once| (once.key.clone(), once.fingerprint));
     let change = |kind| Write::Change { kind, by: what.by().cloned(), at, key: key.clone() };
     match what {
         What::Send { from, body, .. } => {
@@ -600,5 +630,9 @@ fn to_write(what: &What, at: Timestamp) -> Write {
             Write::Marks { seq: *seq, markings, last: last.clone(), at }
         }
         What::Read(readers) => Write::Read(readers.iter().map(|reader| reader.reading).collect()),
+        What::Key { key: OnceKey { user, key, fingerprint }, .. } => {
+            let (user, key, fingerprint) = (*user, key.clone(), *fingerprint);
+            Write::Key { user, key, fingerprint, at }
+        }
     }
 }

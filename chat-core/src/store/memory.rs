@@ -275,6 +275,13 @@ impl Room {
         last: Membership,
         at: Timestamp,
     ) -> Outcome {
+        let used = |marking: &Marking| {
+            let key = marking.key.as_ref().map(|(key, _)| (marking.user, key.clone()));
+            key.is_some_and(|key| self.keys.contains_key(&key))
+        };
+        if markings.iter().any(used) {
+            return Outcome::KeyConflict;
+        }
         let message = of_seq(&mut self.messages, seq).filter(|message| !message.deleted);
         let is_there = message.is_some();
         for Marking { user, mark, on, key } in markings {
@@ -309,20 +316,36 @@ impl Room {
         }
     }
 
+    /// Takes a key for a change, unless it is taken.
+    fn take_key(
+        &mut self,
+        user: UserId,
+        (key, fingerprint): (ClientKey, Fingerprint),
+        at: Timestamp,
+    ) -> Result<(), Outcome> {
+        match self.keys.entry((user, key)) {
+            Entry::Vacant(entry) => _ = entry.insert((fingerprint, Use::Change(at))),
+            Entry::Occupied(first) if first.get().0 == fingerprint => {
+                return Err(Outcome::Repeated);
+            }
+            Entry::Occupied(_) => return Err(Outcome::KeyConflict),
+        }
+        Ok(())
+    }
+
     fn write(&mut self, write: Write) -> Outcome {
         match write {
             Write::Change { kind, by, at, key } => {
                 let user = by.as_ref().map_or(kind.membership().user.id, |by| by.id);
-                if let Some((key, fingerprint)) = key {
-                    match self.keys.entry((user, key)) {
-                        Entry::Vacant(entry) => entry.insert((fingerprint, Use::Change(at))),
-                        Entry::Occupied(entry) => {
-                            let same = entry.get().0 == fingerprint;
-                            return if same { Outcome::Repeated } else { Outcome::KeyConflict };
-                        }
-                    };
+                let taken = key.map_or(Ok(()), |key| self.take_key(user, key, at));
+                match taken {
+                    Ok(()) => self.change(kind, by, at),
+                    Err(before) => before,
                 }
-                self.change(kind, by, at)
+            }
+            Write::Key { user, key, fingerprint, at } => {
+                let taken = self.take_key(user, (key, fingerprint), at);
+                taken.map_or_else(|before| before, |()| Outcome::Stored(self.end()))
             }
             Write::Marks { seq, markings, last, at } => self.mark(seq, markings, last, at),
             Write::Read(readings) => {
@@ -358,7 +381,7 @@ impl Write {
             Self::Message { from, .. } => (Some(from), None),
             Self::Change { kind, by, .. } => (Some(&mut kind.membership_mut().user), by.as_mut()),
             Self::Marks { last, .. } => (Some(&mut last.user), None),
-            Self::Read(_) => (None, None),
+            Self::Read(_) | Self::Key { .. } => (None, None),
         };
         one.into_iter().chain(other)
     }
@@ -425,9 +448,11 @@ impl Store for MemoryStore {
         {
             return Ok((first == print).then_some(*id));
         }
+        let opened = |id| key.map(|(key, print)| (key, (print, id, info.created)));
         let pair = info.pair(members);
-        if let Some(id) = pair.and_then(|pair| tables.pairs.get(&pair)) {
-            return Ok(Some(*id));
+        if let Some(id) = pair.and_then(|pair| tables.pairs.get(&pair)).copied() {
+            tables.opened.extend(opened(id));
+            return Ok(Some(id));
         }
         let parent = match info.parent {
             Some(parent) => {
@@ -439,12 +464,11 @@ impl Store for MemoryStore {
             None => None,
         };
         let there = parent.and_then(|parent| tables.threads.get(&parent));
-        if let Some(thread) = there.and_then(|thread| tables.rooms.get(thread)) {
-            return Ok(Some(thread.info.id));
+        if let Some(id) = there.and_then(|thread| Some(tables.rooms.get(thread)?.info.id)) {
+            tables.opened.extend(opened(id));
+            return Ok(Some(id));
         }
-        if let Some((key, print)) = key {
-            tables.opened.insert(key, (print, info.id, info.created));
-        }
+        tables.opened.extend(opened(info.id));
         tables.next_key += 1;
         let key = RoomKey(tables.next_key);
         let mut room = Room {

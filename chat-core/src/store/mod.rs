@@ -40,10 +40,11 @@ pub struct RoomKey(pub i64);
 pub trait Store: Send + Sync + 'static {
     /// Keeps a new room with its first members, whose joining is the room's changes number 1, 2 …;
     /// answers its id. If it is a direct room and its two members have one already, or a thread on a message
-    /// that has one, or the first member
-    /// has opened a room with the same key and contents before, keeps nothing and answers that one's id,
-    /// however many ask at once; with the same key and other contents, keeps nothing and answers none.
-    /// Such keys are kept for a day at least. Fails for a thread whose parent's room is not there.
+    /// that has one, keeps nothing but the key and answers that one's id; likewise, if the first member
+    /// has opened a room with the same key and contents before, however many ask at once. With the same key and
+    /// other contents, keeps nothing and answers none.
+    /// Such keys are kept for [`limits::KEYS_LAST`](crate::limits::KEYS_LAST) at least. Fails for a thread whose parent's
+    /// room is not there.
     async fn create_room(
         &self,
         info: &RoomInfo,
@@ -59,7 +60,7 @@ pub trait Store: Send + Sync + 'static {
         key: &ClientKey,
     ) -> Result<Option<UsedKey>, StoreError>;
 
-    /// Forgets keys of changes and of opened rooms that were used before a moment; a piece of them.
+    /// Forgets keys of whatever is no message, and of opened rooms, that were used before a moment; a piece of them.
     /// Answers how many.
     async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError>;
 
@@ -295,14 +296,15 @@ pub enum Write {
         by: Option<User>,
         /// When.
         at: Timestamp,
-        /// The key of whoever did it, and what stands for what was done. Kept for a day at least.
+        /// The key of whoever did it, and what stands for what was done. Kept for
+        /// [`limits::KEYS_LAST`](crate::limits::KEYS_LAST) at least.
         #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
         key: Option<(ClientKey, Fingerprint)>,
     },
     /// Users give a message marks, or take them back: the change [`ChangeKind::Marked`], with the next
     /// change number. To give what is given already, or take back what is not, does nothing, and neither
-    /// does anything of a message that is deleted. Keys are kept like those of changes; one that was used
-    /// before stays what it was.
+    /// does anything of a message that is deleted. Keys are kept like those of changes; if one of them was used
+    /// before, nothing of all this is written, and the outcome is [`Outcome::KeyConflict`].
     Marks {
         /// Which message.
         seq: u64,
@@ -317,6 +319,18 @@ pub enum Write {
     /// written: a position moves forward only, and of whoever is not a member nothing is kept. Whoever
     /// joins has read the room up to there by that; whose membership ends, has no position.
     Read(Vec<Reading>),
+    /// Somebody has asked for what is so already. Nothing changes and no number is taken, but the key is kept like
+    /// that of a change: asked again when it would change something, it changes nothing either.
+    Key {
+        /// Whose key.
+        user: UserId,
+        /// The key.
+        key: ClientKey,
+        /// Stands for what was asked.
+        fingerprint: Fingerprint,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// What became of a batch.
@@ -344,9 +358,9 @@ pub enum Outcome {
     Stored(Cursor),
     /// A message with this key and contents was stored before; it took no new number.
     Seen(Sent),
-    /// A change with this key and contents was stored before; it took no new number.
+    /// A change with this key and contents was stored before, or had nothing to change; it took no new number.
     Repeated,
-    /// Something else was stored before with this key.
+    /// Something else was stored before with this key; or, of marks, whatever was stored with one of their keys.
     KeyConflict,
 }
 

@@ -115,6 +115,8 @@ pub(crate) enum Flaw {
     ForgetsKeysOfDeleted,
     /// A change's key is not kept.
     DropsKeysOfChanges,
+    /// The key of what changes nothing is not kept.
+    ForgetsKeysAlone,
     /// Case does not count in a mark.
     FoldsMarks,
     /// A mark that is taken back stays.
@@ -127,6 +129,8 @@ pub(crate) enum Flaw {
     ListsAllMarkersAtOnce,
     /// A mark's key is not kept.
     DropsKeysOfMarks,
+    /// A mark whose key was used is given all the same.
+    MarksWithUsedKeys,
     /// The marks of a deleted message stay.
     KeepsMarksOfDeleted,
     /// What members have read is not kept.

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use chat_core::testkit::StoreHome;
 use chat_core::{
     Batch, BatchOutcome, Body, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, LoadedRoom, Mark,
-    MarkCount, Membership, MemoryStore, Message, Outcome, Parent, Reading, Revision, RoomId,
-    RoomInfo, RoomKey, Store, StoreError, Text, Timestamp, User, UserId, Write,
+    MarkCount, Marking, Membership, MemoryStore, Message, Outcome, Parent, Reading, Revision,
+    RoomId, RoomInfo, RoomKey, Store, StoreError, Text, Timestamp, User, UserId, Write,
 };
 pub(crate) use flaw::Flaw;
 use tokio::task::yield_now;
@@ -224,6 +224,10 @@ impl Broken {
                     *at = self.time(*at);
                     *key = key.take().map(|(key, fingerprint)| (self.key(&key), fingerprint));
                 }
+                Write::Key { .. } if self.flaw == Flaw::ForgetsKeysAlone => {
+                    *write = Write::Read(Vec::new());
+                }
+                Write::Key { at, .. } => *at = self.time(*at),
                 Write::Read(readings) => {
                     if self.flaw == Flaw::ForgetsPositions {
                         readings.clear();
@@ -347,6 +351,7 @@ impl Broken {
             }
             _ => {}
         }
+        self.forget_used_keys(&mut batch).await?;
         self.note_edits(&batch).await?;
         let mut outcome = store.append(std::slice::from_ref(&batch)).await?.remove(0);
         if outcome == BatchOutcome::Fenced {
@@ -400,6 +405,20 @@ impl Broken {
             state.hidden.entry(batch.room).or_insert(batch.after);
         }
         Ok(outcome)
+    }
+
+    async fn forget_used_keys(&self, batch: &mut Batch) -> Result<(), StoreError> {
+        for write in &mut batch.writes {
+            let Write::Marks { markings, .. } = write else { continue };
+            for Marking { user, key, .. } in markings {
+                if let (Flaw::MarksWithUsedKeys, Some((name, _))) = (self.flaw, &*key)
+                    && self.store().used_key(batch.room, *user, name).await?.is_some()
+                {
+                    *key = None;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Notes what edits and deletions a batch carries, and what was said before them.

@@ -163,7 +163,7 @@ impl Store for Broken {
         let refused = self.state().refused.clone();
         let is_refused = |write: &Write| match write {
             Write::Message { body, .. } => Some(body.as_str()) == refused.as_deref(),
-            Write::Change { .. } | Write::Marks { .. } | Write::Read(_) => false,
+            _ => false,
         };
         let bad = batches.iter().position(|batch| batch.writes.iter().any(is_refused));
         let (good, fails) = match (self.flaw, bad) {

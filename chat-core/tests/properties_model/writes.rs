@@ -178,12 +178,10 @@ impl Writes {
 
     /// Whether something is known to have been done with the key of a write.
     pub(crate) fn is_used(&self, write: &Write, stored: Option<&LoadedRoom>) -> bool {
-        // What was so already is done without a trace; but no text was there already.
-        let traced = matches!(write.deed, Deed::Say(_) | Deed::Edit(..));
         let is_this =
             |used: &UsedKey| used.user == write.user.id && Some(&used.key) == write.key.as_ref();
         let acknowledged = write.key.is_some() && self.done.contains_key(&write.number);
-        traced && acknowledged || stored.is_some_and(|room| room.keys.iter().any(is_this))
+        acknowledged || stored.is_some_and(|room| room.keys.iter().any(is_this))
     }
 
     pub(crate) fn asked(&mut self, write: &Write) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::{Clock, Store};
+use chat_core::{Clock, Store, limits};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
@@ -68,9 +68,9 @@ pub(super) fn keep_search_up(
     }))
 }
 
-/// How long a client's key is remembered that was used for something else than a message: longer than any client
-/// tries again.
-const KEYS_LAST: Duration = Duration::from_secs(2 * 86_400);
+/// How long a client's key is remembered that was used for something else than a message: for twice as long as is
+/// promised, so that whoever asks again at the last moment is not too late.
+const KEYS_LAST: Duration = limits::KEYS_LAST.saturating_mul(2);
 
 /// Forgets now and then what is known of logins that have been over for long, and of keys that were used long ago.
 pub(super) fn tidy(

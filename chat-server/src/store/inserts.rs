@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
     Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking, Membership, Message, Name,
-    Parent, RoomInfo, RoomKey, Thread, Timestamp, UserId, Write,
+    Parent, RoomId, RoomInfo, RoomKey, Thread, Timestamp, UserId, Write,
 };
 
 use sqlx::SqlStr;
@@ -86,6 +86,7 @@ impl Statements {
     /// Whether the rows are written by one statement.
     pub(super) fn is_one(&self, rows: &Rows<'_>) -> bool {
         rows.changes.is_empty()
+            && rows.keys.is_empty()
             && rows.reads.is_empty()
             && self.messages.pieces(&rows.messages).count() == 1
     }
@@ -97,11 +98,11 @@ impl Statements {
         rows: &Rows<'_>,
     ) -> Result<(), sqlx::Error> {
         execute(sql, &self.messages, &rows.messages, put_message).await?;
+        execute(sql, &self.used, &rows.keys, put_used).await?;
         if rows.changes.is_empty() {
             return self.insert_reads(sql, rows).await;
         }
         self.insert_changes(sql, &rows.changes).await?;
-        execute(sql, &self.used, &rows.keys, put_used).await?;
         self.amend(sql, &rows.amends).await?;
         let members = rows.members.iter();
         let joined: Vec<_> =
@@ -183,7 +184,7 @@ impl Statements {
                     sql.execute(FORGET_MARKS, &[room, seq]).await?;
                 }
                 What::Marked(markings) => {
-                    self.mark(sql, (amended.room, amended.seq), markings, *at).await?;
+                    self.mark(sql, (amended.room, amended.seq), markings).await?;
                 }
                 What::Thread(Thread { replies, last, upto, .. }) => {
                     let last = last.as_ref();
@@ -215,16 +216,7 @@ impl Statements {
         sql: &mut impl Sql,
         (room, seq): (RoomKey, u64),
         markings: &[Marking],
-        at: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let mut keys = BTreeMap::new();
-        for Marking { user, key, .. } in markings {
-            let Some((key, fingerprint)) = key else { continue };
-            let used = NewKey { room, user: *user, key, fingerprint: *fingerprint, at };
-            keys.entry((key.as_str(), *user)).or_insert(used);
-        }
-        let keys: Vec<_> = keys.into_values().collect();
-        execute(sql, &self.used_too, &keys, put_used).await?;
         let there = [room.0, signed(seq)].map(Value::Number);
         if sql.select::<(i64,)>(CAN_BE_MARKED, &there).await?.is_empty() {
             return Ok(());
@@ -314,14 +306,22 @@ impl Statements {
     ) -> Result<FoundKeys, sqlx::Error> {
         let writes =
             batches.iter().flat_map(|batch| batch.writes.iter().map(|write| (batch.room, write)));
-        let keys = writes.filter_map(|(room, write)| match write {
-            Write::Message { from, key, .. } => Some((room, from.id, &key.as_ref()?.0)),
-            Write::Change { kind, by, key, .. } => {
-                Some((room, doer(kind, by.as_ref()), &key.as_ref()?.0))
+        let mut keys = Vec::new();
+        for (room, write) in writes {
+            match write {
+                Write::Message { from, key: Some((key, _)), .. } => keys.push((room, from.id, key)),
+                Write::Change { kind, by, key: Some((key, _)), .. } => {
+                    keys.push((room, doer(kind, by.as_ref()), key));
+                }
+                Write::Key { user, key, .. } => keys.push((room, *user, key)),
+                Write::Marks { markings, .. } => {
+                    let used =
+                        markings.iter().filter_map(|one| Some((one.user, &one.key.as_ref()?.0)));
+                    keys.extend(used.map(|(user, key)| (room, user, key)));
+                }
+                Write::Message { .. } | Write::Change { .. } | Write::Read(_) => {}
             }
-            Write::Marks { .. } | Write::Read(_) => None,
-        });
-        let keys: Vec<_> = keys.collect();
+        }
         let (mut messages, mut others) = (Vec::new(), Vec::new());
         for (text, keys) in self.keys.pieces(&keys) {
             messages.append(&mut sql.select(text, &key_values(keys)).await?);
@@ -355,10 +355,15 @@ fn key_values<'k>(keys: &[(RoomKey, UserId, &'k ClientKey)]) -> Vec<Value<'k>> {
     values.collect()
 }
 
-/// Whether a batch has a change with a key, which no index keeps apart from the keys of messages.
-pub(super) fn has_keyed_change(batches: &[Batch]) -> bool {
+/// Whether a batch has a key that is not a message's: no index keeps these apart from the keys of messages.
+pub(super) fn has_other_keys(batches: &[Batch]) -> bool {
     let mut writes = batches.iter().flat_map(|batch| &batch.writes);
-    writes.any(|write| matches!(write, Write::Change { key: Some(_), .. }))
+    writes.any(|write| match write {
+        Write::Change { key, .. } => key.is_some(),
+        Write::Marks { markings, .. } => markings.iter().any(|marking| marking.key.is_some()),
+        Write::Key { .. } => true,
+        Write::Message { .. } | Write::Read(_) => false,
+    })
 }
 
 impl Statements {
@@ -412,15 +417,15 @@ const KEEP_OPENED: SqlStr = SqlStr::from_static(
 /// Keeps the key with which somebody opens a room.
 pub(super) async fn insert_opened(
     sql: &mut impl Sql,
-    info: &RoomInfo,
+    (room, at): (RoomId, Timestamp),
     (user, (key, fingerprint)): (UserId, &(ClientKey, Fingerprint)),
 ) -> Result<(), sqlx::Error> {
     let values = [
         Value::Bytes(key.as_str().as_bytes()),
         id(user),
         fingerprint.0.into(),
-        info.id.uuid().into_bytes().into(),
-        ms(info.created),
+        room.uuid().into_bytes().into(),
+        ms(at),
     ];
     sql.execute(KEEP_OPENED, &values).await.map(drop)
 }

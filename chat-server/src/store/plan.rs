@@ -62,7 +62,7 @@ pub(super) struct Rows<'a> {
     pub(super) settings: HashMap<RoomKey, Settings>,
     /// What becomes of messages.
     pub(super) amends: Vec<Amend<'a>>,
-    /// Keys of changes.
+    /// Keys of what is no message.
     pub(super) keys: Vec<NewKey<'a>>,
 }
 
@@ -79,7 +79,7 @@ pub(super) enum What<'a> {
     Thread(&'a Thread),
 }
 
-/// A key that a change takes.
+/// A key that is not a message's.
 #[derive(Debug)]
 pub(super) struct NewKey<'a> {
     pub(super) room: RoomKey,
@@ -87,6 +87,12 @@ pub(super) struct NewKey<'a> {
     pub(super) key: &'a ClientKey,
     pub(super) fingerprint: Fingerprint,
     pub(super) at: Timestamp,
+}
+
+impl<'a> NewKey<'a> {
+    fn of(&self) -> KeyOf<'a> {
+        (self.room, self.user, self.key.as_str().as_bytes())
+    }
 }
 
 /// What becomes of a message.
@@ -298,7 +304,34 @@ impl<'a> Rows<'a> {
             Write::Read(readings) => {
                 readings.iter().for_each(|reading| self.read(room, reading.user, reading.seq));
             }
+            Write::Key { user, key, fingerprint, at } => {
+                let (user, fingerprint, at) = (*user, *fingerprint, *at);
+                let key_of = (room, user, key.as_str().as_bytes());
+                if let Some(first) = take_key(keys, key_of, (fingerprint, None)) {
+                    return repeated(first, fingerprint);
+                }
+                self.keys.push(NewKey { room, user, key, fingerprint, at });
+            }
             Write::Marks { seq, markings, last, at } => {
+                let used = markings.iter().filter_map(|marking| {
+                    let (key, fingerprint) = marking.key.as_ref()?;
+                    Some(NewKey {
+                        room,
+                        user: marking.user,
+                        key,
+                        fingerprint: *fingerprint,
+                        at: *at,
+                    })
+                });
+                let used: Vec<_> = used.collect();
+                if used.iter().any(|used| keys.contains_key(&used.of())) {
+                    return Outcome::KeyConflict;
+                }
+                for used in used {
+                    if take_key(keys, used.of(), (used.fingerprint, None)).is_none() {
+                        self.keys.push(used);
+                    }
+                }
                 end.change += 1;
                 let (seq, number, at) = (*seq, end.change, *at);
                 self.amends.push(Amend { room, seq, what: What::Marked(markings), number, at });

@@ -55,7 +55,6 @@ pub(super) struct Statements {
     pub(super) restricted: ManyRows,
     pub(super) lifted: ManyRows,
     pub(super) used: ManyRows,
-    pub(super) used_too: ManyRows,
     pub(super) marked: ManyRows,
     pub(super) unmarked: ManyRows,
     pub(super) read: ManyRows,
@@ -68,20 +67,13 @@ pub(super) struct Statements {
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 22;
+pub(super) const KINDS: usize = 21;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
         let Syntax { or_replace, or_raise, or_rename, rows_of_list } = syntax;
         let among =
             |head: &str, row: &str| ManyRows::new(&format!("{head} IN ({rows_of_list}"), row, ")");
-        let use_keys = |tail: &str| {
-            ManyRows::new(
-                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
-                "(?, ?, ?, ?, ?, ?)",
-                tail,
-            )
-        };
         Self {
             keys: ManyRows::new(
                 &format!(
@@ -148,9 +140,11 @@ impl Statements {
                 "(?, ?, ?, ?)",
                 &or_replace("room, user, kind", "until_ms"),
             ),
-            used: use_keys(""),
-            // What it was used for before counts.
-            used_too: use_keys(&or_replace("client_key, room, user", "user")),
+            used: ManyRows::new(
+                "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) VALUES",
+                "(?, ?, ?, ?, ?, ?)",
+                "",
+            ),
             marked: ManyRows::new(
                 "INSERT INTO marks (room, seq, mark, user) VALUES",
                 "(?, ?, ?, ?)",

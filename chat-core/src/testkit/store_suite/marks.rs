@@ -238,9 +238,20 @@ async fn a_marks_key_is_kept(home: &dyn StoreHome) -> Checked {
             [Outcome::KeyConflict],
         )?;
     }
-    // Marked once more, with the same keys, it is as it was.
-    write(&*store, room.key, (1, 2), vec![both]).await?;
-    same("how it is marked", counted(&*store, room.key, 1).await?, texts([("x", 2)]))
+    // One key that was used keeps the whole from being written.
+    let marking =
+        |user: &User, text: &str, key| Marking { user: user.id, mark: mark(text), on: true, key };
+    let new = ClientKey::new("new").expect("a key");
+    let markings = vec![
+        marking(&bob, "y", Some((new.clone(), Fingerprint([3; 16])))),
+        marking(&ann, "z", key(1)),
+    ];
+    let one_used = Write::Marks { seq: 1, markings, last: member(&bob), at: at(9) };
+    let outcomes = write(&*store, room.key, (1, 2), vec![both, one_used]).await?;
+    same_all("marks with used keys", outcomes, [Outcome::KeyConflict, Outcome::KeyConflict])?;
+    same("a key among them", store.used_key(room.key, bob.id, &new).await?, None)?;
+    same("how it is marked", counted(&*store, room.key, 1).await?, texts([("x", 2)]))?;
+    same("where the room stands", load(&*store, room.info.id).await?.end, Cursor::new(1, 2))
 }
 
 async fn a_deleted_room_takes_its_marks_along(home: &dyn StoreHome) -> Checked {

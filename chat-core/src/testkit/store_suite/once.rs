@@ -5,12 +5,13 @@ use futures_util::future::try_join_all;
 
 use super::support::*;
 use super::{StoreHome, cases};
-use crate::model::{ChangeKind, ClientKey, Fingerprint, User};
+use crate::model::{ChangeKind, ClientKey, Cursor, Fingerprint, User};
 use crate::store::{Outcome, RoomKey, Store, UsedKey, Write};
 
 cases!(
     a_changes_key_takes_effect_once,
     a_changes_key_is_its_doers,
+    a_key_is_kept_without_a_change,
     a_messages_key_is_no_changes,
     a_fenced_change_takes_no_key,
     a_room_is_opened_once_with_a_key,
@@ -105,6 +106,53 @@ async fn a_changes_key_is_its_doers(home: &dyn StoreHome) -> Checked {
     Ok(())
 }
 
+async fn a_key_is_kept_without_a_change(home: &dyn StoreHome) -> Checked {
+    let store = home.open().await;
+    let (ann, bob) = (user("Ann"), user("Bob"));
+    let room = open_room(&*store, &ann).await?;
+    let alone = |by: &User, text: &str, what: u8| {
+        let (key, fingerprint) = (key(text), Fingerprint([what; 16]));
+        Write::Key { user: by.id, key, fingerprint, at: at(5) }
+    };
+    // Where another one stands.
+    let fenced = append(&*store, room.key, (0, 0), vec![alone(&ann, "k", 1)]).await?;
+    same("a batch that begins elsewhere", fenced, crate::store::BatchOutcome::Fenced)?;
+    same("its key", used(&*store, room.key, &ann, "k").await?, None)?;
+    let only = write(&*store, room.key, (0, 1), vec![alone(&ann, "k", 1)]).await?;
+    same_all("a key alone", only, [stored(0, 1)])?;
+    let writes = vec![
+        alone(&ann, "k", 1),
+        alone(&ann, "k", 2),
+        keyed(&ann, "hello", "of a message"),
+        alone(&ann, "of a message", 3),
+        alone(&bob, "k", 4),
+        alone(&bob, "k", 4),
+        invite_once(&bob, &ann, "k", 5, 6),
+    ];
+    let outcomes = write(&*store, room.key, (0, 1), writes).await?;
+    let expected = [
+        Outcome::Repeated,
+        Outcome::KeyConflict,
+        stored(1, 1),
+        Outcome::KeyConflict,
+        stored(1, 1),
+        Outcome::Repeated,
+        Outcome::KeyConflict,
+    ];
+    same_all("keys among others", outcomes, expected)?;
+    for store in [&*store, &*home.open().await] {
+        same("where the room stands", load(store, room.info.id).await?.end, Cursor::new(1, 1))?;
+        for (by, what) in [(&ann, 1), (&bob, 4)] {
+            same("whose key it is", used(store, room.key, by, "k").await?, Some(what))?;
+        }
+        let later = vec![invite_once(&ann, &bob, "k", 1, 7), invite_once(&ann, &bob, "k", 2, 7)];
+        let outcomes = write(store, room.key, (1, 1), later).await?;
+        same_all("a change with it", outcomes, [Outcome::Repeated, Outcome::KeyConflict])?;
+    }
+    same("how many are forgotten", store.forget_keys(at(6)).await?, 2)?;
+    same("what is known of it then", used(&*store, room.key, &ann, "k").await?, None)
+}
+
 async fn a_messages_key_is_no_changes(home: &dyn StoreHome) -> Checked {
     let store = home.open().await;
     let (ann, bob) = (user("Ann"), user("Bob"));
@@ -158,6 +206,14 @@ async fn a_room_is_opened_once_with_a_key(home: &dyn StoreHome) -> Checked {
         let id = store.create_room(&pair, &both, Some(&key)).await?;
         same("a direct room", id, Some(pair.id))?;
     }
+    // That it is there already is kept with the key, too.
+    let again = |what: u8| (self::key("again"), Fingerprint([what; 16]));
+    for _ in 0..2 {
+        let id = store.create_room(&direct(), &both, Some(&again(4))).await?;
+        same("the same direct room", id, Some(pair.id))?;
+    }
+    let other = store.create_room(&info("three"), &members, Some(&again(5))).await?;
+    same("another room with that key", other, None)?;
     same("how many rooms there are", listed(&*store, "").await?.len(), 2)
 }
 

@@ -23,7 +23,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use super::Inner;
 use super::pen::{Fault, MySqlPen};
 use super::sole::{self, NOBODY};
-use crate::store::inserts::{FoundKeys, has_keyed_change};
+use crate::store::inserts::{FoundKeys, has_other_keys};
 use crate::store::known::Known;
 use crate::store::plan::{self, Ends, Keys, NewMessage, Plan};
 use crate::store::reads;
@@ -231,7 +231,7 @@ impl Inner {
         }
         let found = match way {
             Way::EndsAndKeys => self.statements.find_keys(sql, batches).await?,
-            _ if has_keyed_change(batches) => self.statements.find_keys(sql, batches).await?,
+            _ if has_other_keys(batches) => self.statements.find_keys(sql, batches).await?,
             _ => FoundKeys::default(),
         };
         let plan = Plan::new(batches, ends, found.read()?);
@@ -353,7 +353,7 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
         Write::Message { from, .. } => (Some(from), None),
         Write::Change { kind, by, .. } => (None, Some(plan::named(kind, by.as_ref()))),
         Write::Marks { last, .. } => (Some(&last.user), None),
-        Write::Read(_) => (None, None),
+        Write::Read(_) | Write::Key { .. } => (None, None),
     };
     author.into_iter().chain(changed.into_iter().flatten())
 }
@@ -391,6 +391,7 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
         };
         return Ok(stored.first().is_some_and(same));
     }
-    // Positions may be written twice; without them, there was nothing to write.
-    Ok(plan.rows.reads.is_empty())
+    // Positions may be written twice, and keys are looked up before they are; without them, there was nothing to
+    // write.
+    Ok(plan.rows.reads.is_empty() && plan.rows.keys.is_empty())
 }

@@ -407,7 +407,7 @@ fn amends(batch: &Batch) -> bool {
     batch.writes.iter().any(|write| match write {
         Write::Change { kind, .. } => is_of_messages(kind),
         Write::Marks { .. } => true,
-        Write::Message { .. } | Write::Read(_) => false,
+        Write::Message { .. } | Write::Read(_) | Write::Key { .. } => false,
     })
 }
 

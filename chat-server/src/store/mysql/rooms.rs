@@ -52,10 +52,17 @@ impl Inner {
                             (!own.is_empty()).then_some(info.id)
                         }
                     };
-                    if same.is_some() {
-                        return Ok(same);
+                    if let Some(room) = same {
+                        let kept = match key {
+                            Some(key) => insert_opened(&mut sql, (room, info.created), key).await,
+                            None => Ok(()),
+                        };
+                        match kept {
+                            Err(error) if Fault::of(&error) == Fault::Duplicate => {}
+                            kept => return kept.map(|()| same),
+                        }
                     }
-                    // It has ended in between.
+                    // It has ended in between, or somebody has used the key.
                     conflicts += 1;
                 }
                 Fault::Conflict => conflicts += 1,
@@ -85,7 +92,7 @@ impl Inner {
         let room = insert_room(&mut sql, info, pair).await?;
         insert_thread(&mut sql, info, room).await?;
         if let Some(key) = key {
-            insert_opened(&mut sql, info, key).await?;
+            insert_opened(&mut sql, (info.id, info.created), key).await?;
         }
         let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());

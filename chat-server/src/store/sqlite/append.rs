@@ -17,7 +17,7 @@ use sqlx::SqlStr;
 use super::Inner;
 use super::open::SqlitePen;
 use crate::store::inserts::{
-    FoundKeys, first_batch, has_keyed_change, insert_opened, insert_room, insert_thread, pair_bytes,
+    FoundKeys, first_batch, has_other_keys, insert_opened, insert_room, insert_thread, pair_bytes,
 };
 use crate::store::known::Known;
 use crate::store::plan::{Ends, Plan};
@@ -53,7 +53,7 @@ impl Inner {
     /// Commits all batches at once.
     pub(super) async fn commit(&self, batches: &[Batch]) -> Result<Vec<BatchOutcome>, sqlx::Error> {
         let mut writer = self.writer.lend().await?;
-        let look_up = if has_keyed_change(batches) { LookUp::Keys } else { LookUp::Nothing };
+        let look_up = if has_other_keys(batches) { LookUp::Keys } else { LookUp::Nothing };
         let outcomes = match self.try_commit(&mut writer, batches, look_up).await {
             Err(error) if is_duplicate(&error) => {
                 let (connection, _) = writer.parts();
@@ -141,14 +141,17 @@ impl Inner {
             },
         };
         if let Some(there) = there {
-            sql.run("ROLLBACK").await?;
+            if let (None, Some(key), Some(room)) = (before, key, there) {
+                insert_opened(&mut sql, (room, info.created), key).await?;
+            }
+            sql.run("COMMIT").await?;
             writer.give_back();
             return Ok(there);
         }
         let room = insert_room(&mut sql, info, pair.as_deref()).await?;
         insert_thread(&mut sql, info, room).await?;
         if let Some(key) = key {
-            insert_opened(&mut sql, info, key).await?;
+            insert_opened(&mut sql, (info.id, info.created), key).await?;
         }
         let first = [first_batch(room, info, members)];
         let plan = Plan::new(&first, HashMap::from([(room, Cursor::default())]), HashMap::new());
