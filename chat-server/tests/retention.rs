@@ -87,9 +87,19 @@ async fn old_messages_go(store: &dyn SqlStore) {
     assert_eq!(store.remove_old(keep(2, None), day(4)).await.unwrap(), 2 * 1_302);
     assert_eq!(seqs(store, &small).await, (5..=10).collect::<Vec<_>>());
     assert_eq!(seqs(store, &big).await, (2_601..=6_500).collect::<Vec<_>>());
-    // By number.
+    // By number, but nothing of the last day: its keys are to be known still.
     let newest = Retention { age: None, messages: Some(5) };
-    assert_eq!(store.remove_old(newest, day(4)).await.unwrap(), 3_895 + 1);
+    assert_eq!(store.remove_old(newest, day(4)).await.unwrap(), 1_300 + 1);
+    assert_eq!(seqs(store, &big).await, (3_901..=6_500).collect::<Vec<_>>());
+    assert_eq!(store.remove_old(newest, day(5)).await.unwrap(), 1_300);
+    let (again, after) = (vec![keyed(&ann, 5_201, day(5))], Cursor::new(6_500, 1));
+    let again = Batch { room: big.key, after, may_follow: false, writes: again };
+    let outcome = store.append(&[again]).await.unwrap().remove(0);
+    let seen = Outcome::Seen(Sent { seq: 5_201, at: day(4) });
+    assert_eq!(outcome, BatchOutcome::Done(vec![seen]));
+    let a_day_after = day(5) + Duration::from_millis(1);
+    assert_eq!(store.remove_old(newest, a_day_after).await.unwrap(), 1_295);
+    assert_eq!(seqs(store, &big).await, (6_496..=6_500).collect::<Vec<_>>());
     assert_eq!(seqs(store, &small).await, [6, 7, 8, 9, 10]);
     let loaded = load(store, small.info.id).await;
     assert_eq!((loaded.end, loaded.removed), (Cursor::new(10, 1), 5));
@@ -159,7 +169,8 @@ async fn history_begins_where_messages_do(store: impl SqlStore + Clone) {
         (range, page.more_before, page.more_after)
     };
     assert_eq!(page(&engine, HistoryAt::Before(451)).await, (Some((351, 450)), true, true));
-    store.remove_old(newest, day(0)).await.unwrap();
+    // What was sent just now is old by then.
+    store.remove_old(newest, day(36_500)).await.unwrap();
     // The room has not heard of it, and finds out.
     assert_eq!(page(&engine, HistoryAt::Before(451)).await, (Some((401, 450)), false, true));
     assert_eq!(page(&engine, HistoryAt::Before(301)).await, (None, false, true));
@@ -167,10 +178,10 @@ async fn history_begins_where_messages_do(store: impl SqlStore + Clone) {
     assert_eq!(page(&engine, HistoryAt::Around(2)).await, (Some((401, 500)), false, true));
     // More has gone than a page holds, so whoever pages on from the beginning would find nothing.
     let newer = Retention { age: None, messages: Some(450) };
-    store.remove_old(newer, day(0)).await.unwrap();
+    store.remove_old(newer, day(36_500)).await.unwrap();
     assert_eq!(page(&engine, HistoryAt::After(0)).await, (Some((551, 650)), false, true));
     let newest = Retention { age: None, messages: Some(300) };
-    store.remove_old(newest, day(0)).await.unwrap();
+    store.remove_old(newest, day(36_500)).await.unwrap();
     assert_eq!(page(&engine, HistoryAt::Around(2)).await, (Some((701, 800)), false, true));
     engine.stop().await;
     // One that loads it now knows from the beginning.
@@ -246,7 +257,7 @@ async fn what_was_never_heard_is_come_back_for(store: impl SqlStore + Clone) {
     let batch = Batch { room: loaded.key, after: loaded.end, may_follow: false, writes };
     store.append(&[batch]).await.unwrap();
     let newest = Retention { age: None, messages: Some(1) };
-    assert_eq!(store.remove_old(newest, day(0)).await.unwrap(), 5);
+    assert_eq!(store.remove_old(newest, day(36_500)).await.unwrap(), 5);
     // The first try finds that something is missing.
     let draft = Draft::text("last").unwrap().key("last").unwrap();
     let sent = match room.send(&ann, draft.clone()).await {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chat_core::{RoomKey, StoreError, Timestamp, UserId};
+use chat_core::{RoomKey, StoreError, Timestamp, UserId, limits};
 use sqlx::SqlStr;
 use tokio::runtime::Handle;
 
@@ -22,7 +22,8 @@ const ROOMS: i64 = 500;
 /// How often progress is logged.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Which messages are kept. Everything, unless said otherwise.
+/// Which messages are kept. Everything, unless said otherwise; and whatever is younger than
+/// [`limits::KEYS_LAST`], whose keys are to be remembered, with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Those that are not older than this.
@@ -283,9 +284,13 @@ pub(super) async fn remove_old(
     if retention == Retention::default() {
         return Ok(0);
     }
-    let age = retention.age.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let before = |age: Duration| {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        now.timestamp_millis().saturating_sub(age)
+    };
+    let young = before(limits::KEYS_LAST);
     // Everything is younger than what lies before all time.
-    let oldest = age.map_or(i64::MIN, |age| now.timestamp_millis().saturating_sub(age));
+    let oldest = retention.age.map_or(i64::MIN, before).min(young);
     let (mut pace, mut after, mut removed) = (Pace::new(), i64::MIN, 0);
     loop {
         let values = [oldest.into(), after.into(), ROOMS.into()];
@@ -294,7 +299,7 @@ pub(super) async fn remove_old(
         after = last.room;
         for room in rooms {
             let surplus = retention.messages.map_or(0, |most| room.seq - signed(most));
-            removed += trim(database, &room, surplus, oldest, &mut pace).await?;
+            removed += trim(database, &room, (surplus, young), oldest, &mut pace).await?;
         }
     }
     if removed > 0 {
@@ -303,23 +308,26 @@ pub(super) async fn remove_old(
     Ok(removed)
 }
 
-/// Removes a room's messages up to number `surplus`, and those before the first that is not older
-/// than `oldest`.
+/// Removes a room's messages up to number `surplus`, but for those behind the first that is not older than
+/// `young`, and those before the first that is not older than `oldest`.
 async fn trim(
     database: &impl Cleaned,
     room: &RetainedRow,
-    surplus: i64,
+    (surplus, young): (i64, i64),
     oldest: i64,
     pace: &mut Pace,
 ) -> Result<u64, StoreError> {
     let (key, mut from, mut removed) = (RoomKey(room.room), room.removed_seq, 0);
     while surplus > from || (room.is_old && from < room.seq) {
         let until = (from + PIECE).min(room.seq);
-        let values = [key.0, from, until, oldest].map(Value::Number);
-        let young: Vec<(Option<i64>,)> = database.ask(selects::FIRST_YOUNG, &values).await?;
-        let young = young.first().and_then(|(seq,)| *seq);
-        let old = young.map_or(until, |seq| seq - 1);
-        let up_to = old.max(surplus.min(until));
+        let mut up_to = from;
+        if room.is_old {
+            up_to = last_before(database, key, (from, until), oldest).await?;
+        }
+        if surplus > up_to {
+            let old = last_before(database, key, (from, until), young).await?;
+            up_to = up_to.max(old.min(surplus));
+        }
         if up_to <= from {
             break;
         }
@@ -338,6 +346,18 @@ async fn trim(
         from = up_to;
     }
     Ok(removed)
+}
+
+/// The last message of a range that stands before all of it that are not older than a moment.
+async fn last_before(
+    database: &impl Cleaned,
+    room: RoomKey,
+    (above, until): (i64, i64),
+    moment: i64,
+) -> Result<i64, StoreError> {
+    let values = [room.0, above, until, moment].map(Value::Number);
+    let young: Vec<(Option<i64>,)> = database.ask(selects::FIRST_YOUNG, &values).await?;
+    Ok(young.first().and_then(|(seq,)| *seq).map_or(until, |seq| seq - 1))
 }
 
 /// The last moment of a piece of the keys that were used before another moment. Parameters: that, how many
