@@ -3,9 +3,10 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::raw::Raw;
 use support::scene::{MOST, Scene, assert_problem};
+use support::text;
 use tokio::io::AsyncWriteExt;
 
 #[actix_web::test]
@@ -179,6 +180,66 @@ async fn a_bad_http_call_gets_a_problem_document() {
             let (limit, actual) = (problem["limit"].as_u64(), problem["actual"].as_u64());
             assert_eq!(limit.map(|limit| limit + 1), actual, "{problem}");
         }
+    }
+    scene.undisturbed().await;
+}
+
+/// Nobody is to believe that a parameter counts which does not; least of all a `key`, without which what is asked twice
+/// is done twice.
+#[actix_web::test]
+async fn every_call_refuses_parameters_that_it_does_not_have() {
+    let scene = Scene::new().await;
+    let document = scene.request("GET", "/api/openapi.json").send().await.expect("an answer");
+    let document: Value = serde_json::from_str(&document.text()).expect("JSON");
+    let (mut writing, mut with_key) = (0, 0);
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let Some(calls) = item.as_object().filter(|_| path.starts_with("/api/v1/")) else {
+            continue;
+        };
+        let mut place =
+            path.replace("{room}", "$room").replace("{seq}", "1").replace("{mark}", "x");
+        for id in ["{user}", "{group}"] {
+            place = place.replace(id, "$nowhere");
+        }
+        for (method, call) in calls {
+            let parameters = call["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let in_query = parameters.iter().filter(|one| one["in"] == "query");
+            let names: Vec<_> = in_query.map(|one| text(&one["name"])).collect();
+            let reads = method == "get";
+            if reads && !names.is_empty() {
+                // What such a call takes is in the table above.
+                continue;
+            }
+            writing += usize::from(!reads);
+            with_key += usize::from(names == ["key"]);
+            for parameter in ["nonsense", "key"] {
+                if names.iter().any(|name| name == parameter) {
+                    continue;
+                }
+                let cause = format!("{method} {path}?{parameter}=1");
+                let target = format!("{place}?{parameter}=1");
+                let request = scene.request(&method.to_uppercase(), &target);
+                let request = request.bearer_auth(&scene.guest.token);
+                let request = request.header("content-type", "application/json").body("{}");
+                let problem = assert_problem(request, "bad_request", parameter, &cause).await;
+                let schema =
+                    call["requestBody"]["content"]["application/json"]["schema"].to_string();
+                let keyed = ["NewRoom", "NewMessage"].iter().any(|name| schema.contains(name));
+                let told = text(&problem["detail"]).contains("body");
+                assert_eq!(told, keyed && parameter == "key", "{cause}: {problem}");
+            }
+        }
+    }
+    assert!(writing > 30 && with_key > 8, "{writing} calls write, {with_key} of them with a key");
+    // All the same with everything in place: nothing is written.
+    let room = json!({ "title": "a" }).to_string();
+    let message = json!({ "text": "a" }).to_string();
+    let calls = [("/api/v1/rooms", room), ("/api/v1/rooms/$room/messages", message)];
+    for (path, body) in calls {
+        let request =
+            scene.request("POST", &format!("{path}?key=k")).bearer_auth(&scene.guest.token);
+        let request = request.header("content-type", "application/json").body(body);
+        assert_problem(request, "bad_request", "key", path).await;
     }
     scene.undisturbed().await;
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Bearer;
-use crate::http::body::User;
+use crate::http::body::{NoQuery, User};
 use crate::http::examples::{AT, DORA};
 use crate::http::{Api, account, codes, resource, to_the_end, words};
 use crate::people::Blocked;
@@ -78,7 +78,11 @@ pub(super) struct BlocksView<'a> {
         codes::Unavailable,
     ),
 )]
-async fn blocks(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse, Problem> {
+async fn blocks(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    _: NoQuery,
+) -> Result<HttpResponse, Problem> {
     let blocks = api.friends.blocks(account(&identity)?).await?;
     let blocks = blocks.iter().map(BlockView::from).collect();
     Ok(HttpResponse::Ok().json(BlocksView { blocks }))
@@ -115,6 +119,7 @@ async fn block(
     api: Data<Api>,
     Bearer(identity): Bearer,
     User(other): User,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     account(&identity)?;
     let (presence, user) = (api.presence.clone(), identity.user);
@@ -140,6 +145,7 @@ async fn unblock(
     api: Data<Api>,
     Bearer(identity): Bearer,
     User(other): User,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     account(&identity)?;
     let (presence, user) = (api.presence.clone(), identity.user);

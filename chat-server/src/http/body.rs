@@ -88,6 +88,29 @@ impl FromRequest for Query {
     }
 }
 
+/// Nothing: the call has no parameters. One that is there all the same is refused, lest somebody believes that it
+/// counts; above all a `key`, without which what is asked twice is done twice.
+pub(super) struct NoQuery<const KEY: bool = false>;
+
+/// The call takes a `key`, but in its body.
+pub(super) const KEY_IN_BODY: bool = true;
+
+impl<const KEY: bool> FromRequest for NoQuery<KEY> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let none = Fields::from_query(request.query_string()).and_then(|fields| {
+            if KEY && fields.has("key") {
+                let message = "of this call, `key` is a field of the body; put it there";
+                return Err(Problem::bad_request(message).at("key"));
+            }
+            fields.finish().map(|()| Self)
+        });
+        ready(none)
+    }
+}
+
 /// The key of a write, if it is to take effect once: the query string has nothing else.
 pub(super) struct Key(Option<ClientKey>);
 

@@ -8,7 +8,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Bearer;
-use crate::http::body::{Body, MaybeBody, Query, User};
+use crate::http::body::{Body, MaybeBody, NoQuery, Query, User};
 use crate::http::examples::{DORA, GROUP};
 use crate::http::users::NamedView;
 use crate::http::{Api, account, codes, resource, to_the_end, words};
@@ -207,6 +207,7 @@ async fn add(
     api: Data<Api>,
     Bearer(identity): Bearer,
     User(friend): User,
+    _: NoQuery,
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
     let change = fields.map(friend_change).transpose()?.unwrap_or_default();
@@ -254,6 +255,7 @@ async fn change(
     api: Data<Api>,
     Bearer(identity): Bearer,
     User(friend): User,
+    _: NoQuery,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
@@ -280,6 +282,7 @@ async fn remove(
     api: Data<Api>,
     Bearer(identity): Bearer,
     User(friend): User,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
     let presence = api.presence.clone();

@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Bearer;
-use crate::http::body::{Body, Group};
+use crate::http::body::{Body, Group, NoQuery};
 use crate::http::examples::GROUP;
 use crate::http::{Api, account, codes, resource, words};
 use crate::people::{self, GroupName, Notice};
@@ -85,7 +85,11 @@ pub(super) struct NewGroup {
         codes::Unavailable,
     ),
 )]
-async fn groups(api: Data<Api>, Bearer(identity): Bearer) -> Result<HttpResponse, Problem> {
+async fn groups(
+    api: Data<Api>,
+    Bearer(identity): Bearer,
+    _: NoQuery,
+) -> Result<HttpResponse, Problem> {
     let groups = api.friends.groups(account(&identity)?).await?;
     let groups = groups.iter().map(GroupView::from).collect();
     Ok(HttpResponse::Ok().json(GroupsView { groups }))
@@ -135,6 +139,7 @@ fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
 async fn add(
     api: Data<Api>,
     Bearer(identity): Bearer,
+    _: NoQuery,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
@@ -166,6 +171,7 @@ async fn rename(
     api: Data<Api>,
     Bearer(identity): Bearer,
     Group(group): Group,
+    _: NoQuery,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
@@ -195,6 +201,7 @@ async fn remove(
     api: Data<Api>,
     Bearer(identity): Bearer,
     Group(group): Group,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
     api.friends.remove_group(user, group).await?;

@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Key, Query, Room, User};
+use crate::http::body::{Body, Key, NoQuery, Query, Room, User};
 use crate::http::examples::{CAROL, DORA};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{MemberPageView, MembershipView, Problem, Time, member_change, member_query};
@@ -184,6 +184,7 @@ async fn join(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let joined = api.engine.room(room).join(&user, After::Nothing).await?;
     Ok(HttpResponse::Ok().json(MembershipView::new(&joined.me, joined.mute)))

@@ -6,7 +6,7 @@ use chat_core::{Code, Error, HistoryAt, HistoryQuery, RoomCommand};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Caller;
-use crate::http::body::{Body, InPath, Key, Query, Room, Seq};
+use crate::http::body::{Body, InPath, KEY_IN_BODY, Key, NoQuery, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{
@@ -155,6 +155,7 @@ async fn send(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    _: NoQuery<KEY_IN_BODY>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let draft = draft(&mut fields)?;
@@ -258,6 +259,7 @@ async fn look(
     Caller(user): Caller,
     Room(room): Room,
     Seq(seq): Seq,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let one = HistoryQuery { at: HistoryAt::After(seq.saturating_sub(1)), limit: 1 };
     let page = api.engine.room(room).history(&user, one).await?;
@@ -364,6 +366,7 @@ async fn revisions(
     Caller(user): Caller,
     Room(room): Room,
     Seq(seq): Seq,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let revisions = api.engine.room(room).revisions(&user, seq).await?;
     Ok(HttpResponse::Ok().json(RevisionsView::from(&revisions[..])))

@@ -6,7 +6,7 @@ use chat_core::OwnRoomQuery;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Query, Room, Seq};
+use crate::http::body::{Body, NoQuery, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{
@@ -140,6 +140,7 @@ async fn position(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let standing = api.engine.room(room).standing(&user).await?;
     Ok(HttpResponse::Ok().json(ReadPositionView::from(&standing)))
@@ -180,6 +181,7 @@ async fn read(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let seq = read_seq(&mut fields)?;

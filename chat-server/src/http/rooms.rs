@@ -13,7 +13,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::http::body::{Body, Key, Query, Room};
+use crate::http::body::{Body, KEY_IN_BODY, Key, NoQuery, Query, Room};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{Fields, Problem, RoomView, new_room, settings_change};
@@ -238,6 +238,7 @@ async fn open(
     api: Data<Api>,
     lists: Data<Lists>,
     Caller(user): Caller,
+    _: NoQuery<KEY_IN_BODY>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let room = new_room(&mut fields)?;
@@ -377,6 +378,7 @@ async fn look(
     api: Data<Api>,
     Caller(user): Caller,
     Room(room): Room,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let room = api.engine.room(room).view(&user).await?;
     Ok(HttpResponse::Ok().json(RoomView::from(&room)))

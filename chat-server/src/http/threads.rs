@@ -6,7 +6,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::auth::Caller;
-use crate::http::body::{Query, Room, Seq};
+use crate::http::body::{NoQuery, Query, Room, Seq};
 use crate::http::examples::{AT, CAROL, ROOM};
 use crate::http::{Api, codes, resource, words};
 use crate::protocol::{Problem, RoomView, ThreadPageView, thread_query};
@@ -67,6 +67,7 @@ async fn open(
     Caller(user): Caller,
     Room(room): Room,
     Seq(seq): Seq,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let thread = api.engine.room(room).open_thread(&user, seq).await?;
     Ok(HttpResponse::Ok().json(RoomView::from(&thread)))

@@ -12,7 +12,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::{Bearer, Subject};
-use crate::http::body::{Address, Body, Query};
+use crate::http::body::{Address, Body, NoQuery, Query};
 use crate::http::examples::{CAROL, DORA, REFRESH, TOKEN};
 use crate::http::{Api, codes, resource, to_the_end, words};
 use crate::people::{Password, PeopleError, RefreshToken, SignedIn};
@@ -169,6 +169,7 @@ fn access<'a>(api: &Api, user: &'a User, login: Option<Uuid>, ttl: Duration) -> 
 async fn sign_in(
     api: Data<Api>,
     Address(address): Address,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let username = fields.needed_text("username")?;
@@ -219,7 +220,11 @@ async fn sign_in(
         codes::Unavailable,
     ),
 )]
-async fn refresh(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+async fn refresh(
+    api: Data<Api>,
+    _: NoQuery,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
     let token = RefreshToken::presented(fields.needed_text("refresh_token")?)?;
     fields.finish()?;
     let people = Arc::clone(&api.people);
@@ -306,7 +311,11 @@ async fn sign_out(
         codes::Name,
     ),
 )]
-async fn guest(api: Data<Api>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+async fn guest(
+    api: Data<Api>,
+    _: NoQuery,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
     let name = nickname(&mut fields)?;
     fields.finish()?;
     if !api.guests {

@@ -10,7 +10,7 @@ use utoipa::openapi::ObjectBuilder;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::{Anybody, Bearer, Caller};
-use crate::http::body::{Address, Body, Query, User};
+use crate::http::body::{Address, Body, NoQuery, Query, User};
 use crate::http::examples::DORA;
 use crate::http::tokens::{TokensView, tokens};
 use crate::http::{Api, account, codes, resource, to_the_end, words};
@@ -208,6 +208,7 @@ async fn sign_up(
     api: Data<Api>,
     Anybody(guest): Anybody,
     Address(address): Address,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let username = Username::new(&fields.needed_text("username")?)?;
@@ -247,7 +248,7 @@ async fn sign_up(
         codes::Unavailable,
     ),
 )]
-async fn me(api: Data<Api>, Caller(user): Caller) -> Result<HttpResponse, Problem> {
+async fn me(api: Data<Api>, Caller(user): Caller, _: NoQuery) -> Result<HttpResponse, Problem> {
     let account = match api.people.account(user.id, user.id).await {
         Err(PeopleError::NoSuchUser) => return Err(PeopleError::NoAccount.into()),
         account => account?,
@@ -291,6 +292,7 @@ async fn me(api: Data<Api>, Caller(user): Caller) -> Result<HttpResponse, Proble
 async fn change(
     api: Data<Api>,
     Bearer(identity): Bearer,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let nickname = fields.has("nickname").then(|| nickname(&mut fields)).transpose()?;
@@ -331,6 +333,7 @@ async fn delete(
     api: Data<Api>,
     Bearer(identity): Bearer,
     Address(address): Address,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let password = fields.needed_text("password")?;
@@ -386,6 +389,7 @@ async fn look(
     api: Data<Api>,
     Caller(caller): Caller,
     User(user): User,
+    _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let account = api.people.account(user, caller.id).await?;
     Ok(HttpResponse::Ok().json(AccountView::from(&account)))
@@ -483,6 +487,7 @@ async fn change_password(
     api: Data<Api>,
     Bearer(identity): Bearer,
     Address(address): Address,
+    _: NoQuery,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let (old, new) = (fields.needed_text("old")?, fields.needed_text("new")?);

@@ -42,7 +42,7 @@ fn refuse(operation: &mut Operation, is_call: bool) {
     if takes_body {
         rows.extend(["bad_json", "unsupported_media_type", "too_large"].map(known));
     }
-    if is_call && (takes_body || operation.parameters.is_some()) {
+    if is_call {
         rows.push(known("bad_request"));
     }
     rows.sort_by_key(|row| row.code);
