@@ -19,6 +19,7 @@ async fn a_bad_http_call_gets_a_problem_document() {
     let long_name = json!({ "nickname": "n".repeat(33) }).to_string();
     let long_query = format!("/api/v1/rooms?query={}", "q".repeat(101));
     let long_search = format!("/api/v1/rooms/$room/search?q={}", "q".repeat(101));
+    let long_mark = format!("/api/v1/rooms/$room/messages/1/marks/{}", "m".repeat(33));
     let deep = format!(r#"{{"text":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let guests = "/api/v1/tokens/guest";
     let member = "/api/v1/rooms/$room/members/$nowhere";
@@ -157,6 +158,29 @@ async fn a_bad_http_call_gets_a_problem_document() {
         ("GET", "/api/v1/rooms/$room/messages/0", "", "no_such_message", ""),
         ("GET", "/api/v1/rooms/$room/messages/1", "", "no_such_message", ""),
         ("GET", "/api/v1/rooms/$room/messages/18446744073709551615", "", "no_such_message", ""),
+        ("PUT", "/api/v1/rooms/$room/messages/1/marks/x", "", "no_such_message", "seq"),
+        ("DELETE", "/api/v1/rooms/$room/messages/1/marks/x", "", "no_such_message", "seq"),
+        ("PUT", "/api/v1/rooms/$room/messages/x/marks/x", "", "bad_request", "seq"),
+        ("PUT", "/api/v1/rooms/$room/messages/1/marks/%20", "", "empty", "mark"),
+        ("PUT", "/api/v1/rooms/$room/messages/1/marks/a%0ab", "", "bad_text", "mark"),
+        ("PUT", &long_mark, "", "too_long", "mark"),
+        ("DELETE", &long_mark, "", "too_long", "mark"),
+        ("PUT", "/api/v1/rooms/$room/messages/1/marks/x?key=", "", "empty", "key"),
+        ("PUT", "/api/v1/rooms/$foreign/messages/1/marks/x", "", "not_a_member", ""),
+        ("DELETE", "/api/v1/rooms/$nowhere/messages/1/marks/x", "", "no_such_room", ""),
+        ("POST", "/api/v1/rooms/$room/messages/1/marks/x", "{}", "method_not_allowed", ""),
+        ("GET", "/api/v1/rooms/$room/messages/1/marks", "", "bad_request", "mark"),
+        ("GET", "/api/v1/rooms/$room/messages/1/marks?mark=", "", "empty", "mark"),
+        ("GET", "/api/v1/rooms/$room/messages/1/marks?mark=x", "", "no_such_message", "seq"),
+        (
+            "GET",
+            "/api/v1/rooms/$room/messages/1/marks?mark=x&limit=201",
+            "",
+            "bad_request",
+            "limit",
+        ),
+        ("GET", "/api/v1/rooms/$room/messages/1/marks?mark=x&after=y", "", "bad_request", "after"),
+        ("GET", "/api/v1/rooms/$foreign/messages/1/marks?mark=x", "", "not_a_member", ""),
         ("GET", "/api/v1", "", "not_found", ""),
         ("GET", "/api/v1/nowhere", "", "not_found", ""),
         ("GET", "/api/v2/rooms", "", "not_found", ""),
@@ -181,6 +205,10 @@ async fn a_bad_http_call_gets_a_problem_document() {
             assert_eq!(limit.map(|limit| limit + 1), actual, "{problem}");
         }
     }
+    let huge = format!("/api/v1/rooms/$room/messages/1/marks/{}", "m".repeat(10_240));
+    let request = scene.request("PUT", &huge).bearer_auth(&scene.guest.token);
+    let problem = assert_problem(request, "too_long", "mark", "10 KB").await;
+    assert_eq!((&problem["limit"], &problem["actual"]), (&json!(32), &json!(10_240)));
     scene.undisturbed().await;
 }
 

@@ -16,6 +16,9 @@ async fn a_bad_command_gets_its_error_and_the_connection_stays() {
     let mut scene = Scene::new().await;
     let long = format!(r#""do":"send","room":"$room","text":"{}""#, "x".repeat(4_001));
     let long_key = format!(r#""do":"send","room":"$room","text":"a","key":"{}""#, "k".repeat(65));
+    let huge = "m".repeat(10_240);
+    let huge_mark = format!(r#""do":"mark","room":"$room","seq":1,"mark":"{huge}""#);
+    let huge_unmark = format!(r#""do":"unmark","room":"$room","seq":1,"mark":"{huge}""#);
     let long_title = format!(r#""do":"open","title":"{}""#, "t".repeat(101));
     let ids = [r#""$nowhere""#; 11].join(",");
     let many_files = format!(r#""do":"send","room":"$room","text":"a","files":[{ids}]"#);
@@ -65,6 +68,27 @@ async fn a_bad_command_gets_its_error_and_the_connection_stays() {
         (r#""do":"delete","room":"$room","seq":"1""#, "bad_request", "seq"),
         (r#""do":"revisions","room":"$room","seq":2"#, "no_such_message", "seq"),
         (r#""do":"revisions","room":"$foreign","seq":2"#, "not_a_member", ""),
+        (r#""do":"mark","room":"$room","seq":1"#, "bad_request", "mark"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":5"#, "bad_request", "mark"),
+        (r#""do":"mark","room":"$room","mark":"x""#, "bad_request", "seq"),
+        (r#""do":"mark","room":"$room","seq":"1","mark":"x""#, "bad_request", "seq"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":"""#, "empty", "mark"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":"two\nlines""#, "bad_text", "mark"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":"x","on":true"#, "bad_request", "on"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":"x","key":"""#, "empty", "key"),
+        (r#""do":"mark","room":"$room","seq":1,"mark":"x""#, "no_such_message", "seq"),
+        (r#""do":"unmark","room":"$room","seq":1,"mark":"x""#, "no_such_message", "seq"),
+        (r#""do":"unmark","room":"$room","seq":1"#, "bad_request", "mark"),
+        (&huge_mark, "too_long", "mark"),
+        (&huge_unmark, "too_long", "mark"),
+        (r#""do":"mark","room":"$foreign","seq":1,"mark":"x""#, "not_a_member", ""),
+        (r#""do":"unmark","room":"$nowhere","seq":1,"mark":"x""#, "no_such_room", ""),
+        (r#""do":"markers","room":"$room","seq":1"#, "bad_request", "mark"),
+        (r#""do":"markers","room":"$room","seq":1,"mark":" ""#, "empty", "mark"),
+        (r#""do":"markers","room":"$room","seq":1,"mark":"x""#, "no_such_message", "seq"),
+        (r#""do":"markers","room":"$room","seq":1,"mark":"x","limit":201"#, "bad_request", "limit"),
+        (r#""do":"markers","room":"$room","seq":1,"mark":"x","after":5"#, "bad_request", "after"),
+        (r#""do":"markers","room":"$foreign","seq":1,"mark":"x""#, "not_a_member", ""),
         (&long_key, "too_long", "key"),
         (&long_title, "too_long", "title"),
         (r#""do":"open""#, "bad_request", "title"),
@@ -150,8 +174,13 @@ async fn a_bad_command_gets_its_error_and_the_connection_stays() {
         );
     }
     let (limit, actual) = ("limit", "actual");
-    for (command, most, count) in [(&*long, 4_000, 4_001), (&*long_key, 64, 65), (&*many, 100, 101)]
-    {
+    let measured = [
+        (&*long, 4_000, 4_001),
+        (&*long_key, 64, 65),
+        (&*huge_mark, 32, 10_240),
+        (&*many, 100, 101),
+    ];
+    for (command, most, count) in measured {
         let command = serde_json::from_str(&scene.fill(&format!("{{{command}}}"))).expect("JSON");
         let error = scene.ann.error(command).await;
         assert_eq!((&error[limit], &error[actual]), (&json!(most), &json!(count)), "{error}");
