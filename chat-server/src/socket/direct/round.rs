@@ -116,7 +116,7 @@ impl Round {
 mod tests {
     use std::collections::VecDeque;
 
-    use chat_core::ConnectionId;
+    use chat_core::{ConnectionId, RoomId};
 
     use super::*;
     use crate::socket::direct::pending::{Item, Step, say, tell};
