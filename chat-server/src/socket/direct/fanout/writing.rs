@@ -170,17 +170,16 @@ impl SocketFanout {
             return;
         };
         let room = turn.room();
-        match &mut cold.backlog {
-            Some(backlog) => {
-                if backlog.keep(turn, sent) {
-                    let result = Err(Error::busy());
-                    let busy = self.wire.event(&Arc::new(Event::Resumed { room, result }));
-                    self.push_urgent(place, Some(frame::text(&busy)), now);
-                }
+        let Some(backlog) = &mut cold.backlog else {
+            if sent {
+                turn.taken();
             }
-            None if sent => turn.taken(),
-            // The socket has failed.
-            None => {}
+            return;
+        };
+        if backlog.keep(turn, sent) {
+            let busy = Event::Resumed { room, result: Err(Error::busy()) };
+            let busy = self.wire.event(&Arc::new(busy));
+            self.push_urgent(place, Some(frame::text(&busy)), now);
         }
     }
 
