@@ -10,9 +10,9 @@ use actix::prelude::Recipient;
 use tokio::sync::Notify;
 
 use crate::deliver::{Fanout, Line, Order, Parcel};
-use crate::event::Event;
+use crate::event::{Event, OwnChange};
 use crate::ids::{ConnectionId, GrantId, UserId};
-use crate::model::Presence;
+use crate::model::{Presence, RoomInfo};
 
 /// The connections of an engine.
 #[derive(Default)]
@@ -169,6 +169,37 @@ impl Connections {
                 None,
                 vec![Parcel::One { connection, hears: None, event: event.clone() }],
             );
+        }
+    }
+
+    /// The ways to those connections of a user that are not here.
+    pub(crate) fn elsewhere(
+        &self,
+        user: UserId,
+        is_here: impl Fn(ConnectionId) -> bool,
+    ) -> Vec<Line> {
+        let all = self.all();
+        let of_user = all.connected.range(of_user(user));
+        let elsewhere = of_user.filter(|((_, connection), _)| !is_here(*connection));
+        let line = |(&(_, connection), connected): (_, &Connected)| Line {
+            connection,
+            fanout: connected.fanout.clone(),
+        };
+        elsewhere.map(line).collect()
+    }
+
+    /// Tells those connections of a user that are not the one which has done it that the user is a member of
+    /// a room that is new.
+    pub(crate) fn tell_opened(
+        &self,
+        user: UserId,
+        by: Option<ConnectionId>,
+        room: &RoomInfo,
+        at: Duration,
+    ) {
+        for Line { connection, fanout } in self.elsewhere(user, |other| by == Some(other)) {
+            let event = Event::Mine { room: room.id, change: OwnChange::Joined(room.clone()) };
+            fanout.deliver(at, Some(room.id), vec![Parcel::One { connection, hears: None, event }]);
         }
     }
 

@@ -450,6 +450,12 @@ impl Audience {
         self.stand(&line.fanout).parcels.push(parcel);
     }
 
+    /// Tells an event to one connection that need not hear the room.
+    pub(crate) fn tell_elsewhere(&mut self, line: &Line, event: Event) {
+        let parcel = Parcel::One { connection: line.connection, hears: None, event };
+        self.stand(&line.fanout).parcels.push(parcel);
+    }
+
     /// Answers a command in its place among the events.
     pub(crate) fn answer(&mut self, reply_to: ReplyTo, at: Duration, result: Result<Reply>) {
         match reply_to {

@@ -115,6 +115,14 @@ pub enum Event {
         /// Which.
         room: RoomInfo,
     },
+    /// Something has become of this session's user in a room that the session does not hear, by what the
+    /// user has done elsewhere or somebody else has. A session that hears the room is told by the room.
+    Mine {
+        /// Where.
+        room: RoomId,
+        /// What.
+        change: OwnChange,
+    },
     /// The room is gone, with its messages.
     Closed {
         /// Which.
@@ -149,6 +157,21 @@ pub enum Event {
         /// When to come back, if that is of use.
         retry_after: Option<Duration>,
     },
+}
+
+/// What has become of a user in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnChange {
+    /// It is a member: it has joined or opened the room, or follows the thread.
+    Joined(RoomInfo),
+    /// It is a member no longer.
+    Left,
+    /// Somebody has ended its membership.
+    Kicked,
+    /// Somebody has, and it may be no member until then; `None` is without an end.
+    Banned(Option<Timestamp>),
+    /// It has read the room up to a message.
+    Read(ReadPosition),
 }
 
 /// Something that the engine passes on and knows nothing of. Whoever makes it and the transport that

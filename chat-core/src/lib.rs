@@ -31,7 +31,7 @@ mod error;
 pub use error::{Code, Error, Measure, Result};
 
 mod event;
-pub use event::{CloseReason, Event, Notice, Topic};
+pub use event::{CloseReason, Event, Notice, OwnChange, Topic};
 
 mod ids;
 pub use ids::{ConnectionId, FileId, GrantId, RoomId, UserId};

@@ -77,7 +77,7 @@ impl Weight {
     pub fn of_own(event: &Event) -> Self {
         match event {
             // Not for somebody who does not read: others may send as many as they like.
-            Event::Invited { .. } | Event::Mentioned { .. } => Self::Answer,
+            Event::Invited { .. } | Event::Mentioned { .. } | Event::Mine { .. } => Self::Answer,
             _ => Self::Urgent,
         }
     }

@@ -164,7 +164,11 @@ async fn loses_hints() {
 
 #[tokio::test]
 async fn loses_news() {
-    let by = ["an_invited_user_hears_of_it_and_may_join", "a_room_that_ends_is_closed"];
+    let by = [
+        "an_invited_user_hears_of_it_and_may_join",
+        "what_becomes_of_somebody_is_told_elsewhere",
+        "a_room_that_ends_is_closed",
+    ];
     finds_out(Fault::LosesNews, &by).await;
 }
 

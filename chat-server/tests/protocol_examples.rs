@@ -13,7 +13,8 @@ use std::time::Duration;
 use bytestring::ByteString;
 use chat_core::testkit::{Faults, FaultyStore};
 use chat_core::{
-    Code, Cursor, Error, Event, MemoryStore, Name, Notice, Presence, RoomId, User, UserId, Wire,
+    Code, Cursor, Error, Event, MemoryStore, Name, Notice, OwnChange, Presence, RoomId, User,
+    UserId, Wire,
 };
 use chat_server::people;
 use chat_server::protocol::JsonWire;
@@ -70,6 +71,10 @@ impl Conversation {
                     None
                 }
                 "stranger" => None,
+                // Whom an HTTP example has made known.
+                name if self.names.contains_key(&format!("{name}_token")) => {
+                    self.names.get(&format!("{name}_token")).cloned()
+                }
                 name => {
                     let nickname = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
                     Some(self.server.guest(&nickname).await.token)
@@ -378,6 +383,10 @@ fn shown(expected: &Value) -> ByteString {
                 parent: None,
             };
             Event::Invited { room }
+        }
+        Some("mine") => {
+            let until = expected["until"].as_str().expect("an end").parse().expect("a time");
+            Event::Mine { room, change: OwnChange::Banned(Some(until)) }
         }
         Some("closed") => Event::Closed { room },
         Some("renamed") => Event::Renamed { room: Some(room), user: named("Bobby") },

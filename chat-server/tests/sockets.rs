@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::{Draft, MemoryStore, Name, NewRoom, Reply, RoomCommand, User, UserId};
-use serde_json::json;
-use support::{Client, Frame, TestServer, until};
+use serde_json::{Value, json};
+use support::{Client, Frame, Person, TestServer, until};
 use tempfile::TempDir;
 
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -162,6 +162,105 @@ async fn whoever_reads_gets_all_of_what_many_rooms_have_for_it() {
     assert_eq!(missed.len(), ROOMS);
     let reply = again.reply().await;
     assert_eq!(reply["ok"], json!({"resumed":ROOMS,"failed":0}));
+}
+
+/// Whatever becomes of somebody over HTTP is told to its connections that do not hear the room, and by the
+/// room to those that do.
+#[actix_web::test]
+async fn what_becomes_of_somebody_over_http_is_told_on_its_other_devices() {
+    let server = TestServer::start().await;
+    let (ann, bob) = (server.sign_up("ann").await, server.sign_up("bob").await);
+    let http = async |who: &Person, method: &str, path: &str, body: Value| {
+        let (status, answer) = server.call(method, path, &who.token, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    };
+    let mut device = Client::connect(&server.address, Some(&bob.token)).await;
+    device.ok(json!({"do":"ping"})).await;
+    let tea = server.room(&ann.token, "Tea").await;
+    let me = format!("/rooms/{tea}/members/me");
+    // What is told of a room, but for what every one of these has.
+    let told = async |device: &mut Client, room: &str| {
+        let mut mine = device.event("mine").await;
+        let mine = mine.as_object_mut().expect("an event");
+        assert_eq!(mine.remove("room"), Some(json!(room)));
+        mine.remove("event");
+        Value::Object(mine.clone())
+    };
+    let joined = async |device: &mut Client, room: &str, kind: &str| {
+        let mine = told(device, room).await;
+        assert_eq!((&mine["change"], &mine["info"]["id"]), (&json!("joined"), &json!(room)));
+        assert_eq!(mine["info"]["kind"], kind, "{mine}");
+        mine["info"].clone()
+    };
+
+    // Opened, joined, read, left.
+    let own = server.room(&bob.token, "Bob's").await;
+    assert_eq!(joined(&mut device, &own, "open").await["title"], "Bob's");
+    http(&bob, "PUT", &me, Value::Null).await;
+    assert_eq!(joined(&mut device, &tea, "open").await["title"], "Tea");
+    for text in ["one", "two @bob"] {
+        http(&ann, "POST", &format!("/rooms/{tea}/messages"), json!({"text":text})).await;
+    }
+    http(&bob, "PUT", &format!("/rooms/{tea}/read"), json!({"seq":1})).await;
+    let read = json!({"change":"read","seq":1,"unread":1,"mentions":1});
+    assert_eq!(told(&mut device, &tea).await, read);
+    http(&bob, "DELETE", &me, Value::Null).await;
+    assert_eq!(told(&mut device, &tea).await, json!({"change":"left"}));
+
+    // Kicked and banned.
+    http(&bob, "PUT", &me, Value::Null).await;
+    joined(&mut device, &tea, "open").await;
+    http(&ann, "DELETE", &format!("/rooms/{tea}/members/{}", bob.id), Value::Null).await;
+    assert_eq!(told(&mut device, &tea).await, json!({"change":"kicked"}));
+    http(&bob, "PUT", &me, Value::Null).await;
+    joined(&mut device, &tea, "open").await;
+    let ban = format!("/rooms/{tea}/bans/{}", bob.id);
+    let until = "2100-01-02T03:04:05.678Z";
+    http(&ann, "PUT", &ban, json!({"until":until})).await;
+    assert_eq!(told(&mut device, &tea).await, json!({"change":"banned","until":until}));
+    http(&ann, "DELETE", &ban, Value::Null).await;
+
+    // A follower: by opening a thread, and of one's own message; put out with the room.
+    http(&bob, "PUT", &me, Value::Null).await;
+    joined(&mut device, &tea, "open").await;
+    let by_bob =
+        http(&bob, "POST", &format!("/rooms/{tea}/messages"), json!({"text":"mine"})).await;
+    for (who, seq) in [(&bob, &json!(1)), (&ann, &by_bob["seq"])] {
+        let path = format!("/rooms/{tea}/messages/{seq}/thread");
+        let thread = http(who, "PUT", &path, Value::Null).await;
+        let thread = support::text(&thread["id"]);
+        let info = joined(&mut device, &thread, "thread").await;
+        assert_eq!(info["parent"], json!({"room":tea,"seq":seq}), "{info}");
+        // Found, and not opened once more.
+        http(&bob, "PUT", &path, Value::Null).await;
+    }
+    http(&bob, "DELETE", &me, Value::Null).await;
+    let mut left = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let mine = device.event("mine").await;
+        assert_eq!(mine["change"], "left", "{mine}");
+        left.insert(support::text(&mine["room"]));
+    }
+    assert_eq!(left.len(), 3, "the room and both threads");
+
+    // A direct room: whoever opens it, and the other one, as one who is invited is.
+    let direct = json!({"kind":"direct","with":ann.id});
+    let direct = support::text(&http(&bob, "POST", "/rooms", direct).await["id"]);
+    joined(&mut device, &direct, "direct").await;
+    let eve = server.sign_up("eve").await;
+    let other = json!({"kind":"direct","with":bob.id});
+    let other = http(&eve, "POST", "/rooms", other).await;
+    assert_eq!(device.event("invited").await["room"]["id"], other["id"]);
+
+    // Whoever hears the room is told by the room alone.
+    device.ok(json!({"do":"join","room":own})).await;
+    http(&ann, "PUT", &format!("/rooms/{own}/members/me"), Value::Null).await;
+    http(&ann, "POST", &format!("/rooms/{own}/messages"), json!({"text":"hello"})).await;
+    http(&bob, "PUT", &format!("/rooms/{own}/read"), json!({"seq":1})).await;
+    assert_eq!(device.event("read").await["seq"], 1);
+    device.ok(json!({"do":"ping"})).await;
+    assert!(device.events.iter().all(|event| event["event"] != "mine"), "{:?}", device.events);
 }
 
 /// The HTTP server stops running the portable route's actor when its peer stops reading. Its

@@ -265,7 +265,7 @@ impl Engine {
         let (rooms, user) = (Arc::clone(&self.running.sessions.rooms), user.clone());
         let opened = self.shared().run(async move {
             rooms.shared.may(&user, &Command::Open(room.clone())).await?;
-            rooms.open(&user, &rooms.shared.complete_new(room).await?).await
+            rooms.open(&user, &rooms.shared.complete_new(room).await?, None).await
         });
         Ok(self.room(match opened.await? {
             Opened::New(view) => view.info.id,

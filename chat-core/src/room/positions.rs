@@ -11,7 +11,7 @@ use actix::prelude::Context;
 use crate::command::{ReaderPage, ReaderQuery, Reply, Standing};
 use crate::deliver::ReplyTo;
 use crate::error::{Code, Error, Result};
-use crate::event::Event;
+use crate::event::{Event, OwnChange};
 use crate::ids::UserId;
 use crate::limits;
 use crate::model::{Message, ReadPosition, Reading};
@@ -139,6 +139,7 @@ impl Hosted {
             for seat in self.roster.seats_of(user) {
                 self.audience.tell_one(&seat.line, event.clone());
             }
+            self.tell_own(user, &OwnChange::Read(position));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::command::RoomCommand;
 use crate::deliver::ReplyTo;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ids::RoomId;
+use crate::ids::{ConnectionId, RoomId};
 use crate::model::{Counts, NewRoom, RoomInfo, RoomView, User, With};
 use crate::room::{Ask, Asker, Look, RoomActor};
 use crate::shared::{Shared, unavailable};
@@ -157,10 +157,16 @@ impl Rooms {
         room.0.address.send(Look).await.unwrap_or_else(|_| Err(Error::stopping()))
     }
 
-    /// Opens a room, or finds the direct room that is there already. To be called by
+    /// Opens a room, or finds the direct room that is there already; `by` is the connection that has
+    /// asked for it, if one has. To be called by
     /// [`Shared::run`], which goes on to the end even if nobody waits for it any more, so that no
     /// room is left behind of which nobody knows.
-    pub(crate) async fn open(self: &Arc<Self>, user: &User, new: &NewRoom) -> Result<Opened> {
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        user: &User,
+        new: &NewRoom,
+        by: Option<ConnectionId>,
+    ) -> Result<Opened> {
         let members = new.members(user)?;
         let key = new.once();
         let NewRoom { title, kind, ephemeral, with, .. } = new.clone();
@@ -176,10 +182,12 @@ impl Rooms {
         if there != id {
             return Ok(Opened::Before(there));
         }
+        let Shared { connections, clock, .. } = &*self.shared;
         if let Some(With::User(with)) = with {
             let event = Event::Invited { room: info.clone() };
-            self.shared.connections.tell(with.id, &event, self.shared.clock.elapsed());
+            connections.tell(with.id, &event, clock.elapsed());
         }
+        connections.tell_opened(user.id, by, &info, clock.elapsed());
         let counts = Counts { members: members.len(), online: 0 };
         Ok(Opened::New(RoomView { info, counts }))
     }

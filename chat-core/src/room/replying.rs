@@ -10,7 +10,7 @@ use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 use tokio::sync::oneshot;
 
 use crate::error::{Code, Error, Result};
-use crate::event::Event;
+use crate::event::{Event, OwnChange};
 use crate::ids::{RoomId, UserId};
 use crate::model::{Kind, LastReply, Membership, Message, Parent, Role, Thread, User};
 use crate::room::access::Access;
@@ -276,6 +276,7 @@ impl Hosted {
 
     fn expel(&mut self, membership: Membership) {
         let user = membership.user.id;
+        self.tell_own(user, &OwnChange::Left);
         for (_, seat) in self.roster.remove(user) {
             self.audience.tell_one(&seat.line, Event::Closed { room: self.id });
             self.unseat(&seat);

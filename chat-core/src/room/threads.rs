@@ -141,13 +141,22 @@ impl Hosted {
             followers.dedup();
             let members = followers.into_iter().filter_map(|user| hosted.roster.membership(user));
             let members: Vec<_> = members.cloned().collect();
+            let by = asker.user.id;
             // The thread tells the room that it is there, as soon as it lives.
             actix_rt::spawn(async move {
                 let shared = &rooms.shared;
                 let opened = shared.store.create_room(&info, &members, None).await;
                 let opened = opened.map_err(unavailable("open a thread"));
                 match opened.and_then(|id| id.ok_or_else(Error::unavailable)) {
-                    Ok(id) => _ = rooms.get(id).ask(shared, asker, RoomCommand::View, reply),
+                    Ok(id) => {
+                        // Whoever has found a thread that was there has been told before.
+                        for member in members.iter().filter(|_| id == info.id) {
+                            let (user, now) = (member.user.id, shared.clock.elapsed());
+                            let by = connection.filter(|_| user == by);
+                            shared.connections.tell_opened(user, by, &info, now);
+                        }
+                        _ = rooms.get(id).ask(shared, asker, RoomCommand::View, reply);
+                    }
                     Err(error) => reply.answer(shared.clock.elapsed(), Err(error)),
                 }
             });

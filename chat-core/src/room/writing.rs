@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::command::{Reply, Sent};
 use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, OwnChange};
 use crate::ids::UserId;
 use crate::journal::{Commit, OpenBatch, PATIENCE};
 use crate::model::{
@@ -569,12 +569,35 @@ impl Hosted {
         self.tell_threads(change);
     }
 
+    /// Tells a user what has become of it here, wherever it is connected and neither hears the room nor is
+    /// about to.
+    pub(super) fn tell_own(&mut self, user: UserId, change: &OwnChange) {
+        let is_here = |connection| {
+            self.roster.is_seated(connection) || self.entering.contains_key(&connection)
+        };
+        for line in self.shared.connections.elsewhere(user, is_here) {
+            let event = Event::Mine { room: self.id, change: change.clone() };
+            self.audience.tell_elsewhere(&line, event);
+        }
+    }
+
     /// Tells a change to everybody who hears the room. Those whose membership ends with it hear no
     /// more after it; those who are invited hear so wherever they are connected. In a big room, who
     /// comes and goes is summarised; what somebody has decided is not.
     pub(super) fn tell_change(&mut self, change: &Arc<Change>) {
         let mut seats = Vec::new();
         let user = &change.kind.membership().user;
+        let own = match &change.kind {
+            ChangeKind::Joined(_) => Some(OwnChange::Joined(self.info.clone())),
+            ChangeKind::Left(_) => Some(OwnChange::Left),
+            ChangeKind::Kicked(_) => Some(OwnChange::Kicked),
+            ChangeKind::Banned(_, until) => Some(OwnChange::Banned(*until)),
+            _ => None,
+        };
+        // Not somebody who was no member, and not once more whom a thread has put out.
+        if let Some(own) = own.filter(|_| self.roster.membership(user.id).is_some()) {
+            self.tell_own(user.id, &own);
+        }
         if change.kind.ends_membership() {
             seats = self.roster.remove(user.id);
             self.typing.stop(user.id);

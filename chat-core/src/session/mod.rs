@@ -70,9 +70,10 @@ impl SessionActor {
             }
             Command::Open(room) => {
                 let (rooms, user) = (Arc::clone(&self.sessions.rooms), self.user.clone());
+                let by = Some(self.line.connection);
                 let open = async move {
                     let shared = Arc::clone(&rooms.shared);
-                    shared.run(async move { rooms.open(&user, &room).await }).await
+                    shared.run(async move { rooms.open(&user, &room, by).await }).await
                 };
                 let done =
                     open.into_actor(self).map(|opened, session: &mut Self, ctx| match opened {

@@ -204,6 +204,9 @@ impl View {
                 self.hears = false;
                 same("the last thing heard", after.seq, self.cursor.unwrap_or_default().seq)
             }
+            Event::Mine { room, .. } if *room == self.room => {
+                same("whether a room is heard that is told of elsewhere", self.hears, false)
+            }
             Event::Closed { room } if *room == self.room => {
                 self.hears = false;
                 Ok(())

@@ -50,7 +50,7 @@ pub enum Fault {
     ForgetsCodes,
     /// Who is here and who is writing is not told.
     LosesHints,
-    /// Invitations and the ends of rooms are not told.
+    /// Invitations, the ends of rooms, and what becomes of somebody elsewhere are not told.
     LosesNews,
     /// Of what is resumed, so much goes to a connection and no more: all others are `busy`.
     HasPlaceForLittle,
@@ -196,7 +196,10 @@ impl BrokenPeer {
                 (!hint).then_some(Heard::Event(event))
             }
             (Fault::LosesNews, Heard::Event(event)) => {
-                let news = matches!(*event, Event::Invited { .. } | Event::Closed { .. });
+                let news = matches!(
+                    *event,
+                    Event::Invited { .. } | Event::Closed { .. } | Event::Mine { .. }
+                );
                 (!news).then_some(Heard::Event(event))
             }
             (Fault::HasPlaceForLittle, Heard::Event(event)) => Some(match &*event {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use chat_core::{Counts, Cursor, Event, Presence, Reply, RoomId, Timestamp, User, Wire};
+use chat_core::{Counts, Cursor, Event, OwnChange, Presence, Reply, RoomId, Timestamp, User, Wire};
 use serde::Serialize;
 
 use crate::people::Notice;
@@ -185,6 +185,17 @@ enum EventView<'a> {
     Invited {
         room: InfoView,
     },
+    Mine {
+        #[serde(serialize_with = "as_text")]
+        room: RoomId,
+        change: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        info: Option<Box<InfoView>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        #[serde(flatten)]
+        position: Option<ReadPositionView>,
+    },
     Closed {
         #[serde(serialize_with = "as_text")]
         room: RoomId,
@@ -226,6 +237,29 @@ enum EventView<'a> {
     Change(ChangeView<'a>),
 }
 
+impl EventView<'_> {
+    fn mine(room: RoomId, change: &OwnChange) -> Self {
+        let (mut info, mut until, mut position) = (None, None, None);
+        let change = match change {
+            OwnChange::Joined(joined) => {
+                info = Some(Box::new(joined.into()));
+                "joined"
+            }
+            OwnChange::Left => "left",
+            OwnChange::Kicked => "kicked",
+            OwnChange::Banned(end) => {
+                until = end.map(Time);
+                "banned"
+            }
+            OwnChange::Read(read) => {
+                position = Some(read.into());
+                "read"
+            }
+        };
+        Self::Mine { room, change, info, until, position }
+    }
+}
+
 impl<'a> From<&'a Event> for EventView<'a> {
     fn from(event: &'a Event) -> Self {
         match event {
@@ -265,6 +299,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
                 Self::Marked { room: *room, seq: *seq, mark, on: *on }
             }
             Event::Invited { room } => Self::Invited { room: room.into() },
+            Event::Mine { room, change } => Self::mine(*room, change),
             Event::Closed { room } => Self::Closed { room: *room },
             Event::Behind { room, after } => Self::Behind { room: *room, after: *after },
             Event::Resumed { room, result } => Self::Resumed {

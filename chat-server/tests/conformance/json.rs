@@ -8,9 +8,9 @@ use chat_core::testkit::Heard;
 use chat_core::{
     After, BanPage, Behind, Body, Change, ChangeKind, CloseReason, Code, Command, Counts, Cursor,
     Details, Edit, Error, Event, History, HistoryAt, Joined, Kind, LastReply, Mark, MarkCount,
-    MemberPage, MemberView, Membership, Message, Moderation, Mute, Name, OwnMark, Parent, Presence,
-    ReadPosition, ReaderPage, Reply, Restriction, Role, RoomCommand, RoomId, RoomInfo, RoomView,
-    Sent, Settings, Text, Thread, Timestamp, Title, Unread, User, WhoInvites,
+    MemberPage, MemberView, Membership, Message, Moderation, Mute, Name, OwnChange, OwnMark,
+    Parent, Presence, ReadPosition, ReaderPage, Reply, Restriction, Role, RoomCommand, RoomId,
+    RoomInfo, RoomView, Sent, Settings, Text, Thread, Timestamp, Title, Unread, User, WhoInvites,
 };
 use serde_json::{Value, json};
 
@@ -279,6 +279,7 @@ fn event(frame: &Value) -> Event {
             Event::Renamed { room: frame.get("room").map(|_| room()), user: user(&frame["user"]) }
         }
         "invited" => Event::Invited { room: room_info(&frame["room"]) },
+        "mine" => Event::Mine { room: room(), change: own_change(frame) },
         "closed" => Event::Closed { room: room() },
         "expiring" => Event::Expiring { at: parsed(frame, "at") },
         "behind" => Event::Behind { room: room(), after: parsed(frame, "after") },
@@ -344,6 +345,17 @@ fn joined(ok: &Value) -> Joined {
         changes: list(ok, "changes").iter().map(|missed| Arc::new(change(missed))).collect(),
         behind: ok.get("behind").map(behind),
         reset: ok.get("reset").is_some_and(|_| flag(ok, "reset")),
+    }
+}
+
+fn own_change(frame: &Value) -> OwnChange {
+    match text(frame, "change") {
+        "joined" => OwnChange::Joined(room_info(&frame["info"])),
+        "left" => OwnChange::Left,
+        "kicked" => OwnChange::Kicked,
+        "banned" => OwnChange::Banned(frame.get("until").map(|_| moment(frame, "until"))),
+        "read" => OwnChange::Read(read_position(frame)),
+        other => panic!("{other} is nothing that becomes of somebody"),
     }
 }
 

@@ -216,6 +216,8 @@ impl Device {
         match event {
             // Of a room that need not be heard.
             "invited" | "closing" => Ok(()),
+            "mine" if self.hears(room) => Err(format!("{frame} is of a room that is heard")),
+            "mine" => Ok(()),
             "resumed" => {
                 let after = self.resuming.remove(room).ok_or("resumed without having asked")?;
                 let view = self.views.get_mut(room).ok_or("a room that is not known")?;

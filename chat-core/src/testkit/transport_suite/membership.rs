@@ -2,9 +2,11 @@
 
 use crate::command::{After, Command, RoomCommand};
 use crate::error::Code;
-use crate::event::Event;
+use crate::event::{Event, OwnChange};
 use crate::ids::RoomId;
-use crate::model::{Moderation, NewRoom, Role, Settings, SettingsChange};
+use crate::model::{
+    Draft, Moderation, NewRoom, ReadPosition, Role, Settings, SettingsChange, Unread,
+};
 use crate::testkit::report::Stop;
 use crate::testkit::transport_suite::guest::Guest;
 use crate::testkit::transport_suite::stage::{Outcome, Stage, ensure, given, same};
@@ -15,6 +17,7 @@ super::cases![
     what_the_owner_decides_is_told,
     an_invited_user_hears_of_it_and_may_join,
     members_invite_through_the_transport,
+    what_becomes_of_somebody_is_told_elsewhere,
 ];
 
 async fn whoever_leaves_hears_no_more(stage: &Stage<'_>) -> Outcome {
@@ -160,4 +163,54 @@ async fn members_invite_through_the_transport(stage: &Stage<'_>) -> Outcome {
     });
     same("who is invited", told.await?, bob.user.clone())?;
     accept(&mut bob, room, "a room").await
+}
+
+/// What somebody hears next has become of it in a room that it does not hear.
+async fn becomes(guest: &mut Guest, of: RoomId, expected: OwnChange) -> Outcome {
+    let heard = guest
+        .find("what has become of him", |event| match event {
+            Event::Mine { room, change } => Some((*room, change.clone())),
+            _ => None,
+        })
+        .await?;
+    same("what has become of him", heard, (of, expected))
+}
+
+async fn what_becomes_of_somebody_is_told_elsewhere(stage: &Stage<'_>) -> Outcome {
+    let ann = stage.user("Ann")?;
+    let room = given(stage.engine.open_room(&ann, given(NewRoom::open("tea"))?).await)?;
+    let (id, info) = (room.id(), given(room.view(&ann).await)?.info);
+    let joined = || OwnChange::Joined(info.clone());
+    // One of his connections hears the room, the other one does not.
+    let mut bob = stage.guest("Bob").await?;
+    let mut device = stage.connect(&bob.user).await;
+    bob.join(id, After::Nothing).await?;
+    becomes(&mut device, id, joined()).await?;
+    given(room.send(&ann, given(Draft::text("hello"))?).await)?;
+    let position = given(room.read(&bob.user, 1).await)?;
+    same("what is left", position, ReadPosition { seq: 1, unread: Some(Unread::default()) })?;
+    becomes(&mut device, id, OwnChange::Read(position)).await?;
+    bob.ok(Command::Room(id, RoomCommand::Leave)).await?;
+    becomes(&mut device, id, OwnChange::Left).await?;
+    // From here on neither does.
+    for act in [
+        (Moderation::Kick { user: bob.user.id }, OwnChange::Kicked),
+        (Moderation::Ban { user: bob.user.id, until: None }, OwnChange::Banned(None)),
+    ] {
+        given(room.join(&bob.user, After::Nothing).await)?;
+        given(room.moderate(&ann, act.0).await)?;
+        for guest in [&mut bob, &mut device] {
+            becomes(guest, id, joined()).await?;
+            becomes(guest, id, act.1.clone()).await?;
+        }
+    }
+    let opened = given(stage.engine.open_room(&bob.user, given(NewRoom::open("his"))?).await)?;
+    let info = given(opened.view(&bob.user).await)?.info;
+    for guest in [&mut bob, &mut device] {
+        becomes(guest, info.id, OwnChange::Joined(info.clone())).await?;
+        guest.settle(id).await?;
+        let more = guest.kept();
+        ensure(more.is_empty(), || format!("nothing else is told, but he hears {more:?}"))?;
+    }
+    Ok(())
 }

@@ -126,6 +126,7 @@ async fn next(guest: &mut Guest, count: usize) -> Outcome<Vec<&'static str>> {
                 Event::Change { .. } => "change",
                 Event::Presence { .. } => "presence",
                 Event::Typing { .. } => "typing",
+                Event::Mine { .. } => "mine",
                 _ => "something else",
             },
             Heard::Closed(_) => "closed",
@@ -138,7 +139,8 @@ async fn replies_come_after_what_was_and_before_what_they_cause(stage: &Stage<'_
     let mut ann = stage.guest("Ann").await?;
     let room = stage.open(&ann.user).await?;
     ann.submit_to(room, RoomCommand::join(After::Nothing)).await;
-    same("what the owner hears who joins", next(&mut ann, 2).await?, vec!["reply", "presence"])?;
+    let opened = vec!["mine", "reply", "presence"];
+    same("what the owner hears who joins", next(&mut ann, 3).await?, opened)?;
     let mut bob = stage.guest("Bob").await?;
     bob.submit_to(room, RoomCommand::join(After::Nothing)).await;
     let join = vec!["reply", "change", "presence"];

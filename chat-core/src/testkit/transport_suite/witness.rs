@@ -209,6 +209,10 @@ impl Witness {
             | Event::Mentioned { .. }
             | Event::Notice(_) => Ok(()),
             Event::Marked { room, .. } => self.hearing(*room, event).map(drop),
+            Event::Mine { room, .. } => match self.hearing(*room, event) {
+                Ok(_) => object!("a room that is heard tells it by itself: {event:?}"),
+                Err(_) => Ok(()),
+            },
             Event::Closed { room } => {
                 self.hearing(*room, event)?;
                 self.heard.remove(room);
