@@ -182,7 +182,7 @@ async fn whoever_is_in_the_room_reads_a_thread_without_following_it() {
         "/threads",
         "/search?q=think",
     ];
-    let refused = async |eves: &mut Client, of_all: &str| {
+    let refused = async |scene: &Scene, eves: &mut Client, of_all: &str| {
         for path in reading {
             let path = format!("/rooms/{id}{path}");
             let (status, problem) = scene.call(&eve, "GET", &path, Value::Null).await;
@@ -195,7 +195,7 @@ async fn whoever_is_in_the_room_reads_a_thread_without_following_it() {
         let history = json!({"do":"history","room":id});
         assert_eq!(eves.refused(history).await, "not_a_member", "{of_all}");
     };
-    refused(&mut eves, "a stranger").await;
+    refused(&scene, &mut eves, "a stranger").await;
     let me = format!("/rooms/{room}/members/me");
     scene.call(&eve, "PUT", &me, Value::Null).await;
     for path in reading {
@@ -237,7 +237,7 @@ async fn whoever_is_in_the_room_reads_a_thread_without_following_it() {
     assert_eq!(members["count"], 2, "she does not follow it");
     let ban = format!("/rooms/{room}/bans/{}", eve.id);
     assert_eq!(scene.call(&scene.ann, "PUT", &ban, json!({})).await.0, 204);
-    refused(&mut eves, "banned").await;
+    refused(&scene, &mut eves, "banned").await;
 }
 
 #[actix_web::test]
