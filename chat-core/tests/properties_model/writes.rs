@@ -300,7 +300,7 @@ impl Writes {
             });
             such.any(|write| self.is_possible(write))
         };
-        let unasked = |given: &&Given| !set(given.user, given.seq, &*given.mark, true);
+        let unasked = |given: &&Given| !set(given.user, given.seq, &given.mark, true);
         if let Some(given) = stored.marks.iter().find(unasked) {
             return Err(format!("nobody has asked for {given:?}"));
         }

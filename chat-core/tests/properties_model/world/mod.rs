@@ -253,15 +253,16 @@ impl World {
         self.writes.asked(write);
         let room = self.running.engine.room(write.room);
         let mut answer = pin!(room.ask(&write.user, write.command()));
-        let gathered = write.marks() && matches!(expect, Expect::New);
-        while gathered {
+        if !write.marks() || !matches!(expect, Expect::New) {
+            return answer.await;
+        }
+        loop {
             match timeout(Duration::from_millis(1), &mut answer).await {
                 Ok(answer) => return answer,
                 // Marks are gathered for some time of the clock.
                 Err(_) => self.clock.advance(self.limits.marks_every),
             }
         }
-        answer.await
     }
 
     /// Asks until the answer does not depend on what is under way.
