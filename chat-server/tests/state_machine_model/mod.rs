@@ -4,6 +4,7 @@
 pub(crate) mod device;
 pub(crate) mod steps;
 pub(crate) mod view;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
