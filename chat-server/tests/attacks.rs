@@ -30,12 +30,6 @@ async fn comes(server: &TestServer, username: &str) -> (Person, Client) {
     (person, client)
 }
 
-async fn ok(server: &TestServer, person: &Person, method: &str, path: &str, body: Value) -> Value {
-    let (status, answer) = server.call(method, path, &person.token, body).await;
-    assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-    answer
-}
-
 /// Everything that can be asked of a room: over HTTP, and over a socket.
 fn calls_of(room: &str, user: &str) -> Vec<(&'static str, String, Value)> {
     let path = |rest: &str| format!("/rooms/{room}{rest}").replace("$user", user);
@@ -86,12 +80,12 @@ async fn a_room_that_is_not_ones_own_is_answered_like_one_that_is_none() {
     let bob = server.sign_up("bob").await;
     let (mallory, mut socket) = comes(&server, "mallory").await;
     let private = json!({"title":"Plans","kind":"private"});
-    let private = text(&ok(&server, &alice, "POST", "/rooms", private).await["id"]);
+    let private = text(&server.ok(&alice, "POST", "/rooms", private).await["id"]);
     let direct = json!({"kind":"direct","with":bob.id});
-    let direct = text(&ok(&server, &alice, "POST", "/rooms", direct).await["id"]);
+    let direct = text(&server.ok(&alice, "POST", "/rooms", direct).await["id"]);
     for room in [&private, &direct] {
         let path = format!("/rooms/{room}/messages");
-        ok(&server, &alice, "POST", &path, json!({"text":"secret"})).await;
+        server.ok(&alice, "POST", &path, json!({"text":"secret"})).await;
         let of_nobody = calls_of(NOBODY, &alice.id);
         for (real, none) in calls_of(room, &alice.id).into_iter().zip(of_nobody) {
             let (method, path, body) = real;
@@ -109,10 +103,10 @@ async fn a_room_that_is_not_ones_own_is_answered_like_one_that_is_none() {
         let resume = json!({"do":"resume","rooms":[{"room":room,"after":"0.0"}]});
         assert_eq!(socket.ok(resume).await, json!({"resumed":0,"failed":1}));
         assert_eq!(socket.event("resumed").await["error"]["code"], "no_such_room");
-        let page = ok(&server, &alice, "GET", &path, Value::Null).await;
+        let page = server.ok(&alice, "GET", &path, Value::Null).await;
         assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "nothing has come of it");
     }
-    let listed = ok(&server, &mallory, "GET", "/rooms", Value::Null).await;
+    let listed = server.ok(&mallory, "GET", "/rooms", Value::Null).await;
     assert_eq!(listed["rooms"], json!([]));
 }
 
@@ -144,7 +138,7 @@ async fn a_member_of_an_open_room_moderates_nothing() {
         let (status, answer) = server.call(method, &path, &mallory.token, body).await;
         assert_eq!((status, &answer["code"]), (403, &json!("forbidden")), "{method} {path}");
     }
-    let members = ok(&server, &alice, "GET", &path("/members"), Value::Null).await;
+    let members = server.ok(&alice, "GET", &path("/members"), Value::Null).await;
     assert_eq!(members["count"], 2);
 }
 
@@ -190,10 +184,10 @@ async fn nobody_says_who_or_what_one_is() {
             assert_eq!((&error["code"], &error["field"]), (&json!("bad_request"), &json!(field)));
         }
     }
-    let members = ok(&server, &alice, "GET", &path("/members"), Value::Null).await;
+    let members = server.ok(&alice, "GET", &path("/members"), Value::Null).await;
     assert_eq!((&members["count"], &members["members"][0]["id"]), (&json!(1), &json!(alice.id)));
     let sent = socket.ok(json!({"do":"send","room":room,"text":"mine"})).await;
-    let page = ok(&server, &alice, "GET", &path("/messages"), Value::Null).await;
+    let page = server.ok(&alice, "GET", &path("/messages"), Value::Null).await;
     assert_eq!((&page["messages"][0]["from"]["id"], &sent["seq"]), (&json!(alice.id), &json!(1)));
 }
 
@@ -206,11 +200,11 @@ async fn a_demoted_moderators_next_command_is_a_members() {
     let room = server.room(&alice.token, "Tea").await;
     let path = |rest: &str| format!("/rooms/{room}{rest}");
     for person in [&mo, &bob] {
-        ok(&server, person, "PUT", &path("/members/me"), Value::Null).await;
+        server.ok(person, "PUT", &path("/members/me"), Value::Null).await;
     }
     let role = async |role: &str| {
         let path = path(&format!("/members/{}", mo.id));
-        ok(&server, &alice, "PATCH", &path, json!({ "role": role })).await;
+        server.ok(&alice, "PATCH", &path, json!({ "role": role })).await;
     };
     role("moderator").await;
     socket.ok(json!({"do":"mute","room":room,"user":bob.id})).await;
@@ -236,14 +230,14 @@ async fn whoever_is_banned_comes_back_by_no_way() {
     for private in [false, true] {
         let kind = if private { "private" } else { "open" };
         let room = json!({ "title": "Tea", "kind": kind });
-        let room = text(&ok(&server, &alice, "POST", "/rooms", room).await["id"]);
+        let room = text(&server.ok(&alice, "POST", "/rooms", room).await["id"]);
         let path = |rest: &str| format!("/rooms/{room}{rest}");
         for person in [&mallory, &carol] {
-            ok(&server, &alice, "POST", &path("/members"), json!({"user":person.id})).await;
+            server.ok(&alice, "POST", &path("/members"), json!({"user":person.id})).await;
         }
         let joined = first.ok(json!({"do":"join","room":room})).await;
-        ok(&server, &carol, "PUT", &path("/members/me"), Value::Null).await;
-        ok(&server, &alice, "PUT", &path(&format!("/bans/{}", mallory.id)), json!({})).await;
+        server.ok(&carol, "PUT", &path("/members/me"), Value::Null).await;
+        server.ok(&alice, "PUT", &path(&format!("/bans/{}", mallory.id)), json!({})).await;
         let (status, code) = if private { (404, "no_such_room") } else { (403, "banned") };
         // By a connection that was there before, a second one, another login, and over HTTP.
         let again = json!({ "username": "mallory", "password": PASSWORD });
@@ -290,8 +284,8 @@ async fn whoever_is_blocked_invites_nobody_who_has_blocked() {
     let (alice, mut hers) = comes(&server, "alice").await;
     let (mallory, mut socket) = comes(&server, "mallory").await;
     let room = json!({"title":"Trap","kind":"private"});
-    let room = text(&ok(&server, &mallory, "POST", "/rooms", room).await["id"]);
-    ok(&server, &alice, "PUT", &format!("/blocks/{}", mallory.id), Value::Null).await;
+    let room = text(&server.ok(&mallory, "POST", "/rooms", room).await["id"]);
+    server.ok(&alice, "PUT", &format!("/blocks/{}", mallory.id), Value::Null).await;
     let invite = json!({"do":"invite","room":room,"user":alice.id});
     assert_eq!(socket.refused(invite).await, "no_such_user");
     let path = format!("/rooms/{room}/members");
@@ -405,11 +399,11 @@ async fn a_call_is_worth_what_its_token_is_when_its_body_has_come() {
         }
         let refreshed = json!({ "username": "alice", "password": PASSWORD });
         let now = Person::of(&server.call("POST", "/tokens", "", refreshed).await.1);
-        let page = ok(&server, &now, "GET", &messages, Value::Null).await;
+        let page = server.ok(&now, "GET", &messages, Value::Null).await;
         assert_eq!(page["messages"], json!([]));
-        let rooms = ok(&server, &now, "GET", "/rooms", Value::Null).await;
+        let rooms = server.ok(&now, "GET", "/rooms", Value::Null).await;
         assert_eq!(rooms["rooms"].as_array().map(Vec::len), Some(1));
-        let me = ok(&server, &now, "GET", "/users/me", Value::Null).await;
+        let me = server.ok(&now, "GET", "/users/me", Value::Null).await;
         assert_eq!(me["name"], "alice");
     }
     assert!(!socket.events.iter().any(|event| event["event"] == "message"));

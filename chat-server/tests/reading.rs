@@ -6,45 +6,12 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::lobby::Lobby;
 use support::{Client, Person, TestServer};
 
-struct Scene {
-    server: TestServer,
-    room: String,
-    alice: Person,
-    bob: Person,
-}
-
-impl Scene {
-    /// Alice's room, with Bob in it.
-    async fn new() -> Self {
-        let server = TestServer::start().await;
-        let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
-        let room = server.room(&alice.token, "Lobby").await;
-        let scene = Self { server, room, alice, bob };
-        scene.ok(&scene.bob, "PUT", "/members/me", Value::Null).await;
-        scene
-    }
-
-    async fn call(&self, person: &Person, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let path = format!("/rooms/{}{path}", self.room);
-        self.server.call(method, &path, &person.token, body).await
-    }
-
-    async fn ok(&self, person: &Person, method: &str, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call(person, method, path, body).await;
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
-    }
-
+impl Lobby {
     async fn say(&self, person: &Person, text: &str) {
         self.ok(person, "POST", "/messages", json!({"text":text})).await;
-    }
-
-    async fn hear(&self, person: &Person) -> Client {
-        let mut client = Client::connect(&self.server.address, Some(&person.token)).await;
-        client.ok(json!({"do":"join","room":self.room})).await;
-        client
     }
 }
 
@@ -58,7 +25,7 @@ async fn mine(server: &TestServer, person: &Person, query: &str) -> (Vec<Value>,
 
 #[actix_web::test]
 async fn what_is_read_on_one_device_is_read_on_all_of_them() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     let (mut alices, mut phone) = (scene.hear(&scene.alice).await, scene.hear(&scene.bob).await);
     for text in ["one", "two @bob", "three @bob"] {
         scene.say(&scene.alice, text).await;
@@ -91,7 +58,7 @@ async fn what_is_read_on_one_device_is_read_on_all_of_them() {
 
 #[actix_web::test]
 async fn ones_rooms_come_by_activity_with_what_is_left_also_after_a_restart() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     let other = scene.server.room(&scene.bob.token, "Quiet").await;
     scene.server.clock.advance(Duration::from_secs(1));
     scene.say(&scene.alice, "one").await;
@@ -138,7 +105,7 @@ async fn ones_rooms_come_by_activity_with_what_is_left_also_after_a_restart() {
 
 #[actix_web::test]
 async fn a_bad_position_is_refused_and_moves_nothing() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     let mut bobs = scene.hear(&scene.bob).await;
     scene.say(&scene.alice, "one").await;
     let eve = scene.server.sign_up("eve").await;

@@ -6,41 +6,17 @@ mod support;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use support::lobby::Lobby;
 use support::{Person, TestServer, text};
 
-struct Scene {
-    server: TestServer,
-    room: String,
-    alice: Person,
-    bob: Person,
-}
-
-impl Scene {
-    /// Alice's room, with Bob in it.
-    async fn new() -> Self {
-        let server = TestServer::start().await;
-        let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
-        let room = server.room(&alice.token, "Lobby").await;
-        let scene = Self { server, room, alice, bob };
-        scene
-            .ok(&scene.bob, "PUT", &format!("/rooms/{}/members/me", scene.room), Value::Null)
-            .await;
-        scene
-    }
-
-    async fn ok(&self, person: &Person, method: &str, path: &str, body: Value) -> Value {
-        let (status, answer) = self.server.call(method, path, &person.token, body).await;
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
-    }
-
+impl Lobby {
     async fn say(&self, person: &Person, room: &str, said: &str) {
         let path = format!("/rooms/{room}/messages");
-        self.ok(person, "POST", &path, json!({"text":said})).await;
+        self.server.ok(person, "POST", &path, json!({"text":said})).await;
     }
 
     async fn search(&self, person: &Person, query: &str) -> Value {
-        self.ok(person, "GET", &format!("/rooms/{}/search?{query}", self.room), Value::Null).await
+        self.ok(person, "GET", &format!("/search?{query}"), Value::Null).await
     }
 }
 
@@ -56,7 +32,7 @@ fn texts(messages: &Value) -> Vec<String> {
 
 #[actix_web::test]
 async fn what_was_said_around_it_comes_with_it() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     for n in 1..=9 {
         scene.say(&scene.alice, &scene.room, &format!("message {n}")).await;
     }
@@ -83,13 +59,13 @@ async fn what_was_said_around_it_comes_with_it() {
 
 #[actix_web::test]
 async fn only_members_find_what_is_said_in_a_room() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     scene.say(&scene.alice, &scene.room, "a secret").await;
     let body = json!({"title":"Cellar","kind":"private"});
-    let cellar = text(&scene.ok(&scene.alice, "POST", "/rooms", body).await["id"]);
+    let cellar = text(&scene.server.ok(&scene.alice, "POST", "/rooms", body).await["id"]);
     scene.say(&scene.alice, &cellar, "another secret").await;
     let everywhere = async |person: &Person| {
-        found(&scene.ok(person, "GET", "/search?q=secret", Value::Null).await)
+        found(&scene.server.ok(person, "GET", "/search?q=secret", Value::Null).await)
     };
     assert_eq!(everywhere(&scene.alice).await, ["another secret", "a secret"]);
     assert_eq!(everywhere(&scene.bob).await, ["a secret"]);
@@ -101,35 +77,39 @@ async fn only_members_find_what_is_said_in_a_room() {
     assert_eq!(refused(&scene.bob, &cellar).await, "no_such_room");
     // Kicked, and then banned.
     let path = format!("/rooms/{}/members/{}", scene.room, scene.bob.id);
-    scene.ok(&scene.alice, "DELETE", &path, Value::Null).await;
+    scene.server.ok(&scene.alice, "DELETE", &path, Value::Null).await;
     assert_eq!(refused(&scene.bob, &scene.room).await, "not_a_member");
     assert!(everywhere(&scene.bob).await.is_empty());
     let path = format!("/rooms/{}/bans/{}", scene.room, scene.bob.id);
-    scene.ok(&scene.alice, "PUT", &path, json!({})).await;
+    scene.server.ok(&scene.alice, "PUT", &path, json!({})).await;
     assert!(everywhere(&scene.bob).await.is_empty());
     assert_eq!(found(&scene.search(&scene.alice, "q=SECRET").await), ["a secret"]);
 }
 
 #[actix_web::test]
 async fn a_room_that_was_left_or_has_ended_is_found_no_more() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     let other = scene.server.room(&scene.alice.token, "Other").await;
     scene.say(&scene.alice, &scene.room, "in the lobby").await;
     scene.say(&scene.alice, &other, "in the other one").await;
-    let search =
-        async || found(&scene.ok(&scene.alice, "GET", "/search?q=in%20the", Value::Null).await);
+    let search = async || {
+        found(&scene.server.ok(&scene.alice, "GET", "/search?q=in%20the", Value::Null).await)
+    };
     assert_eq!(search().await, ["in the other one", "in the lobby"]);
-    scene.ok(&scene.alice, "DELETE", &format!("/rooms/{other}/members/me"), Value::Null).await;
+    scene
+        .server
+        .ok(&scene.alice, "DELETE", &format!("/rooms/{other}/members/me"), Value::Null)
+        .await;
     assert_eq!(search().await, ["in the lobby"]);
 }
 
 #[actix_web::test]
 async fn the_command_makes_the_index_anew() {
-    let scene = Scene::new().await;
+    let scene = Lobby::new().await;
     for n in 0..5 {
         scene.say(&scene.alice, &scene.room, &format!("안녕하세요 {n}")).await;
     }
-    let Scene { server, room, alice, .. } = scene;
+    let Lobby { server, room, alice, .. } = scene;
     let data = server.stop().await;
     let run = || {
         let mut program = Command::new(env!("CARGO_BIN_EXE_chat-server"));

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod doors;
 pub mod http;
 pub mod keys;
+pub mod lobby;
 pub mod process;
 pub mod raw;
 pub mod scene;
@@ -141,6 +142,13 @@ impl TestServer {
     /// An HTTP call: status and body, `Null` if there is none.
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> (u16, Value) {
         call(&self.http, &self.base, method, path, token, body).await
+    }
+
+    /// An HTTP call that succeeds: its body.
+    pub async fn ok(&self, person: &Person, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(method, path, &person.token, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
     }
 
     /// Opens a room.
