@@ -183,15 +183,16 @@ async fn whoever_is_mentioned_is_told_on_every_connection_but_whom_it_has_blocke
 #[actix_web::test]
 async fn a_particle_may_follow_a_mention() {
     let scene = Scene::new().await;
-    scene.server.sign_up("bobby").await;
+    scene.lobby.server.sign_up("bobby").await;
     let mentions = async |said: &str| {
-        let sent = scene.ok(&scene.alice, "POST", "", json!({"text":said})).await;
-        let path = format!("/{}", sent["seq"]);
-        scene.ok(&scene.alice, "GET", &path, Value::Null).await["mentions"].clone()
+        let sent =
+            scene.lobby.ok(&scene.lobby.alice, "POST", "/messages", json!({"text":said})).await;
+        let path = format!("/messages/{}", sent["seq"]);
+        scene.lobby.ok(&scene.lobby.alice, "GET", &path, Value::Null).await["mentions"].clone()
     };
     for said in ["@bob", "@bob님", "@Bob에게 물어봐", "@bobさん、どう？", "@bob님 @bobさん @bob"]
     {
-        assert_eq!(mentions(said).await, json!([scene.bob.id]), "{said}");
+        assert_eq!(mentions(said).await, json!([scene.lobby.bob.id]), "{said}");
     }
     for said in ["@bobby", "@bobb", "@bob2", "@bo님", "@알리스님"] {
         assert_eq!(
@@ -201,13 +202,13 @@ async fn a_particle_may_follow_a_mention() {
         );
     }
     // Whoever is called so as a whole is meant, and nobody else.
-    let kim = scene.server.sign_up("bob김").await;
-    let path = format!("/rooms/{}/members/me", scene.room);
-    scene.server.call("PUT", &path, &kim.token, Value::Null).await;
+    let kim = scene.lobby.server.sign_up("bob김").await;
+    let path = format!("/rooms/{}/members/me", scene.lobby.room);
+    scene.lobby.server.call("PUT", &path, &kim.token, Value::Null).await;
     assert_eq!(mentions("@bob김").await, json!([kim.id]));
-    scene.ok(&scene.alice, "PATCH", "/1", json!({"text":"@bob이"})).await;
-    let edited = scene.ok(&scene.alice, "GET", "/1", Value::Null).await;
-    assert_eq!(edited["mentions"], json!([scene.bob.id]));
+    scene.lobby.ok(&scene.lobby.alice, "PATCH", "/1", json!({"text":"@bob이"})).await;
+    let edited = scene.lobby.ok(&scene.lobby.alice, "GET", "/1", Value::Null).await;
+    assert_eq!(edited["mentions"], json!([scene.lobby.bob.id]));
 }
 
 #[actix_web::test]
