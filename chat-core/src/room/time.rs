@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::prelude::{ActorContext, ActorFutureExt, AsyncContext, Context};
 
-use crate::room::{Hosted, RoomActor, State};
+use crate::room::actor::State;
+use crate::room::{Hosted, RoomActor};
 
 /// How much too early a timer may ring.
 const EARLY: Duration = Duration::from_secs(1);
