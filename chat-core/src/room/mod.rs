@@ -21,6 +21,7 @@ mod reading;
 mod registry;
 mod replying;
 mod restrictions;
+mod showing;
 mod slow;
 mod threads;
 mod time;
