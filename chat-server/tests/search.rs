@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::{
-    Batch, BatchOutcome, Body, ChangeKind, Cursor, Draft, Edit, Engine, Kind, LoadedRoom,
+    Batch, BatchOutcome, Body, ChangeKind, Cursor, Draft, Edit, Engine, Kind, Limits, LoadedRoom,
     Membership, Name, NewRoom, Role, RoomId, RoomInfo, Store, Text, Timestamp, Title, User, UserId,
     Write,
 };
@@ -92,6 +92,10 @@ impl Kept {
              SELECT {id}, {title}, {title}, 'thread', 0, 0 FROM {numbers} numbers"
         ))
         .await;
+        self.sql(&format!(
+            "INSERT INTO search_progress (room) SELECT id FROM rooms WHERE title = {title}"
+        ))
+        .await;
         let user = user.id.uuid().simple();
         self.sql(&format!(
             "INSERT INTO members (room, user, role) \
@@ -129,6 +133,7 @@ in_both! {
     pages_go_on_where_they_end
     the_newest_of_all_rooms_comes_first
     many_threads_hide_no_room
+    of_many_rooms_all_that_have_it_are_found
     what_was_left_behind_is_caught_up_with
     edits_are_found_however_far_the_index_is_behind
     the_index_is_made_anew_and_gone_on_with
@@ -343,6 +348,72 @@ async fn the_newest_of_all_rooms_comes_first(kept: Kept) {
         store.index_search(Indexing::Everything).await.unwrap();
     }
     assert_eq!(store.find_of(user("Eve").id, &query("3"), None, 9).await.unwrap().messages, []);
+}
+
+/// In more rooms than are looked at one by one, some of which are in the index wholly, some in part and some not.
+async fn of_many_rooms_all_that_have_it_are_found(kept: Kept) {
+    let [store, _] = &kept.stores;
+    let limits = Limits { edit_age: Duration::MAX, ..Limits::default() };
+    let engine = Engine::builder().shared_store(Arc::clone(store) as Arc<dyn Store>).limits(limits);
+    let (engine, ann) = (engine.threads(2).start().unwrap(), user("Ann"));
+    let mut rooms = Vec::new();
+    for n in 0..150 {
+        let room = open_room(&**store, &ann).await;
+        // Each gram of the word, but not together; the word, far from the end or near; more than one block.
+        let texts: Vec<_> = match n % 10 {
+            0 => vec!["a nee".to_owned(), "eedle ".to_owned()],
+            1 => (0..100).map(|n| if n == 3 { "a needle" } else { "hay" }.to_owned()).collect(),
+            2 => vec![format!("a needle {n}")],
+            3 => vec![],
+            _ => (0..n % 7).map(|n| format!("hay {n}")).collect(),
+        };
+        write(&**store, room.info.id, &ann, &texts, n).await;
+        rooms.push(room.info.id);
+    }
+    let paged = async |index: &dyn SearchIndex, limit| {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = index.find_of(ann.id, &query("needle"), before, limit).await.unwrap();
+            found.extend(page.messages);
+            before = page.next;
+            if before.is_none() {
+                return found;
+            }
+        }
+    };
+    let plain = Plain(Arc::clone(store) as Arc<dyn Store>);
+    let check = async |what: &str, count: usize| {
+        let expected = paged(&plain, 50).await;
+        assert_eq!(expected.len(), count, "{what}");
+        for limit in [7, 50] {
+            assert_eq!(paged(&**store, limit).await, expected, "{what}, {limit} at a time");
+        }
+    };
+    check("not in the index", 30).await;
+    store.index_search(Indexing::Everything).await.unwrap();
+    check("in the index", 30).await;
+    // What has come since is not, nor are edits; and what was deleted is no more.
+    for (n, room) in (0..).zip(&rooms).skip(4).step_by(10) {
+        let mut texts = vec!["more hay".to_owned(); if n % 20 == 4 { 2 } else { 40 }];
+        texts[1] = "one more needle".to_owned();
+        write(&**store, *room, &ann, &texts, 1_000 + n).await;
+    }
+    for room in rooms.iter().skip(5).step_by(10) {
+        let room = engine.room(*room);
+        room.send(&ann, Draft::text("hay").unwrap()).await.unwrap();
+    }
+    store.index_search(Indexing::Everything).await.unwrap();
+    for (n, room) in rooms.iter().enumerate() {
+        let room = engine.room(*room);
+        match n % 10 {
+            2 => room.delete(&ann, 1).await.unwrap(),
+            5 => room.edit(&ann, 1, Text::new("an edited needle").unwrap()).await.unwrap(),
+            6 => _ = room.send(&ann, Draft::text("the last needle").unwrap()).await.unwrap(),
+            _ => {}
+        }
+    }
+    check("in part", 15 + 15 + 15 + 15).await;
+    engine.stop().await;
 }
 
 async fn many_threads_hide_no_room(kept: Kept) {

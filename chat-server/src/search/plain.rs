@@ -97,6 +97,7 @@ impl SearchIndex for Plain {
         for id in self.0.rooms_of(user).await? {
             rooms.extend(reader.room(id, Some(user)).await?);
         }
-        walk::through_all(&mut reader, rooms, before, limit).await
+        let pieces = rooms.len() + walk::MOST_PIECES;
+        walk::through_all(&mut reader, &mut rooms, before, limit, pieces).await
     }
 }

@@ -9,7 +9,7 @@ use chat_core::RoomId;
 use super::index::{Found, Place};
 
 /// How many pieces one call goes through at most; of several rooms, so many more than there are rooms.
-const MOST_PIECES: usize = 64;
+pub(crate) const MOST_PIECES: usize = 64;
 
 /// Where pieces come from.
 pub(crate) trait Rooms: Send {
@@ -101,14 +101,14 @@ enum Next {
     Rest { room: usize, before: Reverse<Option<u64>> },
 }
 
-/// Goes through several rooms, the newest messages first.
+/// Goes through several rooms, the newest messages first, and through so many pieces at most.
 pub(crate) async fn through_all<R: Rooms>(
     rooms: &mut R,
-    mut all: Vec<R::Room>,
+    all: &mut [R::Room],
     start: Option<Place>,
     limit: usize,
+    mut pieces: usize,
 ) -> Result<Found<Place>, R::Error> {
-    let mut pieces = all.len() + MOST_PIECES;
     let mut heap = BinaryHeap::with_capacity(all.len());
     for (nth, room) in all.iter().enumerate() {
         let Bounds { floor, end, last_at } = R::bounds(room);

@@ -21,6 +21,11 @@ use crate::store::work::{Work, Worker};
 /// made last. What one call does is bounded by this, since each of them may have to be looked at.
 const MOST_ROOMS: i64 = 10_000;
 
+/// Of how many rooms it is found out at a time that nothing is there, and of which: those of which no more messages
+/// than these are not in the index yet.
+const ROOMS: usize = 64;
+const SHORT: u64 = 32;
+
 /// How many messages that are not in the index yet are read at a time.
 const READ: u64 = 200;
 
@@ -74,18 +79,36 @@ const EDITED: &str = "SELECT target FROM changes \
 const CANDIDATES: &str = "SELECT era, block, bits FROM search_grams \
     WHERE room = ? AND era IN (?, ?, ?, ?) AND gram IN (";
 
+/// Which messages of several rooms have these grams. Parameters: [`ROOMS`] rooms, eras, grams.
+static CANDIDATES_IN: LazyLock<String> = LazyLock::new(|| {
+    let rooms = ["?"; ROOMS].join(", ");
+    format!(
+        "SELECT room, era, block, bits FROM search_grams \
+         WHERE room IN ({rooms}) AND era IN (?, ?, ?, ?) AND gram IN ("
+    )
+});
+
+/// What stands at the ends of several rooms. Parameters: of each, the room, above, up to and including.
+const ENDS: &str = "SELECT room, text FROM messages WHERE deleted = 0 AND (";
+const END: &str = "(room = ? AND seq > ? AND seq <= ?)";
+
 /// Messages by their numbers. Parameters: room, numbers.
 const TEXTS_OF: &str = "SELECT seq, at_ms, text FROM messages \
     WHERE room = ? AND deleted = 0 AND seq IN (";
 
 static CANDIDATES_BY: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(CANDIDATES, "?", ")"));
+static CANDIDATES_IN_BY: LazyLock<ManyRows> =
+    LazyLock::new(|| ManyRows::new(&CANDIDATES_IN, "?", ")"));
+static ENDS_BY: LazyLock<ManyRows> =
+    LazyLock::new(|| ManyRows::with(|list| format!("{ENDS}{})", list(END, " OR "))));
 static TEXTS_BY: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(TEXTS_OF, "?", ")"));
 
 /// All of them.
 pub(super) fn questions() -> Vec<String> {
     let single = [ROOM, ROOMS_OF, RANGE, AT, EDITED].map(str::to_owned);
-    let lists = [CANDIDATES, TEXTS_OF].map(|text| format!("{text}?, ?, ?, ?)"));
-    single.into_iter().chain(lists).collect()
+    let lists = [CANDIDATES, TEXTS_OF, &CANDIDATES_IN].map(|text| format!("{text}?, ?, ?, ?)"));
+    let ends = format!("{ENDS}{END} OR {END})");
+    single.into_iter().chain(lists).chain([ends]).collect()
 }
 
 #[derive(FromRow)]
@@ -127,6 +150,27 @@ impl RoomRow {
             last_change: number(self.last_change)?,
             edited: None,
         })
+    }
+}
+
+impl Room {
+    /// The last message that is in the index; or the one before the first, if there is none.
+    fn indexed_until(&self) -> u64 {
+        self.indexed.0.clamp(self.bounds.floor, self.bounds.end)
+    }
+
+    /// In which eras messages are in the index, from the oldest to the newest.
+    fn eras(&self) -> Option<(u64, u64)> {
+        let (floor, until) = (self.bounds.floor, self.indexed_until());
+        (until > floor).then(|| (Spot::of(floor + 1).era, Spot::of(until).era))
+    }
+
+    /// Whether it can be looked at wholly together with others: the index knows of all that it has but a few messages.
+    fn is_short(&self) -> bool {
+        self.bounds.end - self.indexed_until() <= SHORT
+            && self.eras().is_none_or(|(oldest, newest)| {
+                newest - oldest < ERAS as u64 && self.last_change <= self.indexed.1
+            })
     }
 }
 
@@ -206,6 +250,70 @@ impl<'a, S: Sql> Reader<'a, S> {
         });
         let there = seqs.filter(|seq| *seq < before && *seq > room.bounds.floor);
         Ok(there.map(Reverse).collect())
+    }
+
+    /// Leaves out rooms in which nothing is. Many are looked at in one question, as far as they are short.
+    async fn rule_out(&mut self, rooms: Vec<Room>) -> Result<Vec<Room>, sqlx::Error> {
+        let (asked, mut left): (Vec<_>, Vec<_>) = rooms.into_iter().partition(Room::is_short);
+        let mut found = BTreeSet::new();
+        let mut by_eras = BTreeMap::<_, Vec<i64>>::new();
+        for room in &asked {
+            if let Some(eras) = room.eras() {
+                by_eras.entry(eras).or_default().push(room.key.0);
+            }
+        }
+        for (eras, rooms) in by_eras {
+            for rooms in rooms.chunks(ROOMS) {
+                found.extend(self.indexed_among(rooms, eras).await?);
+            }
+        }
+        let ends: Vec<_> =
+            asked.iter().filter(|room| room.indexed_until() < room.bounds.end).collect();
+        for ends in ends.chunks(ROOMS) {
+            found.extend(self.unindexed_among(ends).await?);
+        }
+        left.extend(asked.into_iter().filter(|room| found.contains(&room.key.0)));
+        Ok(left)
+    }
+
+    /// In which of these rooms there are messages, in all of their eras, that the index knows to have all grams.
+    async fn indexed_among(
+        &mut self,
+        rooms: &[i64],
+        (oldest, newest): (u64, u64),
+    ) -> Result<BTreeSet<i64>, sqlx::Error> {
+        // A statement has always as many; of fewer, the last one stands for the others.
+        let padded = (0..ROOMS).filter_map(|nth| rooms.get(nth).or(rooms.last()));
+        let mut values: Vec<_> = padded.map(|room| Value::from(*room)).collect();
+        let eras = (0..ERAS as u64).map(|nth| (oldest + nth).min(newest));
+        values.extend(eras.map(|era| Value::from(signed(era))));
+        values.extend(self.grams.iter().map(|gram| Value::Bytes(gram)));
+        let Some((text, _)) = CANDIDATES_IN_BY.pieces(&self.grams).next() else {
+            return Ok(BTreeSet::new());
+        };
+        let rows: Vec<(i64, i64, i64, i64)> = self.sql.select(text, &values).await?;
+        let mut blocks = BTreeMap::new();
+        for (room, era, block, bits) in rows {
+            let (grams, all) = blocks.entry((room, era, block)).or_insert((0, i64::MAX));
+            *grams += 1;
+            *all &= bits;
+        }
+        let full = blocks
+            .into_iter()
+            .filter(|(_, (grams, bits))| *grams == self.grams.len() && *bits != 0);
+        Ok(full.map(|((room, ..), _)| room).collect())
+    }
+
+    /// In which of these rooms there are messages that match, of those that are not in the index yet.
+    async fn unindexed_among(&mut self, rooms: &[&Room]) -> Result<BTreeSet<i64>, sqlx::Error> {
+        let Some((text, _)) = ENDS_BY.pieces(rooms).next() else { return Ok(BTreeSet::new()) };
+        let end = |room: &&Room| {
+            [room.key.0, signed(room.indexed_until()), signed(room.bounds.end)].map(Value::Number)
+        };
+        let values: Vec<_> = rooms.iter().flat_map(end).collect();
+        let rows: Vec<(i64, String)> = self.sql.select(text, &values).await?;
+        let matching = rows.into_iter().filter(|(_, text)| self.query.matches(text));
+        Ok(matching.map(|(room, _)| room).collect())
     }
 
     /// Looks a few eras up in the index.
@@ -314,9 +422,19 @@ impl Work for FindOf {
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
         let values = [id(self.user), MOST_ROOMS.into()];
         let rooms = sql.select(SqlStr::from_static(ROOMS_OF), &values).await?;
-        let rooms = rows::read_all(rooms, RoomRow::read)?;
-        let mut reader = Reader::new(sql, &self.query);
-        walk::through_all(&mut reader, rooms, self.before, self.limit).await
+        let mut rooms: Vec<Room> = rows::read_all(rooms, RoomRow::read)?;
+        let (mut reader, before, limit) = (Reader::new(sql, &self.query), self.before, self.limit);
+        if rooms.len() > walk::MOST_PIECES {
+            // What stands in many rooms is found in the first of them.
+            let (all, few) = (&mut rooms[..], walk::MOST_PIECES);
+            let found = walk::through_all(&mut reader, all, before, limit, few).await?;
+            if found.messages.len() == limit || found.next.is_none() {
+                return Ok(found);
+            }
+            rooms = reader.rule_out(rooms).await?;
+        }
+        let pieces = rooms.len() + walk::MOST_PIECES;
+        walk::through_all(&mut reader, &mut rooms, before, limit, pieces).await
     }
 }
 
