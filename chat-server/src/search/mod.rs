@@ -8,11 +8,12 @@ mod plain;
 mod query;
 pub(crate) mod walk;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chat_core::{
     Code, Engine, Error, History, HistoryAt, HistoryQuery, Message, Result, RoomId, StoreError,
-    User,
+    User, UserId,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -27,6 +28,10 @@ const AT_ONCE: usize = 2;
 /// How many may wait for their turn. One more is told `busy`.
 const WAITING: usize = 64;
 
+/// How many searches of one user may be under way or wait at a time. One more is told `busy`, so that nobody who searches
+/// without pause takes the places of others.
+const OF_ONE_USER: usize = 2;
+
 /// The most messages that one answer carries, without those around them.
 pub const MOST_RESULTS: usize = 50;
 
@@ -39,6 +44,26 @@ pub struct Search {
     index: Arc<dyn SearchIndex>,
     turns: Semaphore,
     places: Semaphore,
+    /// Who is searching or waits, and how many times.
+    searching: Mutex<HashMap<UserId, usize>>,
+}
+
+/// A search that is under way or waits, as one of its user's.
+struct Searching<'a> {
+    search: &'a Search,
+    user: UserId,
+}
+
+impl Drop for Searching<'_> {
+    fn drop(&mut self) {
+        let mut searching = self.search.searching();
+        if let Some(count) = searching.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                searching.remove(&self.user);
+            }
+        }
+    }
 }
 
 /// How much is asked for.
@@ -93,13 +118,29 @@ impl Search {
     #[must_use]
     pub fn new(engine: Engine, index: Arc<dyn SearchIndex>) -> Self {
         let (turns, places) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE + WAITING));
-        Self { engine, index, turns, places }
+        Self { engine, index, turns, places, searching: Mutex::default() }
+    }
+
+    fn searching(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        // Nothing that runs under the lock leaves a count half changed.
+        self.searching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a search among its user's for as long as it takes.
+    fn begin(&self, user: UserId) -> Result<Searching<'_>> {
+        let mut searching = self.searching();
+        let count = searching.get(&user).copied().unwrap_or_default();
+        if count >= OF_ONE_USER {
+            return Err(Error::busy());
+        }
+        searching.insert(user, count + 1);
+        Ok(Searching { search: self, user })
     }
 
     /// Messages of a room, which its members may look for.
     ///
     /// # Errors
-    /// As for [`Room::history`](chat_core::Room::history), and `busy`.
+    /// As for [`Room::history`](chat_core::Room::history), and `busy`, also if two searches of the user's are under way.
     pub async fn in_room(
         &self,
         user: &User,
@@ -108,6 +149,7 @@ impl Search {
         before: Option<u64>,
         extent: Extent,
     ) -> Result<Results<u64>> {
+        let _one_of_its = self.begin(user.id)?;
         let nothing = HistoryQuery { at: HistoryAt::End, limit: 0 };
         self.engine.room(room).history(user, nothing).await?;
         let turn = self.turn().await?;
@@ -124,7 +166,7 @@ impl Search {
     /// Messages of all rooms of which the user is a member.
     ///
     /// # Errors
-    /// `busy`, `unavailable`, `stopping`.
+    /// `busy`, also if two searches of the user's are under way; `unavailable`, `stopping`.
     pub async fn everywhere(
         &self,
         user: &User,
@@ -132,6 +174,7 @@ impl Search {
         before: Option<Place>,
         extent: Extent,
     ) -> Result<Results<Place>> {
+        let _one_of_its = self.begin(user.id)?;
         let turn = self.turn().await?;
         let found = self.index.find_of(user.id, query, before, extent.limit);
         let found = found.await.map_err(|error| failed(&error))?;
