@@ -1,11 +1,14 @@
 //! Search over HTTP: for members alone, with what was said around a message, page by page, in one room and in all; and
 //! the command that makes its index anew.
 
+mod database;
 mod support;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use database::Database;
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 use support::lobby::Lobby;
 use support::{Person, TestServer, text};
 
@@ -124,6 +127,95 @@ async fn the_command_makes_the_index_anew() {
     let path = format!("/rooms/{room}/search?q=%EC%95%88%EB%85%95");
     let (status, answer) = server.call("GET", &path, &alice.token, Value::Null).await;
     assert_eq!((status, found(&answer).len()), (200, 5), "{answer}");
+}
+
+/// Runs the command while two servers on one database write and search; `empty` removes what is in the index.
+async fn is_made_anew_beside_servers(
+    set: &[&str],
+    scene: Lobby,
+    other: TestServer,
+    empty: impl AsyncFn(),
+) {
+    for n in 0..70 {
+        scene.say(&scene.alice, &scene.room, &format!("안녕하세요 {n}")).await;
+    }
+    let program = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+        let folder = scene.server.data.path();
+        program.arg("--rebuild-search").arg("--data").arg(folder).current_dir(folder);
+        set.iter().for_each(|set| _ = program.args(["--set", set]));
+        program.env_clear().stdout(Stdio::null()).spawn().expect("the program")
+    };
+    let path = format!("/rooms/{}/search?q=%EC%95%88%EB%85%95&limit=50", scene.room);
+    let count = async |server: &TestServer| {
+        let (mut count, mut before) = (0, String::new());
+        loop {
+            let path = format!("{path}{before}");
+            let (status, page) = server.call("GET", &path, &scene.bob.token, Value::Null).await;
+            assert_eq!(status, 200, "{page}");
+            count += found(&page).len();
+            match &page["next"] {
+                Value::Null => return count,
+                next => before = format!("&before={next}"),
+            }
+        }
+    };
+    assert!(program().wait().expect("its end").success(), "it puts everything into the index");
+    assert_eq!([count(&scene.server).await, count(&other).await], [70, 70]);
+    empty().await;
+    assert_eq!(
+        [count(&scene.server).await, count(&other).await],
+        [0, 0],
+        "nothing else finds them"
+    );
+    let mut rebuilding = program();
+    let say = async |server: &TestServer| {
+        let path = format!("/rooms/{}/messages", scene.room);
+        let body = json!({"text":"안녕, still here"});
+        let (status, sent) = server.call("POST", &path, &scene.alice.token, body).await;
+        assert_eq!(status, 201, "{sent}");
+        sent["seq"].as_u64().expect("a number") as usize
+    };
+    // Both write while it runs.
+    for _ in 0..100 {
+        say(&scene.server).await;
+        say(&other).await;
+    }
+    assert!(rebuilding.wait().expect("its end").success());
+    // Whoever has just written knows what the other one wrote before.
+    for server in [&scene.server, &other] {
+        let last = say(server).await;
+        assert_eq!(count(server).await, last);
+    }
+    other.stop().await;
+    scene.server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_command_makes_the_index_of_sqlite_anew_while_servers_run() {
+    let scene = Lobby::new().await;
+    let other = TestServer::start_in(scene.server.data.clone(), None, &[]).await;
+    let file = format!("sqlite:{}", scene.server.data.path().join("chat.db").display());
+    let empty = async || {
+        let mut connection = SqliteConnection::connect(&file).await.expect("the database");
+        let emptied = sqlx::raw_sql("DELETE FROM search_grams").execute(&mut connection).await;
+        emptied.expect("emptied");
+    };
+    is_made_anew_beside_servers(&[], scene, other, empty).await;
+}
+
+#[actix_web::test]
+async fn the_command_makes_the_index_of_mariadb_anew_while_servers_run() {
+    let database = Database::new().await;
+    let set = [&*format!("store.url={}", database.url())];
+    let scene = Lobby::on(TestServer::with(&set).await).await;
+    let other = TestServer::start_in(scene.server.data.clone(), None, &set).await;
+    let empty = async || {
+        let mut connection = database.connect().await;
+        let emptied = sqlx::raw_sql("DELETE FROM search_grams").execute(&mut connection).await;
+        emptied.expect("emptied");
+    };
+    is_made_anew_beside_servers(&set, scene, other, empty).await;
 }
 
 #[actix_web::test]

@@ -14,7 +14,10 @@ pub struct Lobby {
 
 impl Lobby {
     pub async fn new() -> Self {
-        let server = TestServer::start().await;
+        Self::on(TestServer::start().await).await
+    }
+
+    pub async fn on(server: TestServer) -> Self {
         let (alice, bob) = (server.sign_up("alice").await, server.sign_up("bob").await);
         let room = server.room(&alice.token, "Lobby").await;
         let lobby = Self { server, room, alice, bob };
