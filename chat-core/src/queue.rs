@@ -371,8 +371,29 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use actix::prelude::{Actor, Context, Handler};
+
     use super::*;
+    use crate::deliver::{Answered, RoomAnswered};
     use crate::ids::{RoomId, UserId};
+    use crate::model::Cursor;
+
+    /// A session that says what it is told.
+    struct Session(mpsc::Sender<Answered>);
+
+    impl Actor for Session {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<RoomAnswered> for Session {
+        type Result = ();
+
+        fn handle(&mut self, answered: RoomAnswered, _: &mut Self::Context) {
+            self.0.send(answered.how).expect("somebody listens");
+        }
+    }
 
     const PATIENCE: Patience = Patience { bytes: 100, close_after: Some(Duration::from_secs(30)) };
     const NOW: Duration = Duration::ZERO;
@@ -499,5 +520,45 @@ mod tests {
         assert_eq!(queues[2].push(4, FREE + 1, Weight::Durable, NOW), Pushed::Done);
         drop(queues);
         assert_eq!(budget.taken(), 0);
+    }
+
+    #[test]
+    fn a_turn_is_kept_while_more_than_half_waits() {
+        actix_rt::System::new().block_on(async {
+            let (told, heard) = mpsc::channel();
+            let session = Session(told).start().recipient();
+            let turn = |patient| {
+                Turn::new(session.clone(), 1, (RoomId::new(), Cursor::default()), patient)
+            };
+            // What the session has been told by now.
+            let heard = async || {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                heard.try_iter().collect::<Vec<_>>()
+            };
+            let mut queue = queue();
+            assert!(!queue.keep(turn(true), true), "the answer is queued");
+            assert_eq!(heard().await, [Answered::Heard]);
+            // Of two answers, the second finds no place; each waits for the reader.
+            queue.push(1, 200, Weight::Answer, NOW);
+            assert!(!queue.keep(turn(true), true) && !queue.keep(turn(true), false));
+            queue.hold(51);
+            queue.take();
+            assert_eq!(heard().await, []);
+            queue.hold(50);
+            assert_eq!(heard().await, [Answered::Heard, Answered::Again]);
+            // Where little waits, nothing is gained by asking again; nor may everybody wait.
+            assert!(queue.keep(turn(true), false));
+            queue.push(2, 200, Weight::Answer, NOW);
+            assert!(queue.keep(turn(false), false) && !queue.keep(turn(false), true));
+            let not_kept = [Answered::NotHeard, Answered::NotHeard, Answered::Heard];
+            assert_eq!(heard().await, not_kept);
+            // Nobody reads any more.
+            queue.keep(turn(true), false);
+            queue.abandon();
+            queue.keep(turn(true), false);
+            assert_eq!(heard().await, [Answered::Again, Answered::NotHeard]);
+        });
     }
 }
