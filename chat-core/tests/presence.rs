@@ -160,6 +160,8 @@ async fn being_away_for_longer_than_the_grace_ends_membership() {
     let mut bob = bench.joined("Bob", room).await;
     let user = ann.session.user().clone();
     drop(ann);
+    until("she has gone", async || bench.counts(room).await.map(|counts| counts.online) == Ok(1))
+        .await;
     until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
     bench.clock.advance(GRACE - Duration::from_secs(1));
     // Back in time: a member still, without a new membership.
@@ -169,6 +171,10 @@ async fn being_away_for_longer_than_the_grace_ends_membership() {
     bench.clock.advance(Duration::from_secs(2));
     assert_eq!(bob.session.join(room, After::Nothing).await.expect("in it").room.counts.members, 2);
     drop(ann);
+    until("she has gone again", async || {
+        bench.counts(room).await.map(|counts| counts.online) == Ok(1)
+    })
+    .await;
     until("her grace runs again", async || bench.clock.sleepers(GRACE) == 1).await;
     bench.clock.advance(GRACE);
     loop {
@@ -183,6 +189,8 @@ async fn being_away_for_longer_than_the_grace_ends_membership() {
         }
     }
     drop(bob);
+    until("he has gone", async || bench.counts(room).await.map(|counts| counts.online) == Ok(0))
+        .await;
     until("his grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
     bench.clock.advance(GRACE);
     until("the room is gone", async || is_gone(&bench, room).await).await;

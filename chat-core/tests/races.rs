@@ -26,15 +26,6 @@ fn tea() -> NewRoom {
     NewRoom::open("tea").expect("a good title").ephemeral()
 }
 
-/// The room's counts, or why there are none. Asked behind everything that was asked before.
-async fn counts(bench: &Bench, room: RoomId) -> Result<Counts, Code> {
-    match bench.engine.room(room).ask(&user("asker"), RoomCommand::View).await {
-        Ok(Reply::Room(view)) => Ok(view.counts),
-        Ok(other) => panic!("{other:?}"),
-        Err(error) => Err(error.code()),
-    }
-}
-
 /// What a transport's reader gets, with the sizes that JSON would have, roughly.
 #[derive(Clone)]
 struct Sized;
@@ -113,7 +104,7 @@ async fn leaving_and_joining_in_one_breath_leaves_no_ghost() {
     }
     drop(bob);
     let alone = Counts { members: 2, online: 1 };
-    until("he is gone", async || counts(&bench, room).await == Ok(alone)).await;
+    until("he is gone", async || bench.counts(room).await == Ok(alone)).await;
 }
 
 #[tokio::test]
@@ -132,7 +123,7 @@ async fn resuming_again_and_again_costs_no_more_than_the_outbox() {
         let resume = Command::Resume(vec![(room, Cursor::default())]);
         greedy.submit(tag, resume).expect("taken");
         greedy.ask(Command::Ping).await.expect("it is with the room");
-        counts(&bench, room).await.expect("the room has answered it");
+        bench.counts(room).await.expect("the room has answered it");
     }
     handled(&sync, &mut inbox).await;
     // 1 MiB, the frame that passed it, and small ones.
@@ -170,7 +161,7 @@ async fn who_is_refused_for_want_of_a_place_does_not_hear_the_room() {
     // It is behind by now. An eager client asks again while its outbox is still full.
     slow.submit(7, Command::Room(room, join(Cursor::new(10, 2)))).expect("taken");
     slow.ask(Command::Ping).await.expect("it is with the room");
-    counts(&bench, room).await.expect("the room has answered it");
+    bench.counts(room).await.expect("the room has answered it");
     handled(&sync, &mut inbox).await;
     let before = drain(&mut unread);
     assert!(before.iter().any(|frame| matches!(frame, Frame::Reply(7, Err(Code::Busy)))));
@@ -200,7 +191,7 @@ async fn everybody_is_answered_when_the_room_ends_meanwhile() {
     session.submit(2, Command::Resume(vec![(room, Cursor::default())])).expect("taken");
     until("both wait for the store", async || faults.held_reads() == 2).await;
     session.submit(3, Command::Room(room, RoomCommand::Leave)).expect("taken");
-    until("the room ends", async || counts(&bench, room).await == Err(Code::NoSuchRoom)).await;
+    until("the room ends", async || bench.counts(room).await == Err(Code::NoSuchRoom)).await;
     faults.hold_reads(false);
     let mut answered = Vec::new();
     while answered.len() < 3 {
@@ -212,13 +203,20 @@ async fn everybody_is_answered_when_the_room_ends_meanwhile() {
     assert_eq!(answered, [(1, Err(Code::NoSuchRoom)), (2, Ok(())), (3, Ok(()))]);
 }
 
+/// The only member has gone, and the room waits for her. What had waited for her in the inbox waits as long.
+async fn her_grace_runs(bench: &Bench, room: RoomId) {
+    let gone = Counts { members: 1, online: 0 };
+    until("she has gone", async || bench.counts(room).await == Ok(gone)).await;
+    until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
+}
+
 #[tokio::test]
 async fn a_member_whose_leaving_failed_is_not_forgotten() {
     let (bench, faults) = faulty();
     let (room, ann) = bench.room_of("Ann", tea()).await;
     let user = ann.session.user().clone();
     drop(ann);
-    until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
+    her_grace_runs(&bench, room).await;
     faults.hold_commits(true);
     let engine = bench.engine.clone();
     let leaving =
@@ -230,7 +228,7 @@ async fn a_member_whose_leaving_failed_is_not_forgotten() {
     faults.hold_commits(false);
     leaving.await.expect("no panic").expect_err("the commit failed");
     bench.clock.advance(GRACE);
-    until("the room ends", async || counts(&bench, room).await == Err(Code::NoSuchRoom)).await;
+    until("the room ends", async || bench.counts(room).await == Err(Code::NoSuchRoom)).await;
 }
 
 #[tokio::test]
@@ -242,7 +240,7 @@ async fn who_comes_back_in_time_keeps_the_room() {
     ann.session.send(room, draft("longer than what is kept")).await.expect("sent");
     let user = ann.session.user().clone();
     drop(ann);
-    until("her grace runs", async || bench.clock.sleepers(GRACE) == 1).await;
+    her_grace_runs(&bench, room).await;
     bench.clock.advance(GRACE - Duration::from_secs(1));
     faults.hold_reads(true);
     let back = bench.connect_as(user);
@@ -252,7 +250,7 @@ async fn who_comes_back_in_time_keeps_the_room() {
     until("she gets more time", async || bench.clock.sleepers(GRACE) == 1).await;
     faults.hold_reads(false);
     let here = Counts { members: 1, online: 1 };
-    until("she is back", async || counts(&bench, room).await == Ok(here)).await;
+    until("she is back", async || bench.counts(room).await == Ok(here)).await;
 }
 
 #[tokio::test]
@@ -340,7 +338,7 @@ async fn a_room_whose_only_member_may_have_joined_is_not_deleted() {
     faults.fail_all(false);
     bench.clock.advance(second);
     let alone = Counts { members: 1, online: 0 };
-    until("he is its member", async || counts(&bench, room).await == Ok(alone)).await;
+    until("he is its member", async || bench.counts(room).await == Ok(alone)).await;
 }
 
 #[tokio::test]
@@ -417,7 +415,7 @@ async fn who_waited_to_come_in_behind_a_joining_that_failed_does_not_hold_the_ro
     let mut second = pin!(laptop.session.join(room, After::Nothing));
     assert!((&mut second).now_or_never().is_none());
     laptop.session.ask(Command::Ping).await.expect("an answer");
-    assert_eq!(counts(&bench, room).await.expect("counts").members, 1, "both wait");
+    assert_eq!(bench.counts(room).await.expect("counts").members, 1, "both wait");
     faults.fail_commits(1);
     faults.hold_commits(false);
     for joining in [first.await, second.await] {

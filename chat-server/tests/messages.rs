@@ -206,8 +206,8 @@ async fn a_particle_may_follow_a_mention() {
     let path = format!("/rooms/{}/members/me", scene.lobby.room);
     scene.lobby.server.call("PUT", &path, &kim.token, Value::Null).await;
     assert_eq!(mentions("@bob김").await, json!([kim.id]));
-    scene.lobby.ok(&scene.lobby.alice, "PATCH", "/1", json!({"text":"@bob이"})).await;
-    let edited = scene.lobby.ok(&scene.lobby.alice, "GET", "/1", Value::Null).await;
+    scene.lobby.ok(&scene.lobby.alice, "PATCH", "/messages/1", json!({"text":"@bob이"})).await;
+    let edited = scene.lobby.ok(&scene.lobby.alice, "GET", "/messages/1", Value::Null).await;
     assert_eq!(edited["mentions"], json!([scene.lobby.bob.id]));
 }
 

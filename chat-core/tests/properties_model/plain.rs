@@ -178,11 +178,13 @@ impl Plain {
         Ok(())
     }
 
-    /// Whether somebody who follows the thread, and perhaps has moderated, might once do something to a message.
+    /// Whether somebody might once do something to a message of the thread: its author, who follows the thread, or
+    /// whoever moderates where that is.
     fn might(&self, by: UserId, seq: u64, moderated: bool) -> Result<(), Code> {
         let is_author = self.find(seq)?.from == by;
         match self.roles.contains_key(&by) {
-            true if is_author || moderated => Ok(()),
+            _ if moderated => Ok(()),
+            true if is_author => Ok(()),
             true => Err(Code::Forbidden),
             false => Err(Code::NotAMember),
         }
@@ -243,6 +245,12 @@ impl Plain {
         self.roles.keys().filter_map(|user| Some((*user, *roles.get(user)?))).collect()
     }
 
+    /// As what somebody reads here: whoever is in the room that a thread is in reads it without following it.
+    pub(crate) fn reads_as(&self, user: UserId, now: Timestamp) -> Result<Role, Code> {
+        let role = self.parent.as_ref().and_then(|parent| parent.roles.get(&user));
+        role.map_or_else(|| self.role(user, now), |role| Ok(*role))
+    }
+
     /// What somebody is here, or what it is told that is no member.
     pub(crate) fn role(&self, user: UserId, now: Timestamp) -> Result<Role, Code> {
         if let Some(parent) = &self.parent {
@@ -263,8 +271,9 @@ impl Plain {
     }
 
     fn may_edit(&self, user: UserId, seq: u64, now: Timestamp) -> Result<(), Code> {
-        let role = self.role(user, now)?;
+        self.reads_as(user, now)?;
         let said = self.find(seq)?;
+        let role = self.role(user, now)?;
         if said.from != user {
             return Err(Code::Forbidden);
         }
@@ -292,9 +301,12 @@ impl Plain {
         author: Option<Role>,
         now: Timestamp,
     ) -> Result<(), Code> {
-        let role = self.role(user, now)?;
+        let role = self.reads_as(user, now)?;
         let said = self.find(seq)?;
         let moderates = role != Role::Member && self.kind != Kind::Direct;
+        if !moderates {
+            self.role(user, now)?;
+        }
         let below = match author {
             None | Some(Role::Member) => true,
             Some(Role::Moderator) => role == Role::Owner,

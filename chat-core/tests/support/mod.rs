@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chat_core::testkit::{FakeClock, Faults, FaultyStore, Probe};
 use chat_core::{
-    After, Draft, Engine, Limits, MemoryStore, Name, NewRoom, RoomId, Store, User, UserId,
+    After, Code, Counts, Draft, Engine, Limits, MemoryStore, Name, NewRoom, Reply, RoomCommand,
+    RoomId, Store, User, UserId,
 };
 use tokio::time::timeout;
 
@@ -68,6 +69,15 @@ impl Bench {
         let room = self.engine.open_room(owner.session.user(), new).await.expect("a room").id();
         owner.session.join(room, After::Nothing).await.expect("in it");
         (room, owner)
+    }
+
+    /// The room's counts, or why there are none. Asked behind everything that was asked before.
+    pub async fn counts(&self, room: RoomId) -> Result<Counts, Code> {
+        match self.engine.room(room).ask(&user("asker"), RoomCommand::View).await {
+            Ok(Reply::Room(view)) => Ok(view.counts),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.code()),
+        }
     }
 
     /// Somebody who has joined.

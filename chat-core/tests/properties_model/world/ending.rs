@@ -203,7 +203,7 @@ impl World {
                     let members = page.members.iter().map(|one| &one.membership);
                     members.map(|one| (one.user.id, one.role)).collect::<BTreeMap<_, _>>()
                 });
-                let expected = plain.role(user.id, now).map(|_| plain.members());
+                let expected = plain.reads_as(user.id, now).map(|_| plain.members());
                 let gone = members == Err(Code::NoSuchRoom) && self.may_end(stored.info.id);
                 if members != expected && !gone {
                     return Err(format!(
