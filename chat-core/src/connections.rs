@@ -162,13 +162,9 @@ impl Connections {
 
     /// Tells an event to every session of a user.
     pub(crate) fn tell(&self, user: UserId, event: &Event, at: Duration) {
-        let all = self.all();
-        for (&(_, connection), Connected { fanout, .. }) in all.connected.range(of_user(user)) {
-            fanout.deliver(
-                at,
-                None,
-                vec![Parcel::One { connection, hears: None, event: event.clone() }],
-            );
+        for Line { connection, fanout } in self.elsewhere(user, |_| false) {
+            let event = event.clone();
+            fanout.deliver(at, None, vec![Parcel::One { connection, hears: None, event }]);
         }
     }
 

@@ -238,6 +238,13 @@ async fn who_has_missed_what_is_gone_begins_anew(store: impl SqlStore + Clone) {
     for engine in [&engine, &forgetful] {
         assert_eq!(back(engine, 700).await, (true, None, 951));
     }
+    // From then on the room knows, whoever else comes.
+    let reads = |engine: &Engine| engine.stats().store.reads;
+    let before = reads(&engine);
+    for seq in 690..720 {
+        assert_eq!(back(&engine, seq).await, (true, None, 951));
+    }
+    assert_eq!(reads(&engine), before, "nobody is looked up");
     assert_eq!(back(&forgetful, 850).await, (true, None, 951));
     assert_eq!(back(&forgetful, 900).await, (false, None, 901));
     engine.stop().await;

@@ -11,6 +11,7 @@ use crate::deliver::OnceKey;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::{Change, ChangeKind, Membership, Message};
+use crate::room::reading::removed;
 use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
 use crate::store::{Store, StoreError, UsedKey};
@@ -24,11 +25,7 @@ impl Hosted {
         let read = async move {
             let messages = store.messages(key, end.seq, end.seq + page as u64).await?;
             // The next one has been removed perhaps, because it is too old, before it came here.
-            let next = messages.first().is_some_and(|message| message.seq == end.seq + 1);
-            let removed = match next {
-                true => 0,
-                false => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
-            };
+            let removed = removed(&*store, id, &messages).await?;
             let changes = store.changes(key, end.change, page).await?;
             Ok(Stored { removed, messages, changes })
         };

@@ -13,7 +13,7 @@ use crate::deliver::ReplyTo;
 use crate::error::Error;
 use crate::limits;
 use crate::model::{Change, ChangeKind, Cursor, Message};
-use crate::room::reading::shared;
+use crate::room::reading::{removed, shared};
 use crate::room::{Asker, Hosted, RoomActor, folding};
 use crate::store::{Store, StoreError};
 use crate::timeline::Span;
@@ -54,8 +54,8 @@ struct Missed {
 /// What the store had of it.
 struct Found {
     missed: Missed,
-    /// Some of it is kept nowhere any more.
-    is_gone: bool,
+    /// Messages up to this one are kept nowhere any more.
+    removed: u64,
     messages: Vec<Message>,
     changes: Vec<Change>,
     /// What somebody has marked of these.
@@ -172,9 +172,7 @@ impl Hosted {
             && !end.reaches(known)
             && !entering.looked
         {
-            if let Some(joined) = joined {
-                self.tell_change(&joined);
-            }
+            self.tell_joined(joined);
             return self.look_ahead(entering, known, ctx);
         }
         let missed = self.missed(end, &entering);
@@ -182,9 +180,7 @@ impl Hosted {
             && !entering.looked_behind
             && !self.is_there(after + 1)
         {
-            if let Some(joined) = joined {
-                self.tell_change(&joined);
-            }
+            self.tell_joined(joined);
             return self.look_behind(entering, after + 1, ctx);
         }
         let messages = self.timeline.messages(missed.messages);
@@ -198,22 +194,22 @@ impl Hosted {
             };
             return self.admit(entering, missed, (messages, changes), &[], joined);
         }
-        if let Some(joined) = joined {
-            self.tell_change(&joined);
-        }
+        self.tell_joined(joined);
         entering.attempts += 1;
         if entering.attempts > ATTEMPTS {
             return self.refuse(entering, Error::busy());
         }
-        let (store, key) = (Arc::clone(&self.shared.store), self.key);
+        let (store, key, id) = (Arc::clone(&self.shared.store), self.key, self.id);
         // What the newcomer itself has caused has been told to the others by now: it reads it.
         let missed = Missed { end: self.timeline.end(), ..missed };
         let user = entering.asker.user.id;
         let read = async move {
             let Span { after, until } = missed.messages;
             let messages = store.messages(key, after, until).await?;
-            // What is gone has gone from the beginning on.
-            let is_gone = messages.first().map_or(until, |first| first.seq - 1) > after;
+            let removed = match after < until {
+                true => removed(&*store, id, &messages).await?,
+                false => 0,
+            };
             let changes = match missed.changes {
                 Some(after) => store.changes(key, after, MOST_CHANGES + 1).await?,
                 None => Vec::new(),
@@ -225,7 +221,7 @@ impl Hosted {
                 Some(first) => store.marks_of(key, user, first.saturating_sub(1), u64::MAX).await?,
                 None => Vec::new(),
             };
-            Ok(Found { missed, is_gone, messages, changes, mine })
+            Ok(Found { missed, removed, messages, changes, mine })
         };
         self.reads += 1;
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(move |read, room, ctx| {
@@ -237,6 +233,13 @@ impl Hosted {
                 (reply, asker.seat)
             });
         }));
+    }
+
+    /// Tells a membership, if one has just begun.
+    fn tell_joined(&mut self, joined: Option<Arc<Change>>) {
+        if let Some(joined) = joined {
+            self.tell_change(&joined);
+        }
     }
 
     /// Somebody knows what the room does not: perhaps another process has written it. If the store has it, the room
@@ -265,24 +268,27 @@ impl Hosted {
     /// Somebody is to page through what it has missed, from this message on: if that is still there.
     fn look_behind(&mut self, mut entering: Entering, first: u64, ctx: &mut Context<RoomActor>) {
         entering.looked_behind = true;
-        let (store, key) = (Arc::clone(&self.shared.store), self.key);
-        let look = async move { Ok(!store.messages(key, first - 1, first).await?.is_empty()) };
-        self.look(entering, look, ctx, move |hosted, entering, is_there, ctx| match is_there {
-            true => {
-                hosted.seen_there = (first, hosted.now());
-                hosted.catch_up(entering, None, ctx);
+        let (store, key, id) = (Arc::clone(&self.shared.store), self.key, self.id);
+        let look = async move {
+            let found = store.messages(key, first - 1, first).await?;
+            removed(&*store, id, &found).await
+        };
+        self.look(entering, look, ctx, move |hosted, entering, removed, ctx| {
+            if removed >= first {
+                return hosted.begin_anew_behind(entering, removed, ctx);
             }
-            false => hosted.begin_anew_behind(entering, first, ctx),
+            hosted.seen_there = (first, hosted.now());
+            hosted.catch_up(entering, None, ctx);
         });
     }
 
     /// Asks the store something about what somebody knows, and goes on by the answer.
-    fn look(
+    fn look<T: 'static>(
         &mut self,
         entering: Entering,
-        look: impl Future<Output = Result<bool, StoreError>> + 'static,
+        look: impl Future<Output = Result<T, StoreError>> + 'static,
         ctx: &mut Context<RoomActor>,
-        then: impl FnOnce(&mut Self, Entering, bool, &mut Context<RoomActor>) + 'static,
+        then: impl FnOnce(&mut Self, Entering, T, &mut Context<RoomActor>) + 'static,
     ) {
         self.reads += 1;
         ctx.spawn(wrap_future::<_, RoomActor>(look).map(move |found, room, ctx| {
@@ -326,7 +332,7 @@ impl Hosted {
         self.catch_up(Entering { reset: true, ..entering }, joined, ctx);
     }
 
-    /// Likewise, because this message is kept nowhere any more.
+    /// Likewise, because messages up to this one are kept nowhere any more. Whoever else has missed them is told so at once.
     fn begin_anew_behind(
         &mut self,
         entering: Entering,
@@ -369,12 +375,12 @@ impl Hosted {
         read: Result<Found, StoreError>,
         ctx: &mut Context<RoomActor>,
     ) {
-        let Found { missed, is_gone, mut messages, changes, mine } = match read {
+        let Found { missed, removed, mut messages, changes, mine } = match read {
             Ok(read) => read,
             Err(error) => return self.not_caught_up(entering, &error),
         };
-        if is_gone && missed.changes.is_some() {
-            return self.begin_anew_behind(entering, missed.messages.after + 1, ctx);
+        if removed > missed.messages.after && missed.changes.is_some() {
+            return self.begin_anew_behind(entering, removed, ctx);
         }
         let end = self.timeline.end();
         let since = Span { after: missed.messages.until, until: end.seq };
@@ -415,10 +421,7 @@ impl Hosted {
     ) {
         if !self.arrived(&entering.asker) {
             // The session has ended. Its membership, if it has just begun, is told all the same.
-            if let Some(joined) = joined {
-                self.tell_change(&joined);
-            }
-            return;
+            return self.tell_joined(joined);
         }
         let Entering { asker, reply, .. } = entering;
         let Some(me) = self.roster.membership(asker.user.id).cloned() else {
@@ -449,9 +452,7 @@ impl Hosted {
         self.publish();
         let (line, now) = (asker.seat.as_ref().map(|seat| &seat.line), self.now());
         self.audience.admit(line, seen.is_some(), reply, Box::new(answer), now);
-        if let Some(joined) = joined {
-            self.tell_change(&joined);
-        }
+        self.tell_joined(joined);
         if let Some(view) = seen {
             self.announce(view);
         }

@@ -7,11 +7,11 @@ use actix::prelude::Context;
 
 use crate::command::{History, HistoryQuery, MemberQuery, OwnMark, Reply};
 use crate::deliver::ReplyTo;
-use crate::ids::UserId;
+use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::model::{Message, User};
 use crate::room::{Hosted, RoomActor};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::timeline::Span;
 
 impl Hosted {
@@ -38,10 +38,7 @@ impl Hosted {
         let read = async move {
             let messages = store.messages(key, span.after, span.until).await?;
             // What the store no longer has is asked for no more.
-            let removed = match messages.first() {
-                Some(first) => first.seq - 1,
-                None => store.load_room(id, 0).await?.map_or(0, |room| room.removed),
-            };
+            let removed = removed(&*store, id, &messages).await?;
             let mine = match messages.iter().all(|message| message.marks.is_empty()) {
                 true => Vec::new(),
                 false => store.marks_of(key, user, span.after, span.until).await?,
@@ -98,6 +95,19 @@ impl Hosted {
             more_before: span.after > self.timeline.removed(),
             more_after: span.until < self.timeline.end().seq,
         })
+    }
+}
+
+/// Up to which message a room's messages are kept nowhere any more, as far as a read of some shows: those before the
+/// first that was found, because they go from the beginning on; if none was found, what the store says.
+pub(super) async fn removed(
+    store: &dyn Store,
+    room: RoomId,
+    found: &[Message],
+) -> Result<u64, StoreError> {
+    match found.first() {
+        Some(first) => Ok(first.seq - 1),
+        None => Ok(store.load_room(room, 0).await?.map_or(0, |room| room.removed)),
     }
 }
 

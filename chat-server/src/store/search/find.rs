@@ -222,6 +222,22 @@ impl<'a, S: Sql> Reader<'a, S> {
         Ok(room.edited.get_or_insert_default())
     }
 
+    /// Those blocks in which messages have all grams, each with a bit for every such message.
+    fn with_all_grams<B: Ord>(
+        &self,
+        rows: impl Iterator<Item = (B, i64)>,
+    ) -> impl Iterator<Item = (B, i64)> {
+        let mut blocks = BTreeMap::new();
+        for (block, bits) in rows {
+            let (grams, all) = blocks.entry(block).or_insert((0, i64::MAX));
+            *grams += 1;
+            *all &= bits;
+        }
+        let wanted = self.grams.len();
+        let full = blocks.into_iter().filter(move |(_, (grams, _))| *grams == wanted);
+        full.map(|(block, (_, bits))| (block, bits)).filter(|(_, bits)| *bits != 0)
+    }
+
     /// Messages of a few eras that the index knows to have all grams, below this number.
     async fn candidates(
         &mut self,
@@ -237,14 +253,8 @@ impl<'a, S: Sql> Reader<'a, S> {
             return Ok(BTreeSet::new());
         };
         let rows: Vec<(i64, i64, i64)> = self.sql.select(text, &values).await?;
-        let mut blocks = BTreeMap::new();
-        for (era, block, bits) in rows {
-            let (grams, all) = blocks.entry((era, block)).or_insert((0, i64::MAX));
-            *grams += 1;
-            *all &= bits;
-        }
-        let full = blocks.into_iter().filter(|(_, (grams, _))| *grams == self.grams.len());
-        let seqs = full.flat_map(|((era, block), (_, bits))| {
+        let rows = rows.into_iter().map(|(era, block, bits)| ((era, block), bits));
+        let seqs = self.with_all_grams(rows).flat_map(|((era, block), bits)| {
             let set = (0..super::BLOCK).filter(move |bit| bits >> bit & 1 == 1);
             set.map(move |bit| seq_of(era, block, bit))
         });
@@ -292,16 +302,8 @@ impl<'a, S: Sql> Reader<'a, S> {
             return Ok(BTreeSet::new());
         };
         let rows: Vec<(i64, i64, i64, i64)> = self.sql.select(text, &values).await?;
-        let mut blocks = BTreeMap::new();
-        for (room, era, block, bits) in rows {
-            let (grams, all) = blocks.entry((room, era, block)).or_insert((0, i64::MAX));
-            *grams += 1;
-            *all &= bits;
-        }
-        let full = blocks
-            .into_iter()
-            .filter(|(_, (grams, bits))| *grams == self.grams.len() && *bits != 0);
-        Ok(full.map(|((room, ..), _)| room).collect())
+        let rows = rows.into_iter().map(|(room, era, block, bits)| ((room, era, block), bits));
+        Ok(self.with_all_grams(rows).map(|((room, ..), _)| room).collect())
     }
 
     /// In which of these rooms there are messages that match, of those that are not in the index yet.
