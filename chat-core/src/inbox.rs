@@ -341,14 +341,16 @@ impl<W: Wire> FanoutActor<W> {
             Some(AdmitAs::Resumed { joined, turn }) => {
                 let event = Event::Resumed { room, result: Ok(joined) };
                 let frame = self.wire.event(&Arc::new(event));
-                let queued = self.push_if_room(id, frame, now);
-                let connection = self.connections.get(&id);
-                if connection.is_some_and(|connection| connection.outbox.keep(turn, queued)) {
+                let size = self.wire.size(&frame);
+                let Some(connection) = self.connections.get_mut(&id) else { return false };
+                let (pushed, busy) = connection.outbox.push_in_turn(frame, size, turn, now);
+                connection.lose(pushed);
+                if busy {
                     let busy = Event::Resumed { room, result: Err(Error::busy()) };
                     let busy = self.wire.event(&Arc::new(busy));
                     self.push_one(id, busy, now);
                 }
-                queued
+                pushed == Pushed::Done
             }
         }
     }

@@ -60,8 +60,13 @@ impl<F> Clone for Pusher<F> {
 impl<F> Pusher<F> {
     /// Queues a frame of `size` bytes, as far as the reader's lag allows.
     pub(crate) fn push(&self, frame: F, size: usize, weight: Weight, now: Duration) -> Pushed {
+        self.change(|queue| queue.push(frame, size, weight, now))
+    }
+
+    /// Pushes, and wakes the reader if there is something for it.
+    fn change(&self, push: impl FnOnce(&mut Queue<F>) -> Pushed) -> Pushed {
         let mut shared = lock(&self.shared);
-        let pushed = shared.queue.push(frame, size, weight, now);
+        let pushed = push(&mut shared.queue);
         let waker = if pushed == Pushed::Done { shared.waker.take() } else { None };
         drop(shared);
         if let Some(waker) = waker {
@@ -82,9 +87,23 @@ impl<F> Outbox<F> {
         self.pusher.push(frame, size, weight, now)
     }
 
-    /// As [`Queue::keep`].
-    pub(crate) fn keep(&self, turn: Turn, queued: bool) -> bool {
-        lock(&self.pusher.shared).queue.keep(turn, queued)
+    /// Pushes a room's answer to a session that comes back to it, and keeps its turn as
+    /// [`Queue::keep`] does: in one step, so that what the reader takes meanwhile does not make it seem
+    /// that little waited when there was no place. Answers also whether the reader is to be told `busy`.
+    pub(crate) fn push_in_turn(
+        &self,
+        frame: F,
+        size: usize,
+        turn: Turn,
+        now: Duration,
+    ) -> (Pushed, bool) {
+        let mut busy = false;
+        let pushed = self.pusher.change(|queue| {
+            let pushed = queue.push(frame, size, Weight::Answer, now);
+            busy = queue.keep(turn, pushed == Pushed::Done);
+            pushed
+        });
+        (pushed, busy)
     }
 
     /// When to look again whether a reader that has fallen behind takes anything, as time from now:
@@ -165,9 +184,15 @@ impl<F> Drop for Inbox<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use actix::prelude::{Actor, Context, Handler, System};
     use futures_util::{FutureExt, StreamExt};
 
     use super::*;
+    use crate::deliver::RoomAnswered;
+    use crate::ids::RoomId;
+    use crate::model::Cursor;
 
     const PATIENCE: Patience = Patience { bytes: 100, close_after: Some(Duration::from_secs(30)) };
     const NOW: Duration = Duration::ZERO;
@@ -194,6 +219,44 @@ mod tests {
         drop(outbox);
         assert_eq!(inbox.next().now_or_never(), Some(Some(1)));
         assert_eq!(inbox.next().now_or_never(), Some(None));
+    }
+
+    /// Hears what becomes of turns, and does nothing about it.
+    struct Session;
+
+    impl Actor for Session {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<RoomAnswered> for Session {
+        type Result = ();
+
+        fn handle(&mut self, _: RoomAnswered, _: &mut Self::Context) {}
+    }
+
+    #[test]
+    fn nobody_is_told_busy_because_it_has_just_read() {
+        let session = System::new().block_on(async { Session.start().recipient() });
+        let (outbox, mut inbox) = outbox();
+        let written = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Takes as fast as it can, so that what waits changes at any moment.
+            scope.spawn(|| {
+                while !written.load(Ordering::Relaxed) {
+                    inbox.next().now_or_never();
+                }
+            });
+            let mut refused = 0;
+            let mut told_busy = 0;
+            while refused < 20_000 {
+                let turn = Turn::new(session.clone(), 1, (RoomId::new(), Cursor::default()), true);
+                let (pushed, busy) = outbox.push_in_turn(1, 60, turn, NOW);
+                refused += usize::from(pushed == Pushed::Behind);
+                told_busy += usize::from(busy);
+            }
+            written.store(true, Ordering::Relaxed);
+            assert_eq!(told_busy, 0);
+        });
     }
 
     #[test]
