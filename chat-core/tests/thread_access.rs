@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
-    After, BanQuery, Code, HistoryAt, HistoryQuery, Limits, Mark, MarkerQuery, MemberQuery,
+    After, BanQuery, Code, Event, HistoryAt, HistoryQuery, Limits, Mark, MarkerQuery, MemberQuery,
     MemoryStore, Moderation, NewRoom, ReaderQuery, Role, RoomId, SettingsChange, Text, ThreadQuery,
 };
 use support::threads::{Scene, code, follow, followers, scene, scene_in};
-use support::{draft, engine_with, until};
+use support::{draft, engine_with, faulty, until};
 
 #[tokio::test]
 async fn whoever_is_kicked_is_out_of_the_thread_at_once() {
@@ -182,6 +184,89 @@ async fn who_is_out_of_the_room_while_a_thread_is_being_read_for_it_does_not_see
     };
     let (read, ()) = tokio::join!(eve.session.history(*thread, query), kick);
     assert_eq!(code(read), Some(Code::NotAMember));
+}
+
+/// What somebody hears of a thread after it has heard that it is a member of the room no more.
+fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> Vec<Arc<Event>> {
+    let heard = one.waiting();
+    let ends = |event: &Arc<Event>| match &**event {
+        Event::Change { room: of, change, .. } => *of == room && change.kind.ends_membership(),
+        _ => false,
+    };
+    let end = heard.iter().position(ends).expect("it has heard that it is kicked");
+    let of_thread = |event: &Arc<Event>| match &**event {
+        Event::Message { room, .. }
+        | Event::Change { room, .. }
+        | Event::Presence { room, .. }
+        | Event::Summary { room, .. } => *room == thread,
+        _ => false,
+    };
+    heard.into_iter().skip(end).filter(of_thread).collect()
+}
+
+#[tokio::test]
+async fn who_follows_by_a_lost_answer_is_not_let_in_when_it_has_left_the_room() {
+    let (bench, faults) = faulty();
+    let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
+    let Scene { bench, room, thread, ann, .. } = &scene;
+    let (room, thread) = (*room, *thread);
+    let first = bench.joined("Eve", room).await;
+    let user = first.session.user().clone();
+    let mut second = bench.connect_as(user.clone());
+    second.session.join(room, After::Nothing).await.expect("in it");
+    // She follows, and nobody knows before it has been looked up.
+    faults.hold_reads(true);
+    faults.lose_answers(1);
+    let lost = first.session.join(thread, After::Nothing).await;
+    assert_eq!(code(lost), Some(Code::Unavailable));
+    let kick = async {
+        until("it is looked up", async || faults.held_reads() == 1).await;
+        let user = user.id;
+        ann.session.moderate(room, Moderation::Kick { user }).await.expect("kicked");
+        faults.hold_reads(false);
+    };
+    let (joined, ()) = tokio::join!(second.session.join(thread, After::Nothing), kick);
+    assert_eq!(code(joined), Some(Code::NotAMember));
+    until("she is no follower", async || followers(&ann.session, thread).await.len() == 2).await;
+    assert!(heard_since_the_end(&mut second, room, thread).is_empty());
+}
+
+#[tokio::test]
+async fn who_begins_to_follow_as_it_is_kicked_hears_nothing_more() {
+    for round in 0..20 {
+        let (bench, faults) = faulty();
+        let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
+        let Scene { bench, room, thread, ann, .. } = &scene;
+        let (room, thread) = (*room, *thread);
+        let first = bench.joined("Eve", room).await;
+        let user = first.session.user().clone();
+        let mut second = bench.connect_as(user.clone());
+        second.session.join(room, After::Nothing).await.expect("in it");
+        let other = bench.room("Olga").await;
+        // Both are committed together, behind something else.
+        faults.hold_commits(true);
+        let send = other.1.session.send(other.0, draft("hi"));
+        let kick = async {
+            until("a commit is held", async || faults.held_commits() == 1).await;
+            ann.session.moderate(room, Moderation::Kick { user: user.id }).await
+        };
+        let join = async |one: &Probe| {
+            until("a commit is held", async || faults.held_commits() == 1).await;
+            one.session.join(thread, After::Nothing).await
+        };
+        let release = async {
+            until("all wait", async || bench.engine.stats().waiting_writes == 3).await;
+            faults.hold_commits(false);
+        };
+        let (sent, kicked, _, _, ()) =
+            tokio::join!(send, kick, join(&first), join(&second), release);
+        sent.expect("sent");
+        kicked.expect("kicked");
+        until("she is no follower", async || followers(&ann.session, thread).await.len() == 2)
+            .await;
+        let heard = heard_since_the_end(&mut second, room, thread);
+        assert!(heard.is_empty(), "round {round}: {heard:?}");
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,9 @@ impl Hosted {
             Ok(Stored { messages, changes, .. }) => {
                 let changed = !changes.is_empty();
                 let full = self.catch_up_with_store(messages, changes);
+                // Before any of them is answered, so that nobody comes into a thread whom it has just begun
+                // to know and who has left its parent's room meanwhile.
+                self.follow_parent(ctx);
                 self.writes.unsure = full.then(|| self.now());
                 if !full {
                     self.end_doubts();

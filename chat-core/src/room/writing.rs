@@ -294,6 +294,7 @@ impl Hosted {
                     let error = self.no_entry(user);
                     self.refuse(*entering, error);
                     self.tell_change(&change);
+                    self.follow_parent(ctx);
                 }
                 self.go_on(user, ctx);
             }
