@@ -187,13 +187,14 @@ async fn who_is_out_of_the_room_while_a_thread_is_being_read_for_it_does_not_see
 }
 
 /// What somebody hears of a thread after it has heard that it is a member of the room no more.
-fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> Vec<Arc<Event>> {
-    let heard = one.waiting();
-    let ends = |event: &Arc<Event>| match &**event {
-        Event::Change { room: of, change, .. } => *of == room && change.kind.ends_membership(),
-        _ => false,
+async fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> Vec<Arc<Event>> {
+    let ends = |event: &Event| match event {
+        Event::Change { room: of, change, .. } => {
+            (*of == room && change.kind.ends_membership()).then_some(())
+        }
+        _ => None,
     };
-    let end = heard.iter().position(ends).expect("it has heard that it is kicked");
+    one.find(ends).await;
     let of_thread = |event: &Arc<Event>| match &**event {
         Event::Message { room, .. }
         | Event::Change { room, .. }
@@ -201,7 +202,7 @@ fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> Vec<Arc
         | Event::Summary { room, .. } => *room == thread,
         _ => false,
     };
-    heard.into_iter().skip(end).filter(of_thread).collect()
+    one.waiting().into_iter().filter(of_thread).collect()
 }
 
 #[tokio::test]
@@ -228,7 +229,7 @@ async fn who_follows_by_a_lost_answer_is_not_let_in_when_it_has_left_the_room() 
     let (joined, ()) = tokio::join!(second.session.join(thread, After::Nothing), kick);
     assert_eq!(code(joined), Some(Code::NotAMember));
     until("she is no follower", async || followers(&ann.session, thread).await.len() == 2).await;
-    assert!(heard_since_the_end(&mut second, room, thread).is_empty());
+    assert!(heard_since_the_end(&mut second, room, thread).await.is_empty());
 }
 
 #[tokio::test]
@@ -264,7 +265,7 @@ async fn who_begins_to_follow_as_it_is_kicked_hears_nothing_more() {
         kicked.expect("kicked");
         until("she is no follower", async || followers(&ann.session, thread).await.len() == 2)
             .await;
-        let heard = heard_since_the_end(&mut second, room, thread);
+        let heard = heard_since_the_end(&mut second, room, thread).await;
         assert!(heard.is_empty(), "round {round}: {heard:?}");
     }
 }
