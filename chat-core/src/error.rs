@@ -294,7 +294,9 @@ impl Error {
         Self::new(Code::BadRequest, message).field("key")
     }
 
-    pub(crate) fn key_conflict() -> Self {
+    /// A client key comes again, with something else. For whoever keeps keys beside the engine.
+    #[must_use]
+    pub fn key_conflict() -> Self {
         Self::new(
             Code::KeyConflict,
             "this key was used for something else; use a new key for whatever is new",

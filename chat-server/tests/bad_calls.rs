@@ -252,7 +252,8 @@ async fn every_call_refuses_parameters_that_it_does_not_have() {
                 let problem = assert_problem(request, "bad_request", parameter, &cause).await;
                 let schema =
                     call["requestBody"]["content"]["application/json"]["schema"].to_string();
-                let keyed = ["NewRoom", "NewMessage"].iter().any(|name| schema.contains(name));
+                let keyed =
+                    ["NewRoom", "NewMessage", "NewGroup"].iter().any(|name| schema.contains(name));
                 let told = text(&problem["detail"]).contains("body");
                 assert_eq!(told, keyed && parameter == "key", "{cause}: {problem}");
             }

@@ -57,6 +57,12 @@ impl Kept {
         (status, answer["code"].clone())
     }
 
+    async fn restarted(self) -> Self {
+        let folder = self.server.stop().await;
+        let settings: Vec<_> = self.settings.iter().map(String::as_str).collect();
+        Self { server: TestServer::start_in(folder, None, &settings).await, ..self }
+    }
+
     async fn text(&self, seq: u64) -> Value {
         self.ask("GET", &format!("/messages/{seq}"), Value::Null).await.1["text"].clone()
     }
@@ -96,9 +102,7 @@ async fn what_changes_nothing_is_not_done_later_either(mut kept: Kept) {
     let before = kept.ask("GET", "/messages/1", none()).await.1;
     for restarted in [false, true] {
         if restarted {
-            let folder = kept.server.stop().await;
-            let settings: Vec<_> = kept.settings.iter().map(String::as_str).collect();
-            kept.server = TestServer::start_in(folder, None, &settings).await;
+            kept = kept.restarted().await;
         } else {
             kept.wait(Duration::from_secs(60)).await;
         }
@@ -144,6 +148,23 @@ async fn keys_last_as_long_as_they_should(kept: Kept) {
     assert_eq!(kept.text(2).await, "two");
 }
 
+async fn a_group_of_friends_is_made_once(mut kept: Kept) {
+    let una = kept.server.sign_up("una").await;
+    let make = async |server: &TestServer, name: &str| {
+        let body = json!({ "name": name, "key": "g1" });
+        server.call("POST", "/friend-groups", &una.token, body).await
+    };
+    let first = make(&kept.server, "Work").await;
+    assert_eq!((first.0, &first.1["name"]), (201, &json!("Work")));
+    assert_eq!(make(&kept.server, "Work").await, first);
+    kept = kept.restarted().await;
+    assert_eq!(make(&kept.server, "Work").await, first, "after a restart");
+    let other = make(&kept.server, "Home").await;
+    assert_eq!((other.0, &other.1["code"]), (409, &json!("key_conflict")));
+    let groups = kept.server.call("GET", "/friend-groups", &una.token, Value::Null).await;
+    assert_eq!(groups.1, json!({ "groups": [first.1] }));
+}
+
 macro_rules! in_both {
     ($($case:ident: $sqlite:ident, $mariadb:ident;)*) => {$(
         #[actix_web::test]
@@ -165,4 +186,6 @@ in_both! {
         what_changes_nothing_is_not_done_later_in_mariadb;
     keys_last_as_long_as_they_should:
         keys_last_as_long_as_they_should_in_sqlite, keys_last_as_long_as_they_should_in_mariadb;
+    a_group_of_friends_is_made_once:
+        a_group_of_friends_is_made_once_in_sqlite, a_group_of_friends_is_made_once_in_mariadb;
 }

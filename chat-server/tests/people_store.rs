@@ -6,11 +6,11 @@ mod database;
 
 use std::sync::Arc;
 
-use chat_core::{Name, Timestamp, User, UserId};
+use chat_core::{ClientKey, Name, Timestamp, User, UserId};
 use chat_server::people::{
-    Changed, Circle, Created, Departure, FriendChange, GroupName, MOST_GROUPS, NewAccount,
-    NewLogin, PasswordHash, ProfileChange, Reach, RefreshHash, RefreshToken, Refreshed, Search,
-    Status, Username,
+    Changed, Circle, Created, Departure, FriendChange, GroupName, MOST_GROUPS, Made, NewAccount,
+    NewGroup, NewLogin, PasswordHash, ProfileChange, Reach, RefreshHash, RefreshToken, Refreshed,
+    Search, Status, Username,
 };
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
 use database::Database;
@@ -280,15 +280,20 @@ async fn people_are_found_by_the_beginning_of_either_name(kept: Kept) {
     assert!(store.account(boris, boris).await.unwrap().is_some());
 }
 
+fn new_group(id: Uuid, name: &str) -> NewGroup {
+    NewGroup { id, name: GroupName::new(name.to_owned()).unwrap(), key: None, at: at(1) }
+}
+
 async fn groups_of_friends_come_and_go(kept: Kept) {
     let [store, other] = &kept.stores;
     let (alice, _) = sign_up(&**store, "alice").await;
     let (bob, _) = sign_up(&**store, "bob").await;
     let name = |text: &str| GroupName::new(text.to_owned()).unwrap();
     let (work, home) = (Uuid::now_v7(), Uuid::now_v7());
-    assert_eq!(store.add_group(alice.id, work, &name("Work")).await.unwrap(), Changed::Done);
-    assert_eq!(store.add_group(alice.id, work, &name("Work")).await.unwrap(), Changed::Done);
-    assert_eq!(store.add_group(alice.id, home, &name("집")).await.unwrap(), Changed::Done);
+    let add = async |user: &User, group: NewGroup| store.add_group(user.id, &group).await.unwrap();
+    for (id, text) in [(work, "Work"), (work, "Work"), (home, "집")] {
+        assert_eq!(add(&alice, new_group(id, text)).await, Made::Done(id));
+    }
     let change = FriendChange { group: Some(Some(work)), ..FriendChange::default() };
     assert_eq!(store.add_friend(alice.id, bob.id, change, at(1)).await.unwrap(), Changed::Done);
     let groups = async |user| {
@@ -315,12 +320,36 @@ async fn groups_of_friends_come_and_go(kept: Kept) {
     assert_eq!(store.remove_group(alice.id, work).await.unwrap(), Changed::NoSuchGroup);
     let friend = other.friend(alice.id, bob.id).await.unwrap().unwrap();
     assert_eq!(friend.group, None, "it falls into the default one");
-    for _ in 1..MOST_GROUPS {
-        let added = store.add_group(alice.id, Uuid::now_v7(), &name("one more")).await;
-        assert_eq!(added.unwrap(), Changed::Done);
+    // With a key, once, whatever it was called or whether it was removed since; and for each user by itself.
+    let keyed = |text: &str| {
+        let key = Some(ClientKey::new("g1").unwrap());
+        NewGroup { key, ..new_group(Uuid::now_v7(), text) }
+    };
+    let Made::Done(once) = add(&alice, keyed("Once")).await else { panic!("it is made") };
+    store.rename_group(alice.id, once, &name("Twice")).await.unwrap();
+    assert_eq!(add(&alice, keyed("Once")).await, Made::Done(once));
+    assert_eq!(groups(alice.id).await, "집 0, Twice 0");
+    assert_eq!(store.remove_group(alice.id, once).await.unwrap(), Changed::Done);
+    assert_eq!(add(&alice, keyed("Once")).await, Made::Done(once));
+    assert_eq!(add(&alice, keyed("Twice")).await, Made::KeyConflict);
+    assert_eq!(groups(alice.id).await, "집 0");
+    assert!(matches!(add(&bob, keyed("Twice")).await, Made::Done(id) if id != once));
+    // All at once, also over two connections to the database.
+    let all = (0..8).map(|nth| {
+        let group = NewGroup { key: Some(ClientKey::new("g2").unwrap()), ..keyed("Crowd") };
+        let store = Arc::clone(&kept.stores[nth % 2]);
+        let alice = alice.id;
+        async move { store.add_group(alice, &group).await.unwrap() }
+    });
+    let all = join_all(all).await;
+    assert!(all.iter().all(|made| matches!(made, Made::Done(_)) && *made == all[0]), "{all:?}");
+    assert_eq!(groups(alice.id).await, "집 0, Crowd 0");
+    for _ in 2..MOST_GROUPS {
+        let id = Uuid::now_v7();
+        assert_eq!(add(&alice, new_group(id, "one more")).await, Made::Done(id));
     }
-    let added = store.add_group(alice.id, Uuid::now_v7(), &name("too many")).await.unwrap();
-    assert_eq!(added, Changed::TooMany);
+    assert_eq!(add(&alice, new_group(Uuid::now_v7(), "too many")).await, Made::TooMany);
+    assert_eq!(add(&alice, keyed("Once")).await, Made::Done(once), "though no more has a place");
 }
 
 async fn friends_are_each_ones_own_affair(kept: Kept) {
@@ -444,8 +473,7 @@ async fn whoever_is_deleted_is_gone_from_everywhere(kept: Kept) {
         store.add_friend(user.id, friend.id, plain, at(1)).await.unwrap();
     }
     store.block(carol.id, alice.id, at(1)).await.unwrap();
-    let name = GroupName::new("Work".to_owned()).unwrap();
-    store.add_group(alice.id, Uuid::now_v7(), &name).await.unwrap();
+    store.add_group(alice.id, &new_group(Uuid::now_v7(), "Work")).await.unwrap();
     let circle = other.circle(alice.id).await.unwrap();
     assert_eq!(circle, Some(Circle { user: alice.clone(), friends: [bob.id].into() }));
     assert_eq!(other.reach(carol.id).await.unwrap(), Reach::AllBut([alice.id].into()));

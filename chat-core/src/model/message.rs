@@ -276,6 +276,12 @@ impl Draft {
 pub struct Fingerprint(pub [u8; 16]);
 
 impl Fingerprint {
+    /// That of a payload.
+    #[must_use]
+    pub fn new(payload: impl AsRef<[u8]>) -> Self {
+        Self::of(Sha256::new_with_prefix(payload))
+    }
+
     pub(crate) fn of(digest: Sha256) -> Self {
         let mut short = [0; 16];
         short.copy_from_slice(&digest.finalize()[..16]);

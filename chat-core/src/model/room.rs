@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RoomId, UserId};
@@ -173,7 +171,7 @@ impl NewRoom {
         let title = self.title.as_deref().unwrap_or_default();
         let with = self.with().map_or_else(String::new, |with| with.to_string());
         let what = format!("{} {} {with} {title}", self.kind.as_str(), self.ephemeral);
-        Some((key, Fingerprint::of(Sha256::new_with_prefix(what))))
+        Some((key, Fingerprint::new(what)))
     }
 
     /// The same room, gone when its last member is. A direct room cannot be ephemeral: opening it

@@ -191,12 +191,7 @@ codes! {
         }
         .into();
     KeyConflict "key_conflict" CONFLICT, "this `key` was used for something else",
-        Error::new(
-            Code::KeyConflict,
-            "this key was used for something else; use a new key for whatever is new",
-        )
-        .field("key")
-        .into();
+        Error::key_conflict().into();
     UsernameTaken "username_taken" CONFLICT,
         "somebody has this username, or one that looks like it",
         PeopleError::UsernameTaken.into();

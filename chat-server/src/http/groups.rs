@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::Bearer;
-use crate::http::body::{Body, Group, NoQuery};
+use crate::http::body::{Body, Group, KEY_IN_BODY, NoQuery};
 use crate::http::examples::GROUP;
 use crate::http::{Api, account, codes, resource, words};
 use crate::people::{self, GroupName, Notice};
@@ -60,9 +60,19 @@ pub(super) struct GroupsView<'a> {
 /// What a group of friends is to be called.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described")]
+pub(super) struct GroupTitle {
+    #[schema(value_type = words::GroupName)]
+    name: String,
+}
+
+/// A group of friends that is to be made.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described")]
 pub(super) struct NewGroup {
     #[schema(value_type = words::GroupName)]
     name: String,
+    #[schema(value_type = Option<words::Key>, nullable = false)]
+    key: Option<String>,
 }
 
 /// The caller's groups of friends
@@ -95,10 +105,8 @@ async fn groups(
     Ok(HttpResponse::Ok().json(GroupsView { groups }))
 }
 
-fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
-    let name = GroupName::new(fields.needed_text("name")?)?;
-    fields.finish()?;
-    Ok(name)
+fn group_name(fields: &mut Fields) -> Result<GroupName, Problem> {
+    Ok(GroupName::new(fields.needed_text("name")?)?)
 }
 
 /// Make a group of friends
@@ -108,7 +116,7 @@ fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
     tag = "friends",
     operation_id = "addGroup",
     security(("bearer" = [])),
-    request_body(content = NewGroup, example = json!({ "name": "Work" })),
+    request_body(content = NewGroup, example = json!({ "name": "Work", "key": "g1" })),
     responses(
         (
             status = 201,
@@ -129,8 +137,8 @@ fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
             example = json!({ "id": GROUP, "name": "Work", "friends": 0 }),
         ),
         codes::TooMany,
+        codes::Once,
         codes::TooShort,
-        codes::TooLong,
         codes::BadText,
         codes::NoAccount,
         codes::Unavailable,
@@ -139,11 +147,13 @@ fn group_name(mut fields: Fields) -> Result<GroupName, Problem> {
 async fn add(
     api: Data<Api>,
     Bearer(identity): Bearer,
-    _: NoQuery,
-    Body(fields): Body,
+    _: NoQuery<KEY_IN_BODY>,
+    Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
-    let group = api.friends.add_group(user, group_name(fields)?).await?;
+    let (name, key) = (group_name(&mut fields)?, fields.key()?);
+    fields.finish()?;
+    let group = api.friends.add_group(user, name, key).await?;
     api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::Created().json(GroupView::from(&group)))
 }
@@ -156,7 +166,7 @@ async fn add(
     operation_id = "renameGroup",
     params(Group),
     security(("bearer" = [])),
-    request_body(content = NewGroup, example = json!({ "name": "Büro" })),
+    request_body(content = GroupTitle, example = json!({ "name": "Büro" })),
     responses(
         (status = 204, description = "It is called so."),
         codes::NoSuchGroup,
@@ -172,10 +182,12 @@ async fn rename(
     Bearer(identity): Bearer,
     Group(group): Group,
     _: NoQuery,
-    Body(fields): Body,
+    Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let user = account(&identity)?;
-    api.friends.rename_group(user, group, &group_name(fields)?).await?;
+    let name = group_name(&mut fields)?;
+    fields.finish()?;
+    api.friends.rename_group(user, group, &name).await?;
     api.presence.notify(user, Notice::Friends);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chat_core::{Clock, StoreError, Timestamp, User, UserId};
+use chat_core::{ClientKey, Clock, Error, Fingerprint, StoreError, Timestamp, User, UserId};
 use moka::future::Cache;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 use uuid::Uuid;
@@ -29,6 +29,39 @@ pub struct Group {
     pub name: GroupName,
     /// How many are in it.
     pub friends: u64,
+}
+
+/// A group that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Under which id.
+    pub id: Uuid,
+    /// What it is to be called.
+    pub name: GroupName,
+    /// With which key of the user's own, if it is to be made once however often that is asked. Remembered for
+    /// [`limits::KEYS_LAST`](chat_core::limits::KEYS_LAST) at least.
+    pub key: Option<ClientKey>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl NewGroup {
+    /// Stands for everything in it that its key is for.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(&*self.name)
+    }
+}
+
+/// What became of a group that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is made, or was before with the same key, under this id.
+    Done(Uuid),
+    /// There are as many as there may be.
+    TooMany,
+    /// The key was used for another one.
+    KeyConflict,
 }
 
 /// Somebody's friend.
@@ -124,13 +157,8 @@ pub trait FriendStore: Send + Sync + 'static {
     /// A user's groups, oldest first.
     async fn groups(&self, user: UserId) -> Result<Vec<Group>, StoreError>;
 
-    /// Adds a group, unless there are [`MOST_GROUPS`].
-    async fn add_group(
-        &self,
-        user: UserId,
-        id: Uuid,
-        name: &GroupName,
-    ) -> Result<Changed, StoreError>;
+    /// Makes a group, unless there are [`MOST_GROUPS`].
+    async fn add_group(&self, user: UserId, group: &NewGroup) -> Result<Made, StoreError>;
 
     /// Renames a group of the user's.
     async fn rename_group(
@@ -235,14 +263,22 @@ impl Friends {
         Ok(self.store.groups(user).await?)
     }
 
-    /// Makes a group.
+    /// Makes a group; with a key, once. What has become of it since is nothing to whoever asks again.
     ///
     /// # Errors
-    /// `too_many`, `unavailable`.
-    pub async fn add_group(&self, user: UserId, name: GroupName) -> Result<Group> {
-        let id = Uuid::now_v7();
-        self.store.add_group(user, id, &name).await?.done(MOST_GROUPS)?;
-        Ok(Group { id, name, friends: 0 })
+    /// `too_many`, `key_conflict`, `unavailable`.
+    pub async fn add_group(
+        &self,
+        user: UserId,
+        name: GroupName,
+        key: Option<ClientKey>,
+    ) -> Result<Group> {
+        let group = NewGroup { id: Uuid::now_v7(), name, key, at: self.clock.now() };
+        match self.store.add_group(user, &group).await? {
+            Made::Done(id) => Ok(Group { id, name: group.name, friends: 0 }),
+            Made::TooMany => Err(PeopleError::TooMany(MOST_GROUPS)),
+            Made::KeyConflict => Err(Error::key_conflict().into()),
+        }
     }
 
     /// Renames a group of the user's.

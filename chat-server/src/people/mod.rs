@@ -30,7 +30,7 @@ use attempts::Attempts;
 pub use error::PeopleError;
 pub use friends::{
     Blocked, Changed, Circle, Friend, FriendChange, FriendStore, Friends, Group, MOST_BLOCKS,
-    MOST_FRIENDS, MOST_GROUPS, Reach,
+    MOST_FRIENDS, MOST_GROUPS, Made, NewGroup, Reach,
 };
 pub use line::{GROUP_NAME_CHARS, GroupName, STATUS_CHARS, Status};
 pub use login::{RefreshHash, RefreshToken};

@@ -5,12 +5,14 @@ use chat_core::{StoreError, Timestamp, UserId};
 use sqlx::{FromRow, SqlStr};
 use uuid::Uuid;
 
+use super::inserts::{Making, insert_made};
+use super::reads::find_made;
 use super::rows::{self, Unreadable, number, username};
 use super::sql::{Ids, Sql, Value, id, ms, sql, uuid};
 use super::work::{Work, Worker};
 use crate::people::{
     Blocked, Changed, Circle, Friend, FriendChange, FriendStore, Group, GroupName, MOST_BLOCKS,
-    MOST_FRIENDS, MOST_GROUPS, Reach,
+    MOST_FRIENDS, MOST_GROUPS, Made, NewGroup, Reach,
 };
 
 sql!(
@@ -179,8 +181,35 @@ impl Work for Of<Groups> {
     }
 }
 
+impl Work for Of<NewGroup> {
+    type Answer = Made;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<Made, sqlx::Error> {
+        let Self(owner, group) = self;
+        let NewGroup { id: new, name, at, .. } = group;
+        let once = group.key.clone().map(|key| (key, group.fingerprint()));
+        if let Some((key, fingerprint)) = &once
+            && let Some((first, made)) = find_made(sql, Making::Group, *owner, key).await?
+        {
+            return Ok(if first == *fingerprint { Made::Done(made) } else { Made::KeyConflict });
+        }
+        let user = id(*owner);
+        // By an earlier attempt, which has been committed after all.
+        if there(sql, GROUP, &[user, uuid(*new)]).await? {
+            return Ok(Made::Done(*new));
+        }
+        if is_full(sql, GROUP_COUNT, *owner, MOST_GROUPS).await? {
+            return Ok(Made::TooMany);
+        }
+        sql.execute(ADD_GROUP, &[user, uuid(*new), Value::Text(name)]).await?;
+        if let Some(once) = &once {
+            insert_made(sql, Making::Group, (*new, *at), (*owner, once)).await?;
+        }
+        Ok(Made::Done(*new))
+    }
+}
+
 enum GroupWork {
-    Add(Uuid, GroupName),
     Rename(Uuid, GroupName),
     Remove(Uuid),
 }
@@ -191,16 +220,6 @@ impl Work for Of<GroupWork> {
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Changed, sqlx::Error> {
         let user = id(self.0);
         let rows = match &self.1 {
-            GroupWork::Add(group, name) => {
-                // By an earlier attempt, which has been committed after all.
-                if there(sql, GROUP, &[user, uuid(*group)]).await? {
-                    return Ok(Changed::Done);
-                }
-                if is_full(sql, GROUP_COUNT, self.0, MOST_GROUPS).await? {
-                    return Ok(Changed::TooMany);
-                }
-                sql.execute(ADD_GROUP, &[user, uuid(*group), Value::Text(name)]).await?.rows
-            }
             GroupWork::Rename(group, name) => {
                 sql.execute(RENAME_GROUP, &[Value::Text(name), user, uuid(*group)]).await?.rows
             }
@@ -361,13 +380,8 @@ impl<S: Worker> FriendStore for S {
         self.read(Of(user, Groups)).await
     }
 
-    async fn add_group(
-        &self,
-        user: UserId,
-        id: Uuid,
-        name: &GroupName,
-    ) -> Result<Changed, StoreError> {
-        self.write(Of(user, GroupWork::Add(id, name.clone()))).await
+    async fn add_group(&self, user: UserId, group: &NewGroup) -> Result<Made, StoreError> {
+        self.write(Of(user, group.clone())).await
     }
 
     async fn rename_group(

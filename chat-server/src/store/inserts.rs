@@ -9,6 +9,7 @@ use chat_core::{
 };
 
 use sqlx::SqlStr;
+use uuid::Uuid;
 
 use super::background::END_ROOM;
 use super::plan::{
@@ -16,7 +17,7 @@ use super::plan::{
 };
 use super::rows::{BetweenRow, KeyRow, ToldRow, Unreadable, UsedKeyRow, signed};
 use super::selects;
-use super::sql::{Sql, Value, id, ms};
+use super::sql::{Sql, Value, id, ms, uuid};
 use super::statement::ManyRows;
 use super::statements::Statements;
 
@@ -408,26 +409,57 @@ impl Statements {
     }
 }
 
-/// Keeps the key with which a room is opened. Parameters: key, user, fingerprint, public id, when.
-const KEEP_OPENED: SqlStr = SqlStr::from_static(
+/// Keeps the key with which something is made. Parameters: key, what stands in place of a room, user, fingerprint,
+/// public id, when.
+const KEEP_MADE: SqlStr = SqlStr::from_static(
     "INSERT INTO used_keys (client_key, room, user, fingerprint, opened, at_ms) \
-     VALUES (?, 0, ?, ?, ?, ?)",
+     VALUES (?, ?, ?, ?, ?, ?)",
 );
+
+/// What is made with a key outside of any room.
+#[derive(Clone, Copy)]
+pub(super) enum Making {
+    /// A room.
+    Room,
+    /// A group of friends.
+    Group,
+}
+
+impl Making {
+    /// Where such keys are kept.
+    pub(super) fn in_place_of_room(self) -> RoomKey {
+        match self {
+            Self::Room => RoomKey(0),
+            Self::Group => RoomKey(-1),
+        }
+    }
+}
 
 /// Keeps the key with which somebody opens a room.
 pub(super) async fn insert_opened(
     sql: &mut impl Sql,
     (room, at): (RoomId, Timestamp),
+    key: (UserId, &(ClientKey, Fingerprint)),
+) -> Result<(), sqlx::Error> {
+    insert_made(sql, Making::Room, (room.uuid(), at), key).await
+}
+
+/// Keeps the key with which somebody makes something.
+pub(super) async fn insert_made(
+    sql: &mut impl Sql,
+    making: Making,
+    (made, at): (Uuid, Timestamp),
     (user, (key, fingerprint)): (UserId, &(ClientKey, Fingerprint)),
 ) -> Result<(), sqlx::Error> {
     let values = [
         Value::Bytes(key.as_str().as_bytes()),
+        making.in_place_of_room().0.into(),
         id(user),
         fingerprint.0.into(),
-        room.uuid().into_bytes().into(),
+        uuid(made),
         ms(at),
     ];
-    sql.execute(KEEP_OPENED, &values).await.map(drop)
+    sql.execute(KEEP_MADE, &values).await.map(drop)
 }
 
 /// Writes a room without anybody in it.

@@ -13,6 +13,7 @@ use chat_core::{
 };
 use uuid::Uuid;
 
+use super::inserts::Making;
 use super::plan::{Between, Kept};
 use super::rows::{
     self, ActiveRow, ChangeRow, CountRow, GivenRow, KeyRow, ListedRow, LoadedThreadRow, MemberRow,
@@ -120,7 +121,18 @@ pub(super) async fn opened(
     user: UserId,
     key: &ClientKey,
 ) -> Result<Option<(Fingerprint, RoomId)>, sqlx::Error> {
-    let found = find_used(sql, RoomKey(0), user, key).await?;
+    let found = find_made(sql, Making::Room, user, key).await?;
+    Ok(found.map(|(fingerprint, id)| (fingerprint, RoomId::from(id))))
+}
+
+/// What a user has made with a key, and what stands for it.
+pub(super) async fn find_made(
+    sql: &mut impl Sql,
+    making: Making,
+    user: UserId,
+    key: &ClientKey,
+) -> Result<Option<(Fingerprint, Uuid)>, sqlx::Error> {
+    let found = find_used(sql, making.in_place_of_room(), user, key).await?;
     Ok(found.map(|found| found.opened()).transpose()?)
 }
 

@@ -494,10 +494,10 @@ impl UsedKeyRow {
         Ok((key, (self.fingerprint()?, None)))
     }
 
-    /// What was opened with it.
-    pub(super) fn opened(&self) -> Result<(Fingerprint, RoomId), Unreadable> {
-        let opened = self.opened.as_deref().ok_or(Unreadable("room id"))?;
-        Ok((self.fingerprint()?, room_id(opened)?))
+    /// What was made with it.
+    pub(super) fn opened(&self) -> Result<(Fingerprint, Uuid), Unreadable> {
+        let opened = self.opened.as_deref().ok_or(Unreadable("id of what was made"))?;
+        Ok((self.fingerprint()?, uuid(opened)?))
     }
 
     fn fingerprint(&self) -> Result<Fingerprint, Unreadable> {
