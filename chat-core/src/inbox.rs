@@ -445,11 +445,15 @@ impl<F> Connection<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use futures_util::{FutureExt, StreamExt};
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::deliver::{RoomAnswered, Turn};
     use crate::lag::Patience;
+    use crate::model::Cursor;
     use crate::outbox::{Inbox, outbox};
     use crate::queue::Budget;
 
@@ -463,6 +467,12 @@ mod tests {
         type Result = ();
 
         fn handle(&mut self, _: End, _: &mut Self::Context) {}
+    }
+
+    impl Handler<RoomAnswered> for Sink {
+        type Result = ();
+
+        fn handle(&mut self, _: RoomAnswered, _: &mut Self::Context) {}
     }
 
     const PATIENCE: Patience = Patience { bytes: 1_000, close_after: None };
@@ -550,6 +560,31 @@ mod tests {
             assert!(connections.capacity() < 100);
             assert!(rooms.capacity() < 100);
             assert!(rooms[&lobby].capacity() < 100);
+        });
+    }
+
+    #[test]
+    fn nobody_is_told_busy_because_it_has_just_read() {
+        let session = actix_rt::System::new().block_on(async { Sink.start().recipient() });
+        let budget = Arc::new(Budget::new(1 << 20));
+        let (outbox, mut inbox) = outbox(PATIENCE, &budget, Duration::ZERO);
+        let written = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Takes as fast as it can, so that what waits changes at any moment.
+            scope.spawn(|| {
+                while !written.load(Ordering::Relaxed) {
+                    inbox.next().now_or_never();
+                }
+            });
+            let (mut refused, mut told_busy) = (0, 0);
+            while refused < 20_000 {
+                let turn = Turn::new(session.clone(), 1, (RoomId::new(), Cursor::default()), true);
+                let (pushed, busy) = outbox.push_in_turn((), 600, turn, Duration::ZERO);
+                refused += usize::from(pushed == Pushed::Behind);
+                told_busy += usize::from(busy);
+            }
+            written.store(true, Ordering::Relaxed);
+            assert_eq!(told_busy, 0);
         });
     }
 }

@@ -184,15 +184,9 @@ impl<F> Drop for Inbox<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use actix::prelude::{Actor, Context, Handler, System};
     use futures_util::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::deliver::RoomAnswered;
-    use crate::ids::RoomId;
-    use crate::model::Cursor;
 
     const PATIENCE: Patience = Patience { bytes: 100, close_after: Some(Duration::from_secs(30)) };
     const NOW: Duration = Duration::ZERO;
@@ -219,44 +213,6 @@ mod tests {
         drop(outbox);
         assert_eq!(inbox.next().now_or_never(), Some(Some(1)));
         assert_eq!(inbox.next().now_or_never(), Some(None));
-    }
-
-    /// Hears what becomes of turns, and does nothing about it.
-    struct Session;
-
-    impl Actor for Session {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<RoomAnswered> for Session {
-        type Result = ();
-
-        fn handle(&mut self, _: RoomAnswered, _: &mut Self::Context) {}
-    }
-
-    #[test]
-    fn nobody_is_told_busy_because_it_has_just_read() {
-        let session = System::new().block_on(async { Session.start().recipient() });
-        let (outbox, mut inbox) = outbox();
-        let written = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            // Takes as fast as it can, so that what waits changes at any moment.
-            scope.spawn(|| {
-                while !written.load(Ordering::Relaxed) {
-                    inbox.next().now_or_never();
-                }
-            });
-            let mut refused = 0;
-            let mut told_busy = 0;
-            while refused < 20_000 {
-                let turn = Turn::new(session.clone(), 1, (RoomId::new(), Cursor::default()), true);
-                let (pushed, busy) = outbox.push_in_turn(1, 60, turn, NOW);
-                refused += usize::from(pushed == Pushed::Behind);
-                told_busy += usize::from(busy);
-            }
-            written.store(true, Ordering::Relaxed);
-            assert_eq!(told_busy, 0);
-        });
     }
 
     #[test]
