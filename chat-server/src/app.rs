@@ -83,6 +83,9 @@ pub enum BuildError {
     /// The index of messages.
     #[error("could not make the index of messages anew: {0}; the next time goes on")]
     Search(#[source] StoreError),
+    /// The cursors.
+    #[error("could not do it for every room: {0}; do it again")]
+    Cursors(#[source] StoreError),
     /// The folder for accounts that are not kept.
     #[error("could not make a temporary folder for accounts: {0}; set TMPDIR to where one may be")]
     Scratch(io::Error),
@@ -260,6 +263,21 @@ pub async fn rebuild_search(
     let rebuilt = store.rebuild_search(tell).await.map_err(BuildError::Search);
     store.close().await;
     rebuilt
+}
+
+/// Lets whoever comes back to a room begin anew, in the database of these settings, into which a backup was put back.
+/// No server may be running. Tells how many rooms are done, and answers how many there are: none of a store in memory.
+///
+/// # Errors
+/// If the database cannot be opened, or fails.
+pub async fn reset_cursors(
+    settings: &Settings,
+    tell: &(dyn Fn(u64) + Send + Sync),
+) -> Result<u64, BuildError> {
+    let Some(store) = own_store(&settings.store).await? else { return Ok(0) };
+    let reset = store.reset_cursors(tell).await.map_err(BuildError::Cursors);
+    store.close().await;
+    reset
 }
 
 impl Server {

@@ -41,6 +41,9 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     if flags.rebuild_search {
         return rebuild_search(&settings).await;
     }
+    if flags.reset_cursors {
+        return reset_cursors(&settings).await;
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -65,18 +68,39 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 
 /// Makes the index of messages anew, and says on the terminal how far it has come.
 async fn rebuild_search(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let say = |text: String| writeln!(std::io::stdout(), "{text}").ok();
-    let told = Mutex::new(Instant::now());
+    let told = now_and_then();
     let tell = |Rebuilt { rooms, messages }: Rebuilt| {
+        told(&|| format!("{rooms} rooms are done, with {messages} messages"));
+    };
+    let Rebuilt { rooms, messages } = app::rebuild_search(settings, &tell).await?;
+    say(&format!("the index is made anew: {rooms} rooms, {messages} messages"));
+    Ok(())
+}
+
+/// Lets everybody begin anew who comes back, and says on the terminal how far it has come.
+async fn reset_cursors(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let told = now_and_then();
+    let tell = |rooms: u64| told(&|| format!("{rooms} rooms are done"));
+    let rooms = app::reset_cursors(settings, &tell).await?;
+    say(&format!("whoever comes back to one of {rooms} rooms begins anew"));
+    Ok(())
+}
+
+fn say(text: &str) {
+    // Nobody may be listening.
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+/// Says what it is given, unless it has said something a moment ago.
+fn now_and_then() -> impl Fn(&dyn Fn() -> String) + Send + Sync {
+    let told = Mutex::new(Instant::now());
+    move |text| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.elapsed() >= TELL_EVERY {
             *told = Instant::now();
-            say(format!("{rooms} rooms are done, with {messages} messages"));
+            say(&text());
         }
-    };
-    let Rebuilt { rooms, messages } = app::rebuild_search(settings, &tell).await?;
-    say(format!("the index is made anew: {rooms} rooms, {messages} messages"));
-    Ok(())
+    }
 }
 
 fn set_up_log(settings: &Settings) -> Result<(), Box<dyn Error>> {

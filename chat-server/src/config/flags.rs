@@ -41,6 +41,11 @@ pub struct Flags {
     #[arg(long)]
     pub rebuild_search: bool,
 
+    /// Let everybody begin anew who comes back to a room, and stop: after a backup was put back, before any server
+    /// is started on it
+    #[arg(long)]
+    pub reset_cursors: bool,
+
     /// Read the settings, print them with secrets hidden, and stop
     #[arg(long)]
     pub check: bool,

@@ -3,6 +3,7 @@
 //! one database does in its own way stands in a folder of its name.
 
 mod background;
+mod cursors;
 mod friends;
 mod inserts;
 mod known;
@@ -69,6 +70,14 @@ pub trait SqlStore: Store + PeopleStore + FriendStore + SearchIndex {
         &self,
         tell: &(dyn Fn(Rebuilt) + Send + Sync),
     ) -> Result<Rebuilt, StoreError>;
+
+    /// Lets whoever comes back to a room begin anew, because a backup was put back and the cursors that were given
+    /// out since are of a history that is gone. No server may be running. Tells after each piece how many rooms are
+    /// done, and answers how many there are.
+    ///
+    /// # Errors
+    /// If the database fails; what has been done by then stays, and doing it again does no harm.
+    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError>;
 
     /// Waits for calls that are under way, and closes all connections. Calls after it fail. A store
     /// that is merely dropped loses nothing either.

@@ -30,7 +30,7 @@ use super::statements::Statements;
 use super::thread::Thread as OwnThread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;
-use super::{SqlStore, StoreStats, in_time, profiles, reads};
+use super::{SqlStore, StoreStats, cursors, in_time, profiles, reads};
 use append::{AGAIN, CONFLICTS, Locks};
 use pen::{Fault, MySqlPen};
 use replicas::Replicas;
@@ -460,6 +460,19 @@ impl SqlStore for MySqlStore {
         tell: &(dyn Fn(Rebuilt) + Send + Sync),
     ) -> Result<Rebuilt, StoreError> {
         search::rebuild_search(self, tell).await
+    }
+
+    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError> {
+        // A server that should not be running does not take it that nobody has touched its rooms.
+        let displace = async move |inner: Arc<Inner>| {
+            let displace = async {
+                let mut connection = inner.primary.acquire().await?;
+                sole::displace(&mut Session::new(&mut *connection, &inner.queries)).await
+            };
+            in_time(inner.deadline, displace).await
+        };
+        self.run(displace).await?;
+        cursors::reset_cursors(self, tell).await
     }
 
     async fn close(&self) {

@@ -28,7 +28,7 @@ use super::statements::Statements;
 use super::thread::Thread as OwnThread;
 use super::work::{self, Work, Worker};
 use super::writer::Writer;
-use super::{SqlStore, StoreStats, in_time, profiles, reads};
+use super::{SqlStore, StoreStats, cursors, in_time, profiles, reads};
 use open::SqlitePen;
 
 /// How long one call may take, waiting for its turn and for the disk. Then it fails; what it had
@@ -364,6 +364,10 @@ impl SqlStore for SqliteStore {
         tell: &(dyn Fn(Rebuilt) + Send + Sync),
     ) -> Result<Rebuilt, StoreError> {
         search::rebuild_search(self, tell).await
+    }
+
+    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError> {
+        cursors::reset_cursors(self, tell).await
     }
 
     /// Merges the write-ahead log into the file. A store that is merely dropped may leave the log
