@@ -10,7 +10,7 @@ use chat_core::{
     MemoryStore, Moderation, NewRoom, ReaderQuery, Role, RoomId, SettingsChange, Text, ThreadQuery,
 };
 use support::threads::{Scene, code, follow, followers, scene, scene_in};
-use support::{draft, engine_with, faulty, until};
+use support::{Bench, draft, engine_with, faulty, until};
 
 #[tokio::test]
 async fn whoever_is_kicked_is_out_of_the_thread_at_once() {
@@ -205,16 +205,20 @@ async fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> V
     one.waiting().into_iter().filter(of_thread).collect()
 }
 
+/// Eve, in the room and not in its thread.
+async fn eve_on_two_devices(bench: Bench) -> (Scene, Probe, Probe) {
+    let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
+    let first = scene.bench.joined("Eve", scene.room).await;
+    let second = scene.bench.connect_as(first.session.user().clone());
+    second.session.join(scene.room, After::Nothing).await.expect("in it");
+    (scene, first, second)
+}
+
 #[tokio::test]
 async fn who_follows_by_a_lost_answer_is_not_let_in_when_it_has_left_the_room() {
     let (bench, faults) = faulty();
-    let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
-    let Scene { bench, room, thread, ann, .. } = &scene;
-    let (room, thread) = (*room, *thread);
-    let first = bench.joined("Eve", room).await;
-    let user = first.session.user().clone();
-    let mut second = bench.connect_as(user.clone());
-    second.session.join(room, After::Nothing).await.expect("in it");
+    let (scene, first, mut second) = eve_on_two_devices(bench).await;
+    let (room, thread, ann) = (scene.room, scene.thread, &scene.ann);
     // She follows, and nobody knows before it has been looked up.
     faults.hold_reads(true);
     faults.lose_answers(1);
@@ -222,7 +226,7 @@ async fn who_follows_by_a_lost_answer_is_not_let_in_when_it_has_left_the_room() 
     assert_eq!(code(lost), Some(Code::Unavailable));
     let kick = async {
         until("it is looked up", async || faults.held_reads() == 1).await;
-        let user = user.id;
+        let user = first.session.user().id;
         ann.session.moderate(room, Moderation::Kick { user }).await.expect("kicked");
         faults.hold_reads(false);
     };
@@ -236,20 +240,16 @@ async fn who_follows_by_a_lost_answer_is_not_let_in_when_it_has_left_the_room() 
 async fn who_begins_to_follow_as_it_is_kicked_hears_nothing_more() {
     for round in 0..20 {
         let (bench, faults) = faulty();
-        let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
-        let Scene { bench, room, thread, ann, .. } = &scene;
-        let (room, thread) = (*room, *thread);
-        let first = bench.joined("Eve", room).await;
-        let user = first.session.user().clone();
-        let mut second = bench.connect_as(user.clone());
-        second.session.join(room, After::Nothing).await.expect("in it");
+        let (scene, first, mut second) = eve_on_two_devices(bench).await;
+        let Scene { bench, room, thread, ann, .. } = scene;
+        let user = first.session.user().id;
         let other = bench.room("Olga").await;
         // Both are committed together, behind something else.
         faults.hold_commits(true);
         let send = other.1.session.send(other.0, draft("hi"));
         let kick = async {
             until("a commit is held", async || faults.held_commits() == 1).await;
-            ann.session.moderate(room, Moderation::Kick { user: user.id }).await
+            ann.session.moderate(room, Moderation::Kick { user }).await
         };
         let join = async |one: &Probe| {
             until("a commit is held", async || faults.held_commits() == 1).await;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::auth::still_admitted;
 use crate::http::{Api, MOST_BODY, words};
-use crate::protocol::{Fields, Problem};
+use crate::protocol::{Fields, Problem, is_text};
 
 /// How long a body may take, which has 64 KiB at most.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
@@ -228,7 +228,10 @@ impl FromRequest for InPath {
         struct Part {
             mark: String,
         }
-        let bad = || Problem::bad_request("the mark in the address cannot be read").at("mark");
+        let bad = || Problem::bad_request("the mark in the address is no text in UTF-8").at("mark");
+        if !is_text(request.uri().path()) {
+            return ready(Err(bad()));
+        }
         // Decodes what is left of the percent signs.
         let part = Path::<Part>::extract(request).into_inner().map_err(|_| bad());
         ready(

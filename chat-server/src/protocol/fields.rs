@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use chat_core::{ClientKey, Cursor, Error, RoomId, Timestamp, UserId, limits};
+use percent_encoding::percent_decode_str;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,6 +23,13 @@ pub struct Fields {
     left: Vec<(String, Value)>,
     /// In a query string every value is text.
     all_text: bool,
+}
+
+/// Whether what stands in an address, with percent signs in it perhaps, is text in UTF-8. Whoever decodes it without
+/// having asked reads other characters in place of those that are none.
+#[must_use]
+pub fn is_text(encoded: &str) -> bool {
+    percent_decode_str(encoded).decode_utf8().is_ok()
 }
 
 impl Fields {
@@ -44,6 +52,9 @@ impl Fields {
     /// # Errors
     /// `bad_request` if it is not one.
     pub fn from_query(text: &str) -> Result<Self, Problem> {
+        if !is_text(text) {
+            return Err(Problem::bad_request("the query string is no text in UTF-8"));
+        }
         let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text);
         let pairs = pairs.map_err(|_| Problem::bad_request("the query string cannot be read"))?;
         let pairs = pairs.into_inner().into_iter();

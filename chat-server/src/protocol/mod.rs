@@ -17,7 +17,7 @@ pub use command::{
     settings_change, thread_query, until,
 };
 pub use error::Problem;
-pub use fields::Fields;
+pub use fields::{Fields, is_text};
 pub use reading::{OwnRoomsView, ReadPositionView, ReaderPageView, StandingView, activity};
 pub use view::{
     BanPageView, HistoryView, MarkerPageView, MemberPageView, MembershipView, MessageView,
