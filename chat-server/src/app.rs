@@ -275,7 +275,8 @@ pub async fn reset_cursors(
     tell: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, BuildError> {
     let Some(store) = own_store(&settings.store).await? else { return Ok(0) };
-    let reset = store.reset_cursors(tell).await.map_err(BuildError::Cursors);
+    let reset =
+        store.reset_cursors(SystemClock::default().now(), tell).await.map_err(BuildError::Cursors);
     store.close().await;
     reset
 }

@@ -125,7 +125,8 @@ impl Hosted {
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
         let LoadedRoom { keys, all_keys, marks, readings, thread, .. } = loaded;
         let replying = info.parent.zip(bond).zip(thread).map(|((parent, bond), thread)| {
-            let opener = changes.first().map(|first| first.kind.membership().user.clone());
+            let first = changes.first().map(|first| first.kind.membership());
+            let opener = first.or(members.first()).map(|opener| opener.user.clone());
             Box::new(Replying::new(parent, bond, thread, opener))
         });
         let before = messages.first().map_or(end.seq, |first| first.seq - 1);

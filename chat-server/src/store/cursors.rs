@@ -3,7 +3,7 @@
 //! number than any that was given out, and whoever comes back with a cursor from before is too far behind to be told
 //! what it missed: it begins anew.
 
-use chat_core::StoreError;
+use chat_core::{StoreError, Timestamp};
 use sqlx::SqlStr;
 
 use super::sql::{Sql, Value, sql};
@@ -12,24 +12,42 @@ use super::work::{Work, Worker};
 /// How many rooms are done in one transaction.
 const ROOMS: i64 = 1_000;
 
-/// How many numbers are passed over: more than any room has had changes since the backup, and as many more as
-/// somebody may have missed who is still told each.
+/// How many numbers are passed over at least: more than somebody may have missed who is still told each, by far.
 const PASSED_OVER: i64 = 1_000_000;
+
+/// Where changes go on: behind any number that was given out. Numbers that have been passed over before, perhaps
+/// because the same backup was put back twice, are below the time of that in milliseconds, and all that was given
+/// out since. Parameters: the time in milliseconds, twice; how many numbers are passed over.
+macro_rules! behind {
+    ($last:literal) => {
+        concat!("CASE WHEN ", $last, " > ? THEN ", $last, " ELSE ? END + ?")
+    };
+}
 
 // Parameters: after this room, how many at most.
 sql!(ROOMS_AFTER, "SELECT id FROM rooms WHERE id > ? ORDER BY id LIMIT ?");
-// What has been passed over is nothing to be looked for in messages. Parameters: how many numbers, after this room, up
-// to and including.
+// What has been passed over is nothing to be looked for in messages. Parameters: those of `behind`, after this room,
+// up to and including.
 sql!(
     PASS_IN_SEARCH,
-    "UPDATE search_progress SET number = number + ? WHERE room > ? AND room <= ? \
-     AND number = (SELECT r.last_change FROM rooms r WHERE r.id = search_progress.room)"
+    concat!(
+        "UPDATE search_progress SET number = (SELECT ",
+        behind!("r.last_change"),
+        " FROM rooms r WHERE r.id = search_progress.room) WHERE room > ? AND room <= ? \
+         AND number = (SELECT r.last_change FROM rooms r WHERE r.id = search_progress.room)"
+    )
 );
 // Parameters: likewise.
-sql!(PASS, "UPDATE rooms SET last_change = last_change + ? WHERE id > ? AND id <= ?");
+sql!(
+    PASS,
+    concat!("UPDATE rooms SET last_change = ", behind!("last_change"), " WHERE id > ? AND id <= ?")
+);
 
-/// The rooms that follow this one. Done twice, more numbers are passed over, and nothing else comes of it.
-struct Reset(i64);
+/// The rooms that follow one, at this time. Done twice, more numbers are passed over, and nothing else comes of it.
+struct Reset {
+    after: i64,
+    at: i64,
+}
 
 /// The last of the rooms that are done, and how many they are.
 type Done = (i64, u64);
@@ -38,9 +56,10 @@ impl Work for Reset {
     type Answer = Option<Done>;
 
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Option<Done>, sqlx::Error> {
-        let rooms: Vec<(i64,)> = sql.select(ROOMS_AFTER, &[self.0.into(), ROOMS.into()]).await?;
+        let rooms: Vec<(i64,)> =
+            sql.select(ROOMS_AFTER, &[self.after.into(), ROOMS.into()]).await?;
         let Some((last,)) = rooms.last() else { return Ok(None) };
-        let range = [PASSED_OVER, self.0, *last].map(Value::Number);
+        let range = [self.at, self.at, PASSED_OVER, self.after, *last].map(Value::Number);
         sql.execute(PASS_IN_SEARCH, &range).await?;
         sql.execute(PASS, &range).await?;
         Ok(Some((*last, rooms.len() as u64)))
@@ -51,10 +70,12 @@ impl Work for Reset {
 /// there are.
 pub(super) async fn reset_cursors(
     database: &impl Worker,
+    now: Timestamp,
     tell: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, StoreError> {
     let (mut after, mut done) = (i64::MIN, 0);
-    while let Some((last, rooms)) = database.write(Reset(after)).await? {
+    let at = now.timestamp_millis();
+    while let Some((last, rooms)) = database.write(Reset { after, at }).await? {
         (after, done) = (last, done + rooms);
         tell(done);
     }

@@ -77,7 +77,11 @@ pub trait SqlStore: Store + PeopleStore + FriendStore + SearchIndex {
     ///
     /// # Errors
     /// If the database fails; what has been done by then stays, and doing it again does no harm.
-    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError>;
+    async fn reset_cursors(
+        &self,
+        now: Timestamp,
+        tell: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<u64, StoreError>;
 
     /// Waits for calls that are under way, and closes all connections. Calls after it fail. A store
     /// that is merely dropped loses nothing either.

@@ -462,7 +462,11 @@ impl SqlStore for MySqlStore {
         search::rebuild_search(self, tell).await
     }
 
-    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError> {
+    async fn reset_cursors(
+        &self,
+        now: Timestamp,
+        tell: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<u64, StoreError> {
         // A server that should not be running does not take it that nobody has touched its rooms.
         let displace = async move |inner: Arc<Inner>| {
             let displace = async {
@@ -472,7 +476,7 @@ impl SqlStore for MySqlStore {
             in_time(inner.deadline, displace).await
         };
         self.run(displace).await?;
-        cursors::reset_cursors(self, tell).await
+        cursors::reset_cursors(self, now, tell).await
     }
 
     async fn close(&self) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chat_core::{RoomId, RoomKey, StoreError, UserId};
 use sqlx::{FromRow, SqlStr};
 
-use super::{ERA, Spot, seq_of};
+use super::{CHANGES_END, ERA, Spot, end_of_changes, seq_of};
 use crate::search::walk::{self, Bounds, Piece, Rooms};
 use crate::search::{Found, Place, Query, SearchIndex};
 use crate::store::rows::{self, Unreadable, number, signed};
@@ -37,7 +37,7 @@ const MOST_TEXTS: usize = 256;
 const ERAS: usize = 4;
 
 /// How many of a room's changes that are not in the index yet are looked through for edits in one question.
-const CHANGES: u64 = 5_000;
+const CHANGES: i64 = 5_000;
 
 macro_rules! rooms {
     ($rest:literal) => {
@@ -105,7 +105,7 @@ static TEXTS_BY: LazyLock<ManyRows> = LazyLock::new(|| ManyRows::new(TEXTS_OF, "
 
 /// All of them.
 pub(super) fn questions() -> Vec<String> {
-    let single = [ROOM, ROOMS_OF, RANGE, AT, EDITED].map(str::to_owned);
+    let single = [ROOM, ROOMS_OF, RANGE, AT, EDITED, CHANGES_END].map(str::to_owned);
     let lists = [CANDIDATES, TEXTS_OF, &CANDIDATES_IN].map(|text| format!("{text}?, ?, ?, ?)"));
     let ends = format!("{ENDS}{END} OR {END})");
     single.into_iter().chain(lists).chain([ends]).collect()
@@ -207,10 +207,11 @@ impl<'a, S: Sql> Reader<'a, S> {
     /// Messages that have been edited since they were put into the index.
     async fn edited<'r>(&mut self, room: &'r mut Room) -> Result<&'r BTreeSet<u64>, sqlx::Error> {
         if room.edited.is_none() {
-            let (mut edited, mut after) = (BTreeSet::new(), room.indexed.1);
-            while after < room.last_change {
-                let until = room.last_change.min(after + CHANGES);
-                let values = [room.key.0, signed(after), signed(until)].map(Value::Number);
+            let (mut edited, mut after) = (BTreeSet::new(), signed(room.indexed.1));
+            let last = signed(room.last_change);
+            while after < last {
+                let until = end_of_changes(self.sql, room.key.0, (after, last), CHANGES).await?;
+                let values = [room.key.0, after, until].map(Value::Number);
                 let targets: Vec<(i64,)> =
                     self.sql.select(SqlStr::from_static(EDITED), &values).await?;
                 let some: Vec<_> = rows::read_all(targets, |(target,)| number(target))?;

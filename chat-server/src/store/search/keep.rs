@@ -11,7 +11,7 @@ use sqlx::{FromRow, SqlStr};
 
 use super::index::Indexed;
 use super::noted::Ripe;
-use super::{BLOCK, Spot};
+use super::{BLOCK, Spot, end_of_changes};
 use crate::search::{fold, grams};
 use crate::store::rows::{number, read_all, signed};
 use crate::store::sql::{Sql, Value, sql};
@@ -22,7 +22,11 @@ use crate::store::work::Work;
 const BLOCKS: u64 = 4;
 
 /// How many changes are looked through at a time.
-const CHANGES: u64 = 500;
+const CHANGES: i64 = 500;
+
+/// Up to which change a room is in the index that is being removed from it, to be made anew: nobody adds to it, and
+/// all of it is read.
+pub(super) const BEING_REMOVED: i64 = i64::MAX;
 
 /// How many rows of the index one transaction writes at most.
 const ROWS: usize = 2_048;
@@ -91,7 +95,8 @@ pub(super) struct State {
 
 impl State {
     fn is_behind(&self) -> bool {
-        self.indexed_number < self.last_change || self.indexed_seq < self.seq
+        let is_behind = self.indexed_number < self.last_change || self.indexed_seq < self.seq;
+        is_behind && self.indexed_number != BEING_REMOVED
     }
 }
 
@@ -145,9 +150,11 @@ pub(super) async fn index_room(
     loop {
         let began = Instant::now();
         let Some(state) = database.read(ReadState(room)).await? else { return Ok(None) };
+        if !state.is_behind() {
+            return Ok(None);
+        }
         let Some((texts, to)) = database.read(Next { state, whole }).await? else {
-            let left = state.is_behind().then(|| state.indexed_seq.unsigned_abs() + 1);
-            return Ok(left);
+            return Ok(Some(state.indexed_seq.unsigned_abs() + 1));
         };
         let count = to.0 - state.indexed_seq;
         // Long texts take a while, during which the database's thread has others to serve.
@@ -232,7 +239,8 @@ impl Work for Next {
         let state = &self.state;
         let texts = |rows| read_all(rows, |(seq, text): (i64, String)| Ok((number(seq)?, text)));
         if state.indexed_number < state.last_change {
-            let until = state.last_change.min(state.indexed_number + signed(CHANGES));
+            let range = (state.indexed_number, state.last_change);
+            let until = end_of_changes(sql, state.room, range, CHANGES).await?;
             let values = [state.room, state.indexed_number, until].map(Value::Number);
             let mut edited: Vec<(i64,)> = sql.select(EDITED, &values).await?;
             edited.sort_unstable();

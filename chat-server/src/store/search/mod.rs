@@ -10,7 +10,10 @@ mod noted;
 mod rebuild;
 mod remove;
 
+use sqlx::SqlStr;
+
 use super::rows::signed;
+use super::sql::{Sql, Value};
 
 pub use keep::Indexing;
 pub use rebuild::Rebuilt;
@@ -19,6 +22,26 @@ pub(super) use index::{Index, Indexed, KINDS};
 pub(super) use keep::index_search;
 pub(super) use rebuild::rebuild_search;
 pub(super) use remove::{remove_all, remove_eras};
+
+/// Which of a room's changes is the last one of a piece. Numbers may have been passed over (`store/cursors.rs`), so they
+/// do not say how many there are. Parameters: room, above, how many to skip.
+const CHANGES_END: &str =
+    "SELECT number FROM changes WHERE room = ? AND number > ? ORDER BY number LIMIT 1 OFFSET ?";
+
+/// Up to which number a piece of so many of a room's changes goes, of those above `after` and up to `last`.
+async fn end_of_changes(
+    sql: &mut impl Sql,
+    room: i64,
+    (after, last): (i64, i64),
+    most: i64,
+) -> Result<i64, sqlx::Error> {
+    if last - after <= most {
+        return Ok(last);
+    }
+    let values = [room, after, most - 1].map(Value::Number);
+    let end: Vec<(i64,)> = sql.select(SqlStr::from_static(CHANGES_END), &values).await?;
+    Ok(end.first().map_or(last, |(end,)| *end))
+}
 
 /// How many neighbouring messages have one row for each gram: a bit for each. Not 64, because what comes of
 /// bits is unsigned in MySQL and its columns are not.

@@ -5,7 +5,7 @@ use chat_core::{RoomKey, StoreError};
 use sqlx::SqlStr;
 
 use super::index::Indexed;
-use super::keep::index_room;
+use super::keep::{BEING_REMOVED, index_room};
 use crate::store::sql::{Sql, Value, sql};
 use crate::store::work::{Statements, Work};
 
@@ -17,8 +17,15 @@ sql!(MARK_END, "SELECT room FROM search_progress WHERE room > ? ORDER BY room LI
 // Parameters: after this room, up to and including.
 sql!(MARK, "UPDATE search_progress SET stale = 1 WHERE room > ? AND room <= ?");
 sql!(STALE, "SELECT room FROM search_progress WHERE stale = 1 ORDER BY room LIMIT ?");
-// Whoever is adding to the room begins anew.
-sql!(RESET, "UPDATE search_progress SET seq = 0, number = 0, stale = 0 WHERE room = ?");
+// Whoever is adding to the room does so no more, and whoever searches reads it. Parameters: what says that it is being
+// removed from the index, the room.
+sql!(LEAVE, "UPDATE search_progress SET seq = 0, number = ? WHERE room = ?");
+// Everything is read from here on, and so what has been edited until now need not be read again.
+sql!(
+    RESET,
+    "UPDATE search_progress SET seq = 0, stale = 0, number = \
+        COALESCE((SELECT r.last_change FROM rooms r WHERE r.id = search_progress.room), 0) WHERE room = ?"
+);
 
 /// How far the index has been made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +54,17 @@ impl Work for MarkEnd {
     async fn carry_out(&self, sql: &mut impl Sql) -> Result<Self::Answer, sqlx::Error> {
         let end: Vec<(i64,)> = sql.select(MARK_END, &[self.0.into(), (ROOMS - 1).into()]).await?;
         Ok(end.first().map(|(room,)| *room))
+    }
+}
+
+struct Leave(RoomKey);
+
+impl Work for Leave {
+    type Answer = u64;
+
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<u64, sqlx::Error> {
+        let values = [BEING_REMOVED, self.0.0].map(Value::Number);
+        Statements(&[(LEAVE, &values)]).carry_out(sql).await
     }
 }
 
@@ -88,6 +106,7 @@ pub(crate) async fn rebuild_search(
         }
         for (room,) in stale {
             let room = RoomKey(room);
+            database.write(Leave(room)).await?;
             database.remove_index(room).await?;
             database.write(Reset(room)).await?;
             let more = |messages| {

@@ -366,8 +366,12 @@ impl SqlStore for SqliteStore {
         search::rebuild_search(self, tell).await
     }
 
-    async fn reset_cursors(&self, tell: &(dyn Fn(u64) + Send + Sync)) -> Result<u64, StoreError> {
-        cursors::reset_cursors(self, tell).await
+    async fn reset_cursors(
+        &self,
+        now: Timestamp,
+        tell: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<u64, StoreError> {
+        cursors::reset_cursors(self, now, tell).await
     }
 
     /// Merges the write-ahead log into the file. A store that is merely dropped may leave the log
