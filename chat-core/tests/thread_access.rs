@@ -7,7 +7,8 @@ use std::sync::Arc;
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, BanQuery, Code, Event, HistoryAt, HistoryQuery, Limits, Mark, MarkerQuery, MemberQuery,
-    MemoryStore, Moderation, NewRoom, ReaderQuery, Role, RoomId, SettingsChange, Text, ThreadQuery,
+    MemoryStore, Moderation, NewRoom, OwnChange, ReaderQuery, Role, RoomId, SettingsChange, Text,
+    ThreadQuery,
 };
 use support::threads::{Scene, code, follow, followers, scene, scene_in};
 use support::{Bench, draft, engine_with, faulty, until};
@@ -199,7 +200,8 @@ async fn heard_since_the_end(one: &mut Probe, room: RoomId, thread: RoomId) -> V
         Event::Message { room, .. }
         | Event::Change { room, .. }
         | Event::Presence { room, .. }
-        | Event::Summary { room, .. } => *room == thread,
+        | Event::Summary { room, .. }
+        | Event::Mine { room, change: OwnChange::Joined(_) } => *room == thread,
         _ => false,
     };
     one.waiting().into_iter().filter(of_thread).collect()
@@ -268,6 +270,34 @@ async fn who_begins_to_follow_as_it_is_kicked_hears_nothing_more() {
         let heard = heard_since_the_end(&mut second, room, thread).await;
         assert!(heard.is_empty(), "round {round}: {heard:?}");
     }
+}
+
+#[tokio::test]
+async fn who_is_muted_while_its_message_waits_has_not_sent_it() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, Limits { kept_bytes: 1, ..Limits::default() });
+    let scene = scene_in(bench, NewRoom::open("room").expect("good")).await;
+    let Scene { bench, room, thread, ann, bob } = &scene;
+    let user = bob.session.user().id;
+    // The replies are counted by the store, because nobody knows the one that is deleted.
+    faults.hold_commits(true);
+    let delete = bob.session.delete(*thread, 1);
+    let count = async {
+        until("it is being deleted", async || faults.held_commits() == 1).await;
+        faults.hold_reads(true);
+        faults.hold_commits(false);
+        until("they are counted", async || faults.held_reads() == 1).await;
+    };
+    let (deleted, ()) = tokio::join!(delete, count);
+    deleted.expect("his own");
+    let mute = async {
+        until("it waits", async || bench.engine.stats().waiting_writes == 1).await;
+        let mute = Moderation::Mute { user, until: None };
+        ann.session.moderate(*room, mute).await.expect("muted");
+        faults.hold_reads(false);
+    };
+    let (sent, ()) = tokio::join!(bob.session.send(*thread, draft("too late")), mute);
+    assert_eq!(code(sent), Some(Code::Muted));
 }
 
 #[tokio::test]

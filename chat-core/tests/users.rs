@@ -378,6 +378,42 @@ async fn seen(probe: &Probe, room: RoomId) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn who_is_not_to_be_seen_is_not_for_a_moment_in_a_thread_either() {
+    let (policy, store) = (Discretion::default(), MemoryStore::default());
+    let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);
+    let engine = engine.start().expect("an engine");
+    let mut ann = Probe::connect(&engine, user("Ann")).expect("a session");
+    let bob = Probe::connect(&engine, user("Bob")).expect("a session");
+    let (her, his) = (ann.session.user().clone(), bob.session.user().clone());
+    policy.0.lock().expect("a list").insert((his.id, her.id));
+    let room = ann.session.open(NewRoom::direct(his.clone())).await.expect("a room").info.id;
+    for probe in [&ann, &bob] {
+        probe.session.join(room, After::Nothing).await.expect("in it");
+    }
+    ann.session.send(room, draft("one")).await.expect("sent");
+    let thread = ann.session.open_thread(room, 1).await.expect("a thread").info.id;
+    ann.session.join(thread, After::Nothing).await.expect("in it");
+    for _ in 0..2 {
+        bob.session.join(thread, After::Nothing).await.expect("in it");
+        bob.session.send(thread, draft("two")).await.expect("sent");
+        loop {
+            match &*ann.event().await {
+                Event::Presence { room, user, .. } => {
+                    assert!(*room != thread || user.id != his.id, "she is told of him");
+                }
+                Event::Change { room, counts, .. } if *room == thread => {
+                    assert_eq!(counts.online, 1);
+                }
+                Event::Message { room, .. } if *room == thread => break,
+                _ => {}
+            }
+        }
+        bob.session.leave(thread).await.expect("left");
+    }
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn who_is_not_to_be_seen_is_offline_in_the_direct_room() {
     let (policy, store) = (Discretion::default(), MemoryStore::default());
     let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);

@@ -157,7 +157,7 @@ impl Hosted {
 
     /// Looks at what waits again, because memberships may have changed in the store: what has come
     /// about already is not written a second time.
-    fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
+    pub(super) fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
         for pending in std::mem::take(&mut self.writes.queue) {
             let moved = pending.what.moves();
             match pending.what {
@@ -223,6 +223,8 @@ impl Hosted {
                 },
                 What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
                     Ok(Some(kind)) => {
+                        // Settings that another process has changed meanwhile have taken these for their own.
+                        self.upcoming = kind.settings().or(self.upcoming);
                         let what = What::Moderate { by, act, kind, reply };
                         self.writes.queue.push_back(Pending { what, ..pending });
                     }

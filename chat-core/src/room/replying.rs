@@ -249,6 +249,11 @@ impl Hosted {
         }
         self.end_expelled();
         self.look_into(doubted, ctx);
+        // What may be done no more is not written, though it was asked before. While the store is looked at, that
+        // waits for what it says.
+        if self.writes.unsure.is_none() && self.writes.under_way != UnderWay::Check {
+            self.look_again(ctx);
+        }
     }
 
     /// Finds out whether these followers, whom the parent's room does not know, are members there: another process
@@ -372,7 +377,12 @@ impl Hosted {
         let (store, key) = (Arc::clone(&self.shared.store), self.key);
         let read = async move { store.thread(key).await };
         ctx.spawn(wrap_future::<_, RoomActor>(read).map(|read, room, ctx| {
-            room.with_hosted(ctx, |hosted, _| hosted.counted(read));
+            room.with_hosted(ctx, |hosted, ctx| {
+                hosted.counted(read);
+                if hosted.writes.unsure.is_none() {
+                    hosted.look_again(ctx);
+                }
+            });
         }));
     }
 

@@ -140,8 +140,13 @@ impl Hosted {
             ChangeKind::Banned(_, until) => Some(OwnChange::Banned(*until)),
             _ => None,
         };
-        // Not somebody who was no member, and not once more whom a thread has put out.
-        if let Some(own) = own.filter(|_| self.roster.membership(user.id).is_some()) {
+        // Not somebody who was no member, and not once more whom a thread has put out, or is about to.
+        let is_known = self.roster.membership(user.id).is_some();
+        let is_told = match own {
+            Some(OwnChange::Joined(_)) => self.belongs(user.id),
+            _ => is_known,
+        };
+        if let Some(own) = own.filter(|_| is_told) {
             self.tell_own(user.id, &own);
         }
         if change.kind.ends_membership() {

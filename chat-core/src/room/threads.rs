@@ -141,7 +141,7 @@ impl Hosted {
             followers.dedup();
             let members = followers.into_iter().filter_map(|user| hosted.roster.membership(user));
             let members: Vec<_> = members.cloned().collect();
-            let by = asker.user.id;
+            let (by, access) = (asker.user.id, hosted.access());
             // The thread tells the room that it is there, as soon as it lives.
             actix_rt::spawn(async move {
                 let shared = &rooms.shared;
@@ -149,12 +149,16 @@ impl Hosted {
                 let opened = opened.map_err(unavailable("open a thread"));
                 match opened.and_then(|id| id.ok_or_else(Error::unavailable)) {
                     Ok(id) => {
-                        // Whoever has found a thread that was there has been told before.
-                        for member in members.iter().filter(|_| id == info.id) {
+                        // Whoever has found a thread that was there has been told before; and whoever has gone
+                        // from the room meanwhile is told nothing of it any more.
+                        let step = access.step();
+                        let is_told = |user| id == info.id && access.role(user).is_some();
+                        for member in members.iter().filter(|member| is_told(member.user.id)) {
                             let (user, now) = (member.user.id, shared.clock.elapsed());
                             let by = connection.filter(|_| user == by);
                             shared.connections.tell_opened(user, by, &info, now);
                         }
+                        drop(step);
                         _ = rooms.get(id).ask(shared, asker, RoomCommand::View, reply);
                     }
                     Err(error) => reply.answer(shared.clock.elapsed(), Err(error)),
@@ -222,6 +226,11 @@ impl Hosted {
     ) -> Arc<Access> {
         self.quiet_since = self.now();
         self.threads.adopt(thread, address);
+        self.access()
+    }
+
+    /// Who may do what in the room, for its threads: kept up from here on.
+    fn access(&mut self) -> Arc<Access> {
         let access = self.threads.access.get_or_insert_with(|| {
             let members = self.roster.memberships();
             let standing = Standing {

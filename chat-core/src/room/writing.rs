@@ -289,6 +289,8 @@ impl Hosted {
                 let user = membership.user.id;
                 let change = self.change(cursor, ChangeKind::Joined(membership), None, at);
                 if self.belongs(user) {
+                    // As the parent's room has it, before anybody is told.
+                    self.follow_parent(ctx);
                     self.catch_up(*entering, Some(change), ctx);
                 } else {
                     let error = self.no_entry(user);
