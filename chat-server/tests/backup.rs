@@ -108,7 +108,12 @@ async fn what_came_after_the_backup_is_forgotten_however_far_the_room_has_come()
     lobby.say("new", 20).await;
     lobby.ok(&lobby.alice, "PATCH", "/messages/1", json!({ "text": "still" })).await;
     lobby.ok(&lobby.alice, "PATCH", "/messages/2", json!({ "text": "there" })).await;
-    begins_anew(&lobby, &[since, before], "new 20").await;
+    let first = cursor(&lobby.back(None).await.1);
+    begins_anew(&lobby, &[since.clone(), before.clone()], "new 20").await;
+    // The same backup once more: what has been given out since it was put back is gone as well.
+    let lobby = lobby.restarted(&[], put_back).await;
+    lobby.say("newer", 40).await;
+    begins_anew(&lobby, &[first, since, before], "newer 40").await;
 }
 
 #[actix_web::test]

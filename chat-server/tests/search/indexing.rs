@@ -1,5 +1,6 @@
 //! The index is kept up, made anew, and removed.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use chat_core::{
     Batch, BatchOutcome, ChangeKind, Cursor, Draft, Edit, Membership, Role, Store, Text, Write,
 };
 use chat_server::search::Plain;
-use chat_server::store::{Indexing, Rebuilt, Retention, search_questions};
+use chat_server::store::{Indexing, Rebuilt, Retention, SqlStore, search_questions};
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -17,6 +18,8 @@ in_both! {
     what_was_left_behind_is_caught_up_with
     edits_are_found_however_far_the_index_is_behind
     the_index_is_made_anew_and_gone_on_with
+    what_is_made_anew_is_found_meanwhile
+    numbers_that_are_passed_over_cost_nothing
     two_processes_index_what_both_write
     nothing_is_left_of_what_is_gone
     no_question_scans_a_table
@@ -105,6 +108,82 @@ async fn the_index_is_made_anew_and_gone_on_with(kept: Kept) {
     for (nth, room) in rooms.iter().enumerate() {
         let found = all(&**store, *room, &format!("message {nth} 77")).await;
         assert_eq!(found, if nth == 2 { vec![78] } else { vec![] }, "the others are still spoilt");
+    }
+}
+
+async fn what_is_made_anew_is_found_meanwhile(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let ann = user("Ann");
+    let room = open_room(&**store, &ann).await.info.id;
+    // Many different letters side by side, so that the index has many rows.
+    let letter =
+        |n: u64, k: u64| char::from(b'a' + u8::try_from((n * n + k * k * n) % 26).unwrap());
+    let text = |n| format!("needle {}", (0..40).map(|k| letter(n, k)).collect::<String>());
+    let texts: Vec<_> = (1..=600).map(text).collect();
+    write(&**store, room, &ann, &texts, 0).await;
+    store.index_search(Indexing::Everything).await.unwrap();
+    let (rows, expected) = (kept.rows().await, (1..=600).rev().collect::<Vec<_>>());
+    assert!(rows > 2_000, "it is removed in several pieces: {rows}");
+    let is_being_removed = "SELECT COUNT(*) FROM search_progress WHERE number > 1000000000000000";
+    // One that is cut short while it removes what was there.
+    for attempt in 0.. {
+        assert!(attempt < 100, "it never says that it removes");
+        let mut rebuild = pin!(store.rebuild_search(&|_| {}));
+        let is_cut_short = loop {
+            tokio::select! {
+                biased;
+                _ = &mut rebuild => break false,
+                removing = kept.sql(is_being_removed) => if removing == 1 { break true },
+            }
+        };
+        if is_cut_short {
+            break;
+        }
+    }
+    assert_eq!(all(&**other, room, "needle").await, expected);
+    // Whoever keeps the index up does not add to what is half removed.
+    other.index_search(Indexing::Everything).await.unwrap();
+    assert_eq!(kept.sql(is_being_removed).await, 1);
+    assert_eq!(all(&**other, room, "needle").await, expected);
+    // Whoever goes on with it is searched beside all the time.
+    let mut rebuild = pin!(store.rebuild_search(&|_| {}));
+    let done = loop {
+        tokio::select! {
+            biased;
+            done = &mut rebuild => break done.unwrap(),
+            found = all(&**other, room, "needle") => assert_eq!(found, expected),
+        }
+    };
+    assert_eq!(done, Rebuilt { rooms: 1, messages: 600 });
+    assert_eq!((kept.rows().await, kept.sql(is_being_removed).await), (rows, 0));
+    assert_eq!(all(&**other, room, "needle").await, expected);
+}
+
+async fn numbers_that_are_passed_over_cost_nothing(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let ann = user("Ann");
+    let current = open_room(&**store, &ann).await.info.id;
+    store.index_search(Indexing::Everything).await.unwrap();
+    // Its first change has not been looked through.
+    let behind = open_room(&**store, &ann).await.info.id;
+    for room in [behind, current] {
+        write(&**store, room, &ann, &["needle".to_owned()], 0).await;
+    }
+    assert_eq!(store.reset_cursors(at(9), &|_| {}).await.unwrap(), 2);
+    let statements = |store: &Arc<dyn SqlStore>| {
+        let counts = store.stats().queries;
+        counts.selects + counts.updates + counts.commits
+    };
+    let before = statements(store);
+    for room in [behind, current] {
+        assert_eq!(all(&**store, room, "needle").await, [1]);
+    }
+    store.index_search(Indexing::Everything).await.unwrap();
+    assert_eq!(store.rebuild_search(&|_| {}).await.unwrap(), Rebuilt { rooms: 2, messages: 2 });
+    let asked = statements(store) - before;
+    assert!(asked < 100, "{asked} statements");
+    for room in [behind, current] {
+        assert_eq!(all(&**other, room, "needle").await, [1]);
     }
 }
 
