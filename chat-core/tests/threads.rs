@@ -97,6 +97,19 @@ async fn whom_another_engine_has_let_into_both_rooms_stays_in_the_thread() {
     bob.session.leave(room).await.expect("left");
     ann.session.send(room, draft("hello")).await.expect("sent");
     until("he is gone here", async || followers(&ann.session, thread).await.len() == 1).await;
+    // And that he is back, likewise; also if the thread hears of it first.
+    for n in 0..3 {
+        bob.session.join(room, After::Nothing).await.expect("in it");
+        follow(&bob, thread).await;
+        ann.session.send(thread, draft("five")).await.expect("sent");
+        until("he is known here", async || followers(&ann.session, thread).await.len() == 2).await;
+        ann.session.send(thread, draft("six")).await.expect("sent");
+        bob.session.send(thread, draft("seven")).await.expect("he is a follower still");
+        assert_eq!(followers(&bob.session, thread).await.len(), 2, "time {n}");
+        bob.session.leave(room).await.expect("left");
+        ann.session.send(room, draft("hello")).await.expect("sent");
+        until("he is gone here", async || followers(&ann.session, thread).await.len() == 1).await;
+    }
 }
 
 #[tokio::test]

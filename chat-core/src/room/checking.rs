@@ -139,6 +139,9 @@ impl Hosted {
             }
             let change = Arc::new(change);
             self.apply_change(&change);
+            if let ChangeKind::Joined(membership) = &change.kind {
+                self.let_in_elsewhere(membership.user.id, change.cursor.seq);
+            }
             self.tell_change(&change);
             if let Some(message) = message {
                 self.tell_newly_mentioned(&message, &change);

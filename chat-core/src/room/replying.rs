@@ -81,6 +81,9 @@ pub(super) struct Replying {
     expelled: HashMap<UserId, Membership>,
     /// Followers whom the parent's room did not know when they came.
     doubts: HashMap<UserId, Doubted>,
+    /// Those whom another process has let in, with the last message before that, though as far as is known here they
+    /// are members of the parent's room no more: perhaps they are again.
+    returned: HashMap<UserId, u64>,
     replies: u64,
     last: Option<LastReply>,
     /// The replies must be counted by the store.
@@ -107,6 +110,7 @@ impl Replying {
             is_new: true,
             expelled: HashMap::new(),
             doubts: HashMap::new(),
+            returned: HashMap::new(),
             replies,
             last,
             unsure: false,
@@ -216,6 +220,12 @@ impl Hosted {
         let (mut gone, mut doubted) = (Vec::new(), Vec::new());
         let Some(thread) = &mut self.replying else { return };
         thread.doubts.retain(|user, _| !standing.roles.contains_key(user));
+        let back: Vec<_> = thread
+            .returned
+            .keys()
+            .filter(|user| standing.roles.contains_key(user))
+            .copied()
+            .collect();
         let is_known = |thread: &Replying, user: &UserId| {
             let doubt = thread.doubts.get(user);
             standing.ended.contains(*user) || doubt == Some(&Doubted::Known)
@@ -243,9 +253,15 @@ impl Hosted {
                 self.show_presence(user, !standing.unseen.contains(&user));
             }
         }
+        let roles: Vec<_> = back.into_iter().map(|user| (user, standing.roles[&user])).collect();
         drop(standing);
+        for (user, role) in roles {
+            self.take_back(user, role);
+        }
         for membership in gone {
+            let user = membership.user.id;
             self.expel(membership);
+            doubted.extend(self.may_be_back(user).then_some(user));
         }
         self.end_expelled();
         self.look_into(doubted, ctx);
@@ -266,10 +282,44 @@ impl Hosted {
                 let Some(thread) = &mut hosted.replying else { return };
                 for user in users {
                     thread.doubts.entry(user).and_modify(|doubt| *doubt = Doubted::Known);
+                    if thread.access.role(user).is_none() {
+                        thread.returned.remove(&user);
+                    }
                 }
                 thread.seen = None;
             });
         }));
+    }
+
+    /// Another process has let somebody in behind this message: perhaps into the parent's room too.
+    pub(super) fn let_in_elsewhere(&mut self, user: UserId, seq: u64) {
+        if let Some(thread) = &mut self.replying
+            && thread.access.standing().ended.contains(user)
+        {
+            thread.returned.insert(user, seq);
+        }
+    }
+
+    /// Whether somebody who has just been put out may be a member of the parent's room again: it is put out for
+    /// good when that has been looked at.
+    fn may_be_back(&mut self, user: UserId) -> bool {
+        let Some(thread) = &mut self.replying else { return false };
+        let may = thread.returned.contains_key(&user);
+        if may {
+            thread.doubts.insert(user, Doubted::Looking);
+        }
+        may
+    }
+
+    /// Somebody who was put out is a member of the parent's room after all.
+    fn take_back(&mut self, user: UserId, role: Role) {
+        let now = self.now();
+        let Some(thread) = &mut self.replying else { return };
+        let read = thread.returned.remove(&user);
+        if let Some((seq, membership)) = read.zip(thread.expelled.remove(&user)) {
+            self.roster.add(Membership { role, ..membership }, now);
+            self.roster.set_read(user, seq);
+        }
     }
 
     /// A membership has begun, and is looked at before the step ends.
@@ -290,6 +340,8 @@ impl Hosted {
         let error = self.no_entry(user);
         self.refuse_queued(user, &error);
         if let Some(thread) = &mut self.replying {
+            // Whoever comes back is looked at anew.
+            thread.doubts.remove(&user);
             thread.expelled.insert(user, membership);
         }
     }
@@ -301,7 +353,11 @@ impl Hosted {
         if thread.expelled.is_empty() || self.writes.unsure.is_some() {
             return;
         }
-        let waiting = thread.expelled.values().filter(|one| !self.writes.is_moving(one.user.id));
+        let is_looked_for = |user| thread.doubts.get(user) == Some(&Doubted::Looking);
+        let waiting = thread
+            .expelled
+            .values()
+            .filter(|one| !self.writes.is_moving(one.user.id) && !is_looked_for(&one.user.id));
         let waiting: Vec<_> = waiting.cloned().collect();
         for membership in waiting {
             self.accept(What::Leave { membership, reply: None });
@@ -317,6 +373,8 @@ impl Hosted {
     pub(super) fn is_settled(&mut self, user: UserId) {
         if let Some(thread) = &mut self.replying {
             thread.expelled.remove(&user);
+            thread.returned.remove(&user);
+            thread.doubts.remove(&user);
         }
     }
 
