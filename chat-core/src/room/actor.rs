@@ -6,8 +6,8 @@ use actix::prelude::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture,
 };
 
+use super::following::Bond;
 use super::registry::Live;
-use super::replying::Bond;
 use super::threads::{Adopt, Doubt, FromParent, News};
 use super::{AGAIN, About, Ask, Depart, Glance, Hosted, Look, Rooms, Seat, SetAway};
 use crate::deliver::ReplyTo;
@@ -183,7 +183,7 @@ impl RoomActor {
         act: impl FnOnce(&mut Hosted, &mut Context<Self>),
     ) {
         let State::Hosted(hosted) = &mut self.state else { return };
-        let access = hosted.replying.as_ref().map(|thread| thread.access());
+        let access = hosted.following.as_ref().map(|parent| parent.access());
         let step = access.as_ref().map(|access| access.step());
         hosted.now = hosted.shared.clock.elapsed();
         hosted.follow_parent(ctx);
@@ -197,7 +197,7 @@ impl RoomActor {
     /// A thread whose parent's room has fallen, by a fault of ours, is loaded anew by whoever asks next.
     fn end_if_unbound(&mut self, ctx: &mut Context<Self>) {
         let State::Hosted(hosted) = &self.state else { return };
-        if hosted.replying.as_ref().is_some_and(|thread| !thread.is_bound()) {
+        if hosted.following.as_ref().is_some_and(|parent| !parent.is_bound()) {
             self.close();
             self.ended(Error::unavailable(), ctx);
         }

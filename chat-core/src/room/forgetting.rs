@@ -50,6 +50,9 @@ impl Hosted {
         self.writes.rename(&user);
         self.bans.rename(&user);
         self.mutes.rename(&user);
+        if let Some(parent) = &mut self.following {
+            parent.rename(&user);
+        }
         if let Some(thread) = &mut self.replying {
             thread.rename(&user);
         }

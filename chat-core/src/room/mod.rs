@@ -9,6 +9,7 @@ mod checking;
 mod editing;
 mod entering;
 mod folding;
+mod following;
 mod forgetting;
 mod handle;
 mod marking;
@@ -52,10 +53,11 @@ use crate::event::Event;
 use crate::ids::{ConnectionId, RoomId, UserId};
 use crate::model::{ClientKey, Draft, Kind, Reading, RoomInfo, RoomView, Settings};
 use crate::room::entering::Entering;
+use crate::room::following::{Bond, Following};
 use crate::room::marking::Gathered;
 use crate::room::marks::Marks;
 use crate::room::positions::Positions;
-use crate::room::replying::{Bond, Replying};
+use crate::room::replying::Replying;
 use crate::room::restrictions::Restrictions;
 use crate::room::slow::Slow;
 use crate::room::threads::{FromParent, Threads};
@@ -90,7 +92,8 @@ struct Hosted {
     gathered: Gathered,
     positions: Positions,
     threads: Threads,
-    /// What it has if it is a thread itself.
+    /// What it has if it is a thread itself: of whom its parent's room has, and of what it tells that.
+    following: Option<Box<Following>>,
     replying: Option<Box<Replying>>,
     dedup: Dedup,
     typing: Typing,
@@ -124,10 +127,11 @@ impl Hosted {
         let LoadedRoom { key, info, end, removed, settings, .. } = loaded;
         let LoadedRoom { members, invited, bans, mutes, messages, changes, .. } = loaded;
         let LoadedRoom { keys, all_keys, marks, readings, thread, .. } = loaded;
-        let replying = info.parent.zip(bond).zip(thread).map(|((parent, bond), thread)| {
+        let following = bond.map(|bond| Box::new(Following::new(bond)));
+        let replying = info.parent.zip(thread).map(|(parent, thread)| {
             let first = changes.first().map(|first| first.kind.membership());
             let opener = first.or(members.first()).map(|opener| opener.user.clone());
-            Box::new(Replying::new(parent, bond, thread, opener))
+            Box::new(Replying::new(parent, thread, opener))
         });
         let before = messages.first().map_or(end.seq, |first| first.seq - 1);
         let marks = Marks::new(before, marks, shared.limits.kept_marks);
@@ -157,6 +161,7 @@ impl Hosted {
             gathered: Gathered::default(),
             positions: Positions::default(),
             threads: Threads::default(),
+            following,
             replying,
             dedup: Dedup::new(limits.kept_keys, keys, all_keys),
             typing: Typing::default(),
