@@ -256,6 +256,13 @@ pub(crate) struct OnceKey {
     pub(crate) fingerprint: Fingerprint,
 }
 
+impl OnceKey {
+    /// Whether it is this key of this user's.
+    pub(crate) fn is(&self, user: UserId, key: &ClientKey) -> bool {
+        self.user == user && self.key == *key
+    }
+}
+
 impl ReplyTo {
     /// What names the write that is answered, if something does.
     pub(crate) fn key(&self) -> Option<&OnceKey> {

@@ -3,13 +3,16 @@
 mod support;
 
 use std::collections::HashSet;
+use std::pin::pin;
 
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
-    After, ClientKey, Code, Command, Cursor, HistoryAt, HistoryQuery, Limits, MemoryStore,
-    Moderation, Reply, RoomCommand, Text,
+    After, ClientKey, Code, Command, Cursor, HistoryAt, HistoryQuery, Limits, Mark, MemoryStore,
+    Moderation, Reply, RoomCommand, RoomId, Text,
 };
+use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
+use support::keys::ask;
 use support::{Bench, draft, engine_with, keyed, until};
 
 const SENDERS: usize = 16;
@@ -139,6 +142,75 @@ async fn what_is_asked_again_of_another_engine_gets_its_first_answer() {
     let conflict = RoomCommand::Delete { seq: 1 }.once(key("kick"));
     let conflict = other.session.ask(Command::Room(room, conflict)).await;
     assert_eq!(conflict.err().map(|error| error.code()), Some(Code::KeyConflict));
+}
+
+/// Two engines that both have a room of Ann's in memory, and her and Bob at each.
+async fn twice_the_same() -> (RoomId, [(Bench, Probe, Probe); 2]) {
+    let store = MemoryStore::default();
+    let one = engine_with(store.clone(), Limits::default());
+    let two = engine_with(store, Limits::default());
+    let (room, ann) = one.room("Ann").await;
+    let bob = one.joined("Bob", room).await;
+    for text in ["one", "two"] {
+        ann.session.send(room, draft(text)).await.expect("sent");
+    }
+    let [ann_too, bob_too] = [&ann, &bob].map(|probe| two.connect_as(probe.session.user().clone()));
+    for probe in [&ann_too, &bob_too] {
+        probe.session.join(room, After::Nothing).await.expect("in it");
+    }
+    (room, [(one, ann, bob), (two, ann_too, bob_too)])
+}
+
+#[tokio::test]
+async fn a_message_that_another_engine_has_is_answered_though_it_would_be_refused_by_now() {
+    for kicked in [false, true] {
+        let (room, [(_one, _ann, bob), (_two, ann_too, bob_too)]) = twice_the_same().await;
+        let user = bob.session.user().id;
+        let sent = bob_too.session.send(room, keyed("hello", "k")).await.expect("sent");
+        let act = match kicked {
+            true => Moderation::Kick { user },
+            false => Moderation::Mute { user, until: None },
+        };
+        ann_too.session.moderate(room, act).await.expect("done");
+        // The first engine learns of both while the message waits.
+        let again = bob.session.send(room, keyed("hello", "k")).await;
+        assert_eq!(again.expect("sent before"), sent, "{act:?}");
+        let other = bob.session.send(room, keyed("hello", "l")).await;
+        assert!(other.is_err(), "{act:?}: {other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_another_engine_has_is_answered_though_it_would_be_refused_by_now() {
+    for nth in 0..3 {
+        for gathered in [false, true] {
+            let (room, [(one, ann, bob), (_two, ann_too, bob_too)]) = twice_the_same().await;
+            let user = bob.session.user().id;
+            let since = [
+                RoomCommand::Delete { seq: 1 },
+                RoomCommand::Moderate(Moderation::Mute { user, until: None }),
+                RoomCommand::Moderate(Moderation::Kick { user }),
+            ];
+            let mark = Mark::new("x").expect("a good mark");
+            if gathered {
+                // What comes after it waits for its time.
+                ann.session.mark(room, 2, mark.clone(), true).await.expect("marked");
+            }
+            let command = RoomCommand::Mark { seq: 1, mark, on: true };
+            assert_eq!(ask(&bob_too.session, room, command.clone(), "k").await, None);
+            let since = Command::Room(room, since[nth].clone());
+            ann_too.session.ask(since.clone()).await.expect("done");
+            let mut again = pin!(ask(&bob.session, room, command, "k"));
+            if gathered {
+                assert_eq!((&mut again).now_or_never(), None, "it waits");
+                one.counts(room).await.expect("counts");
+                // The first engine learns of it.
+                ann.session.send(room, draft("three")).await.expect("sent");
+                one.clock.advance(Limits::default().marks_every);
+            }
+            assert_eq!(again.await, None, "{since:?}, gathered: {gathered}");
+        }
+    }
 }
 
 #[tokio::test]

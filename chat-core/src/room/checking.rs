@@ -9,8 +9,9 @@ use actix::prelude::{ActorFutureExt, AsyncContext, Context};
 use crate::dedup::Written;
 use crate::deliver::OnceKey;
 use crate::error::{Error, Result};
+use crate::ids::UserId;
 use crate::limits;
-use crate::model::{Change, ChangeKind, Membership, Message};
+use crate::model::{Body, Change, ChangeKind, Membership, Message};
 use crate::room::reading::removed;
 use crate::room::writes::{Pending, UnderWay, What};
 use crate::room::{AGAIN, Hosted, RoomActor};
@@ -58,10 +59,10 @@ impl Hosted {
                     self.end_doubts();
                     self.let_in(ctx);
                 }
-                let keys: Vec<_> = self.writes.keys_of_changes().cloned().collect();
-                match changed && !keys.is_empty() {
-                    true => self.check_keys(keys, ctx),
-                    false => self.look_again(ctx),
+                let keys = self.keys_in_doubt(changed);
+                match keys.is_empty() {
+                    true => self.look_again(ctx),
+                    false => self.check_keys(keys, ctx),
                 }
             }
             Err(error) => self.not_checked(&error),
@@ -73,6 +74,23 @@ impl Hosted {
         self.writes.unsure = Some(self.now() + AGAIN);
         self.refuse_waiting(&Error::unavailable());
         self.refuse_those_ahead(&Error::unavailable());
+    }
+
+    /// The keys of what waits and is not simply written: of changes, if others have come before them, and of
+    /// whatever would be refused by now. The store finds those of other messages and marks by itself, when they are
+    /// written.
+    fn keys_in_doubt(&self, changed: bool) -> Vec<OnceKey> {
+        let mut keys = self.gathered_in_doubt();
+        for Pending { what, .. } in &self.writes.queue {
+            match what {
+                What::Send { from, body, .. } if self.may_still_send(from.id, body).is_ok() => {}
+                What::Send { .. } => keys.extend(what.keys()),
+                What::Marks { seq, given, .. } => keys.extend(self.marks_in_doubt(*seq, given)),
+                _ if changed => keys.extend(what.keys()),
+                _ => {}
+            }
+        }
+        keys.into_iter().cloned().collect()
     }
 
     /// Looks whether what waits has been done by another process, for the same client. What comes meanwhile is
@@ -95,7 +113,10 @@ impl Hosted {
                         hosted.answer_used(used, ctx);
                         hosted.look_again(ctx);
                     }
-                    Err(error) => hosted.not_checked(&error),
+                    Err(error) => {
+                        hosted.not_checked(&error);
+                        hosted.refuse_gathered(&Error::unavailable());
+                    }
                 }
             });
         }));
@@ -104,11 +125,17 @@ impl Hosted {
     /// What waits and was done before, in another process, gets its first answer.
     fn answer_used(&mut self, used: Vec<UsedKey>, ctx: &mut Context<RoomActor>) {
         for UsedKey { user, key, fingerprint, sent } in used {
-            let found = self.writes.take_once(user, &key);
-            let Some(what) = found else { continue };
-            let asked = what.keys().next().map(|once| once.fingerprint);
-            let answer = Written { fingerprint, sent }.answer(asked.unwrap_or(fingerprint));
-            self.end_write(what, &answer, ctx);
+            let answer = |asked: Option<&OnceKey>| {
+                let asked = asked.map_or(fingerprint, |once| once.fingerprint);
+                Written { fingerprint, sent }.answer(asked)
+            };
+            if let Some(what) = self.writes.take_once(user, &key) {
+                let answer = answer(what.keys().next());
+                self.end_write(what, &answer, ctx);
+            } else if let Some(marker) = self.gathered.take_once(user, &key) {
+                let answer = answer(marker.reply.key());
+                self.answer(marker.reply, answer);
+            }
         }
     }
 
@@ -164,21 +191,10 @@ impl Hosted {
         for pending in std::mem::take(&mut self.writes.queue) {
             let moved = pending.what.moves();
             match pending.what {
-                What::Send { ref from, ref body, .. } => {
-                    let user = from.id;
-                    let membership = self.roster.membership(user);
-                    let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
-                    let may = membership.map(|membership| match answered {
-                        Some(answered) if answered.deleted => {
-                            Err(Error::message_deleted().field("reply_to"))
-                        }
-                        _ => self.may_write(membership),
-                    });
-                    match may.unwrap_or_else(|| Err(self.not_a_member(user))) {
-                        Ok(()) => self.writes.queue.push_back(pending),
-                        Err(error) => self.fail(pending.what, &error),
-                    }
-                }
+                What::Send { ref from, ref body, .. } => match self.may_still_send(from.id, body) {
+                    Ok(()) => self.writes.queue.push_back(pending),
+                    Err(error) => self.fail(pending.what, &error),
+                },
                 What::Join { membership, entering } if self.has(&membership) => {
                     self.catch_up(*entering, None, ctx);
                     self.go_on(membership.user.id, ctx);
@@ -260,6 +276,17 @@ impl Hosted {
                 | What::Thread { .. }
                 | What::Key { .. } => self.writes.queue.push_back(pending),
             }
+        }
+    }
+
+    /// Whether a message that has waited may be written still.
+    fn may_still_send(&self, user: UserId, body: &Body) -> Result<()> {
+        let Some(membership) = self.roster.membership(user) else {
+            return Err(self.not_a_member(user));
+        };
+        match body.reply_to.and_then(|seq| self.timeline.find(seq)) {
+            Some(answered) if answered.deleted => Err(Error::message_deleted().field("reply_to")),
+            _ => self.may_write(membership),
         }
     }
 

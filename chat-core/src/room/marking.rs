@@ -9,14 +9,14 @@ use actix::prelude::Context;
 
 use crate::clock::Timestamp;
 use crate::command::{MarkerPage, MarkerQuery, OwnMark, Reply};
-use crate::deliver::ReplyTo;
+use crate::deliver::{OnceKey, ReplyTo};
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::ids::UserId;
 use crate::limits;
-use crate::model::{ChangeKind, Cursor, Mark, Marking, Membership, Message, User};
+use crate::model::{ChangeKind, ClientKey, Cursor, Mark, Marking, Membership, Message, User};
 use crate::page;
-use crate::room::writes::What;
+use crate::room::writes::{UnderWay, What};
 use crate::room::{Hosted, RoomActor};
 use crate::store::Store;
 
@@ -50,6 +50,22 @@ impl Gathered {
     /// When it is to be written, if there is something.
     pub(super) fn due(&self) -> Option<Duration> {
         (self.count > 0).then_some(self.next)
+    }
+
+    /// Takes out the mark that was given with this key.
+    pub(super) fn take_once(&mut self, user: UserId, key: &ClientKey) -> Option<Marker> {
+        let is_it = |marker: &Marker| marker.reply.key().is_some_and(|once| once.is(user, key));
+        let find = |(seq, given): (&u64, &Vec<Marker>)| {
+            given.iter().position(is_it).map(|place| (*seq, place))
+        };
+        let (seq, place) = self.of.iter().find_map(find)?;
+        let given = self.of.get_mut(&seq)?;
+        let taken = given.remove(place);
+        if given.is_empty() {
+            self.of.remove(&seq);
+        }
+        self.count -= 1;
+        Some(taken)
     }
 
     fn take(&mut self) -> BTreeMap<u64, Vec<Marker>> {
@@ -186,11 +202,16 @@ impl Hosted {
         self.gathered.count += 1;
     }
 
+    /// When what was gathered may be written.
+    pub(super) fn marks_due(&self) -> Option<Duration> {
+        self.gathered.due().filter(|_| self.writes.under_way != UnderWay::Check)
+    }
+
     /// Takes what was gathered for writing, if it is time. What may have come about meanwhile is looked at: members
-    /// have left, messages were deleted, another process has marked them.
+    /// have left, messages were deleted, another process has marked them. While the room finds that out, it waits.
     pub(super) fn write_gathered(&mut self, ctx: &mut Context<RoomActor>) {
         let now = self.now();
-        if self.gathered.due().is_none_or(|due| due > now) {
+        if self.marks_due().is_none_or(|due| due > now) {
             return;
         }
         self.gathered.next = now.saturating_add(self.shared.limits.marks_every);
@@ -245,20 +266,42 @@ impl Hosted {
             }
             return Vec::new();
         }
-        let deleted = self.timeline.has_deleted(seq, None) || self.writes.is_deleting(seq);
+        let deleted = self.has_gone(seq);
         let mut left = Vec::new();
         for marker in given {
-            let may = match self.roster.membership(marker.user) {
-                None => Err(self.not_a_member(marker.user)),
-                Some(_) if deleted => Err(Error::message_deleted()),
-                Some(me) => self.mute_of(me).map_or(Ok(()), |mute| Err(Error::muted(mute.until))),
-            };
-            match may {
+            match self.may_still_mark(marker.user, deleted) {
                 Ok(()) => left.push(marker),
                 Err(error) => self.answer(marker.reply, Err(error)),
             }
         }
         left
+    }
+
+    /// Whether a message is deleted, or about to be.
+    fn has_gone(&self, seq: u64) -> bool {
+        self.timeline.has_deleted(seq, None) || self.writes.is_deleting(seq)
+    }
+
+    /// Whether somebody who has waited may still mark a message.
+    fn may_still_mark(&self, user: UserId, deleted: bool) -> Result<()> {
+        match self.roster.membership(user) {
+            None => Err(self.not_a_member(user)),
+            Some(_) if deleted => Err(Error::message_deleted()),
+            Some(me) => self.mute_of(me).map_or(Ok(()), |mute| Err(Error::muted(mute.until))),
+        }
+    }
+
+    /// The keys of those of these marks that are refused by now, or may be.
+    pub(super) fn marks_in_doubt<'g>(&self, seq: u64, given: &'g [Marker]) -> Vec<&'g OnceKey> {
+        let (known, deleted) = (self.marks.knows(seq), self.has_gone(seq));
+        let in_doubt =
+            |marker: &&Marker| !known || self.may_still_mark(marker.user, deleted).is_err();
+        given.iter().filter(in_doubt).filter_map(|marker| marker.reply.key()).collect()
+    }
+
+    /// Likewise of all that was gathered.
+    pub(super) fn gathered_in_doubt(&self) -> Vec<&OnceKey> {
+        self.gathered.of.iter().flat_map(|(seq, given)| self.marks_in_doubt(*seq, given)).collect()
     }
 
     /// A message is marked.

@@ -23,7 +23,7 @@ impl Hosted {
         let quiet = self.is_quiet().then_some(self.quiet_since.saturating_add(idle));
         let unsure = self.writes.unsure.filter(|_| self.writes.is_idle());
         let gone = gone.map(|since| since.saturating_add(grace));
-        let (marks, positions) = (self.gathered.due(), self.positions.due());
+        let (marks, positions) = (self.marks_due(), self.positions.due());
         let news = self.threads.due();
         let typing = self.typing.next_end();
         let deadlines = [gone, typing, summary, quiet, unsure, marks, positions, news];

@@ -255,16 +255,10 @@ impl Writes {
         }
     }
 
-    /// The keys of the changes that have not been sent to the journal.
-    pub(super) fn keys_of_changes(&self) -> impl Iterator<Item = &OnceKey> {
-        let changes = self.queue.iter().filter(|one| !matches!(one.what, What::Send { .. }));
-        changes.filter_map(|pending| pending.what.reply().and_then(ReplyTo::key))
-    }
-
-    /// Takes the change with this key out of those that have not been sent to the journal; of marks, the one
+    /// Takes the write with this key out of those that have not been sent to the journal; of marks, the one
     /// that has it.
     pub(super) fn take_once(&mut self, user: UserId, key: &ClientKey) -> Option<What> {
-        let is_it = |once: &OnceKey| once.user == user && once.key == *key;
+        let is_it = |once: &OnceKey| once.is(user, key);
         let place = self.queue.iter().position(|pending| pending.what.keys().any(is_it))?;
         if let What::Marks { seq, given, last } = &mut self.queue[place].what
             && given.len() > 1

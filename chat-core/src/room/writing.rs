@@ -376,9 +376,12 @@ impl Hosted {
             What::Leave { reply: Some(reply), .. }
             | What::Invite { reply, .. }
             | What::Amend { reply, .. }
-            | What::Send { reply, .. }
             | What::Key { reply, .. }
             | What::Erase { reply, .. } => self.answer(reply, result.clone()),
+            What::Send { from, reply, .. } => {
+                self.slow.did_not_write(from.id);
+                self.answer(reply, result.clone());
+            }
             What::Marks { given, .. } => self.answer_markers(given, result),
             What::Read(readers) => self.end_reading(readers, result),
             What::Leave { reply: None, .. } | What::Join { .. } | What::Thread { .. } => {}
