@@ -401,3 +401,22 @@ async fn a_message_whose_answer_was_lost_gets_it_though_it_would_be_refused_by_n
     }
     assert_eq!(ann.session.join(room, After::Nothing).await.expect("in it").cursor.seq, 4);
 }
+
+#[tokio::test]
+async fn an_answer_whose_own_answer_was_lost_gets_it_though_what_it_answers_is_deleted() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    // Memory has no message but the last one.
+    let bench = engine_with(store, Limits { kept_bytes: 1, ..Limits::default() });
+    let (room, ann) = bench.room("Ann").await;
+    let bob = bench.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    ann.session.send(room, draft("two")).await.expect("sent");
+    let once = || keyed("hello", "k").reply_to(1);
+    faults.lose_answers(1);
+    let lost = bob.session.send(room, once()).await;
+    assert_eq!(lost.err().map(|error| error.code()), Some(Code::Unavailable));
+    ann.session.delete(room, 1).await.expect("deleted");
+    assert_eq!(bob.session.send(room, once()).await.expect("it was sent").seq, 3);
+    let new = bob.session.send(room, keyed("hello", "l").reply_to(1)).await;
+    assert_eq!(new.err().map(|error| error.code()), Some(Code::MessageDeleted));
+}

@@ -48,13 +48,12 @@ impl Hosted {
         });
     }
 
-    /// Whether a message would be taken now, as far as memory knows.
+    /// Whether a message would be taken now, and memory knows it.
     pub(super) fn may_send(&self, user: UserId, body: &Body) -> bool {
-        let answered = body.reply_to.and_then(|seq| self.timeline.find(seq));
+        let is_there = |seq| self.timeline.find(seq).is_some_and(|message| !message.deleted);
         let may_write =
             |member| self.may_write(member).is_ok() && self.passed_in_slow_mode(member).is_none();
-        answered.is_none_or(|message| !message.deleted)
-            && self.roster.membership(user).is_some_and(may_write)
+        body.reply_to.is_none_or(is_there) && self.roster.membership(user).is_some_and(may_write)
     }
 
     /// Takes a message for writing, whose answers are known to be right.
