@@ -17,6 +17,8 @@ pub(crate) struct Dedup {
     /// Whether there may be keys that are not here, because they were forgotten, or another process has
     /// written.
     incomplete: bool,
+    /// Whether the room had older messages when it was loaded, whose keys are not here.
+    older: bool,
 }
 
 /// Keys in two generations: when the younger is full, the older is forgotten.
@@ -68,10 +70,10 @@ impl Written {
 
 impl Dedup {
     /// Remembers at least the last `most` keys of messages and of changes, at most twice as many of each. It
-    /// begins with these, which are all those of changes if `all`.
-    pub(crate) fn new(most: usize, used: Vec<UsedKey>, all: bool) -> Self {
+    /// begins with these, which are all those of changes if `all`, and of messages but for some `older` ones.
+    pub(crate) fn new(most: usize, used: Vec<UsedKey>, all: bool, older: bool) -> Self {
         let (messages, changes) = (Generations::new(most), Generations::new(most));
-        let mut dedup = Self { messages, changes, incomplete: !all };
+        let mut dedup = Self { messages, changes, incomplete: !all, older };
         for UsedKey { user, key, fingerprint, sent } in used {
             dedup.remember(user, key, Written { fingerprint, sent });
         }
@@ -84,10 +86,15 @@ impl Dedup {
         self.incomplete = true;
     }
 
-    /// Whether a key that is not remembered may have been used all the same, beyond what the room was loaded
-    /// with.
+    /// Whether a key that is not remembered may have been used all the same, but for messages that are older than
+    /// what the room was loaded with.
     pub(crate) fn may_miss(&self) -> bool {
         self.incomplete
+    }
+
+    /// Whether a key that is not remembered may have been used for a message.
+    pub(crate) fn may_miss_message(&self) -> bool {
+        self.incomplete || self.older
     }
 
     /// Remembers what was written with a key.
@@ -119,7 +126,7 @@ mod tests {
         #[test]
         fn finds_the_latest_and_nothing_wrong(keys in prop::collection::vec(0u8..60, 0..200), most in 1usize..20) {
             let user = UserId::new();
-            let mut dedup = Dedup::new(most, Vec::new(), true);
+            let mut dedup = Dedup::new(most, Vec::new(), true, false);
             let mut all = HashMap::new();
             let mut order: Vec<u8> = Vec::new();
             for (seq, key) in (1u64..).zip(keys) {
@@ -147,7 +154,7 @@ mod tests {
 
     #[test]
     fn keys_belong_to_users() {
-        let mut dedup = Dedup::new(8, Vec::new(), true);
+        let mut dedup = Dedup::new(8, Vec::new(), true, false);
         let (ann, bob) = (UserId::new(), UserId::new());
         let key = ClientKey::new("k").unwrap();
         let written = Written { fingerprint: Fingerprint([0; 16]), sent: Some(sent(1)) };

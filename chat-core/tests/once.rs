@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, Code, Command, Engine, Event, Limits, MemoryStore, Moderation, NewRoom, Policy, Reply,
-    Result, Role, RoomCommand, RoomId, SettingsChange, User,
+    Result, Role, RoomCommand, RoomId, SettingsChange, User, limits,
 };
 use support::keys::{ask, changes, edit, key};
 use support::{Bench, draft, engine, engine_with, faulty, keyed, until, user};
@@ -419,4 +419,46 @@ async fn an_answer_whose_own_answer_was_lost_gets_it_though_what_it_answers_is_d
     assert_eq!(bob.session.send(room, once()).await.expect("it was sent").seq, 3);
     let new = bob.session.send(room, keyed("hello", "l").reply_to(1)).await;
     assert_eq!(new.err().map(|error| error.code()), Some(Code::MessageDeleted));
+}
+
+#[tokio::test]
+async fn a_message_that_is_older_than_what_was_loaded_is_answered_though_it_would_be_refused_by_now()
+ {
+    let configure = Moderation::Configure;
+    for nth in 0..4 {
+        let store = MemoryStore::default();
+        let limits = Limits { kept_messages: limits::PAGE, ..Limits::default() };
+        let first = engine_with(store.clone(), limits.clone());
+        let (room, ann) = first.room("Ann").await;
+        let (owner, bob) = (ann.session.user().clone(), first.joined("Bob", room).await);
+        let bob = bob.session.user().clone();
+        let before = first.engine.room(room);
+        let sent = before.send(&bob, keyed("hello", "k")).await.expect("sent");
+        for nth in 1..limits::PAGE {
+            ann.session.send(room, draft(&format!("{nth}"))).await.expect("sent");
+        }
+        before.send(&bob, keyed("the last", "l")).await.expect("sent");
+        let acts = [
+            Moderation::Mute { user: bob.id, until: None },
+            Moderation::Kick { user: bob.id },
+            configure(SettingsChange { slow_s: Some(3_600), ..Default::default() }),
+            configure(SettingsChange { read_only: Some(true), ..Default::default() }),
+        ];
+        ann.session.moderate(room, acts[nth]).await.expect("done");
+        first.engine.stop().await;
+
+        let second = engine_with(store, limits);
+        let there = second.engine.room(room);
+        there.join(&owner, After::Nothing).await.expect("in it");
+        let reads = second.engine.stats().store.reads;
+        assert!(
+            there.ask(&owner, edit(limits::PAGE as u64, "no").once(key("e"))).await.is_ok(),
+            "hers"
+        );
+        assert_eq!(second.engine.stats().store.reads, reads, "all keys of changes are known");
+        let again = there.send(&bob, keyed("hello", "k")).await;
+        assert_eq!(again.expect("sent before"), sent, "{:?}", acts[nth]);
+        let new = there.send(&bob, keyed("hello", "m")).await;
+        assert!(new.is_err(), "{:?}: {new:?}", acts[nth]);
+    }
 }

@@ -163,7 +163,7 @@ impl Hosted {
             threads: Threads::default(),
             following,
             replying,
-            dedup: Dedup::new(limits.kept_keys, keys, all_keys),
+            dedup: Dedup::new(limits.kept_keys, keys, all_keys, before > removed),
             typing: Typing::default(),
             writes: Writes::default(),
             entering: HashMap::new(),
@@ -276,10 +276,12 @@ impl Hosted {
             Begun::Before => return,
             Begun::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
         };
+        let mut may_miss = self.dedup.may_miss();
         if let RoomCommand::Send(draft) = &mut command {
             // The store finds the keys of messages by itself, when they are written. One that would be refused may
             // have been written before, and then gets its first answer.
-            if !self.dedup.may_miss() || self.may_send(user, &draft.body) {
+            may_miss = self.dedup.may_miss_message();
+            if !may_miss || self.may_send(user, &draft.body) {
                 return self.carry_out(asker, command, reply, ctx);
             }
             // Begun already.
@@ -302,7 +304,7 @@ impl Hosted {
             }
             hosted.go_on(user, ctx);
         };
-        if self.dedup.may_miss() {
+        if may_miss {
             self.read(reply, ctx, read, go_on);
         } else {
             go_on(self, Ok(None), reply, ctx);

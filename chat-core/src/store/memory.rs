@@ -234,7 +234,13 @@ impl Store for MemoryStore {
     async fn load_room(&self, id: RoomId, recent: usize) -> Result<Option<LoadedRoom>, StoreError> {
         let tables = self.tables();
         let Some(key) = tables.keys.get(&id).copied() else { return Ok(None) };
-        Ok(tables.rooms.get(&key).map(|room| LoadedRoom {
+        let Some(room) = tables.rooms.get(&key) else { return Ok(None) };
+        let older = room.end().seq.saturating_sub(recent as u64);
+        let is_recent = |used: &Use| match used {
+            Use::Message(sent) => sent.seq > older,
+            Use::Change(_) => true,
+        };
+        Ok(Some(LoadedRoom {
             key,
             info: room.info.clone(),
             end: room.end(),
@@ -250,9 +256,9 @@ impl Store for MemoryStore {
             bans: room.bans.values().cloned().collect(),
             mutes: room.mutes.values().cloned().collect(),
             messages: last(&room.messages, recent),
-            marks: room.given(room.end().seq.saturating_sub(recent as u64), u64::MAX),
+            marks: room.given(older, u64::MAX),
             changes: last(&room.changes, recent),
-            keys: room.keys.iter().map(used_key).collect(),
+            keys: room.keys.iter().filter(|(_, (_, used))| is_recent(used)).map(used_key).collect(),
             all_keys: true,
             thread: tables.loaded_thread(room),
             untold: tables.untold(key),
