@@ -216,10 +216,13 @@ impl Hosted {
             };
             let of_messages = messages.iter().filter(|message| !message.marks.is_empty());
             let of_changes = changes.iter().filter_map(|change| change.kind.seq());
-            let first = of_messages.map(|message| message.seq).chain(of_changes).min();
-            let mine = match first {
-                Some(first) => store.marks_of(key, user, first.saturating_sub(1), u64::MAX).await?,
-                None => Vec::new(),
+            let marked: BTreeSet<_> =
+                of_messages.map(|message| message.seq).chain(of_changes).collect();
+            let mine = match (marked.first(), marked.last()) {
+                (Some(first), Some(last)) => {
+                    store.marks_of(key, user, first.saturating_sub(1), *last).await?
+                }
+                _ => Vec::new(),
             };
             Ok(Found { missed, removed, messages, changes, mine })
         };

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{
-    Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, Marking, Membership, Message, Name,
-    Parent, RoomId, RoomInfo, RoomKey, Thread, Timestamp, UserId, Write,
+    Batch, ChangeKind, ClientKey, Cursor, Edit, Fingerprint, MarkCount, Marking, Membership,
+    Message, Name, Parent, RoomId, RoomInfo, RoomKey, Thread, Timestamp, UserId, Write,
 };
 
 use sqlx::SqlStr;
@@ -15,7 +15,7 @@ use super::background::END_ROOM;
 use super::plan::{
     Amend, Between, Kept, Keys, NewChange, NewKey, NewMessage, Rows, What, doer, packed,
 };
-use super::rows::{BetweenRow, KeyRow, ToldRow, Unreadable, UsedKeyRow, signed};
+use super::rows::{BetweenRow, CountRow, KeyRow, ToldRow, Unreadable, UsedKeyRow, signed};
 use super::selects;
 use super::sql::{Sql, Value, id, ms, uuid};
 use super::statement::ManyRows;
@@ -391,18 +391,38 @@ impl Statements {
 }
 
 impl Statements {
-    /// What has been told of the threads on the last messages of these ranges, each of another room.
+    /// What has been told of the threads on these messages.
     pub(super) async fn read_told(
         &self,
         sql: &mut impl Sql,
-        lasts: &[Between],
-    ) -> Result<HashMap<RoomKey, Thread>, sqlx::Error> {
+        messages: &[(RoomKey, u64)],
+    ) -> Result<HashMap<(RoomKey, u64), Thread>, sqlx::Error> {
         let mut read = HashMap::new();
-        for (text, piece) in self.told.pieces(lasts) {
-            let values = piece.iter().flat_map(|last| [last.room.0, signed(last.until)]);
+        for (text, piece) in self.told.pieces(messages) {
+            let values = piece.iter().flat_map(|(room, seq)| [room.0, signed(*seq)]);
             let values: Vec<_> = values.map(Value::Number).collect();
             for row in sql.select::<ToldRow>(text, &values).await? {
                 read.extend([row.read()?]);
+            }
+        }
+        Ok(read)
+    }
+
+    /// How often each mark was given to these messages of a room.
+    pub(super) async fn read_counts(
+        &self,
+        sql: &mut impl Sql,
+        room: RoomKey,
+        seqs: &[u64],
+    ) -> Result<HashMap<u64, Vec<MarkCount>>, sqlx::Error> {
+        let mut read = HashMap::<_, Vec<_>>::new();
+        for (text, piece) in self.counts.pieces(seqs) {
+            let numbers = piece.iter().map(|seq| signed(*seq));
+            let values: Vec<_> =
+                std::iter::once(room.0).chain(numbers).map(Value::Number).collect();
+            for row in sql.select::<CountRow>(text, &values).await? {
+                let (seq, count) = row.read()?;
+                read.entry(seq).or_default().push(count);
             }
         }
         Ok(read)

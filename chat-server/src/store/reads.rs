@@ -1,15 +1,14 @@
 //! What is read. Whoever calls says from which connection, and sees to it that what consists of
 //! several questions is answered from one moment.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chat_core::{
     Activity, Change, ChangeKind, ClientKey, Cursor, Fingerprint, Given, Kind, Listed,
     ListedThread, LoadedRoom, LoadedThread, MarkCount, MarkerQuery, Message, OwnMark, OwnRoomQuery,
-    Parent, Restriction, Revision, RoomId, RoomKey, RoomQuery, Standing, Thread, ThreadQuery,
-    UsedKey, User, UserId, limits,
+    Parent, Restriction, Revision, RoomId, RoomKey, RoomQuery, Standing, ThreadQuery, UsedKey,
+    User, UserId, limits,
 };
 use uuid::Uuid;
 
@@ -27,6 +26,7 @@ use super::statements::Statements;
 /// A live room, with its last `recent` messages and changes.
 pub(super) async fn room(
     sql: &mut impl Sql,
+    statements: &Statements,
     id: RoomId,
     recent: usize,
 ) -> Result<Option<LoadedRoom>, sqlx::Error> {
@@ -62,7 +62,7 @@ pub(super) async fn room(
         bans: only(bans),
         mutes: only(mutes),
         messages: messages(sql, key, end.seq.saturating_sub(recent), end.seq).await?,
-        changes: changes(sql, key, end.change.saturating_sub(recent), recent).await?,
+        changes: changes(sql, statements, key, end.change.saturating_sub(recent), recent).await?,
         marks,
         keys,
         all_keys,
@@ -263,26 +263,34 @@ pub(super) async fn revisions(
     Ok(all.into_values().collect())
 }
 
+/// A range of a room's changes, with what the messages and threads that they are about have come to since. Several
+/// changes may be about one.
 pub(super) async fn changes(
     sql: &mut impl Sql,
+    statements: &Statements,
     room: RoomKey,
     after: u64,
     limit: u64,
 ) -> Result<Vec<Change>, sqlx::Error> {
     let values = [room.0, signed(after), signed(limit)].map(Value::Number);
     let rows = sql.select(selects::CHANGES, &values).await?;
-    let mut changes = read_changes(sql, room, rows).await?;
-    let mut counts = HashMap::new();
+    let of_threads: BTreeSet<_> = rows.iter().filter_map(ChangeRow::of_thread).collect();
+    let of_threads: Vec<_> = of_threads.into_iter().map(|seq| (room, seq)).collect();
+    let threads = statements.read_told(sql, &of_threads).await?;
+    let mut changes: Vec<Change> = rows::read_all(rows, |row: ChangeRow| {
+        let thread = row.of_thread().and_then(|seq| threads.get(&(room, seq)).cloned());
+        row.read(thread)
+    })?;
+    let marked = changes.iter().filter_map(|change| match change.kind {
+        ChangeKind::Marked(_, seq, _) => Some(seq),
+        _ => None,
+    });
+    let marked: BTreeSet<u64> = marked.collect();
+    let counts = statements.read_counts(sql, room, &Vec::from_iter(marked)).await?;
     for change in &mut changes {
-        let ChangeKind::Marked(_, seq, marks) = &mut change.kind else { continue };
-        // Several changes may be about one message.
-        if let Entry::Vacant(entry) = counts.entry(*seq) {
-            let one = [room.0, signed(seq.saturating_sub(1)), signed(*seq)].map(Value::Number);
-            let found = sql.select(selects::COUNTS, &one).await?;
-            let found: Vec<(u64, MarkCount)> = rows::read_all(found, CountRow::read)?;
-            entry.insert(found.into_iter().map(|(_, count)| count).collect::<Vec<_>>());
+        if let ChangeKind::Marked(_, seq, marks) = &mut change.kind {
+            *marks = counts.get(seq).cloned().unwrap_or_default();
         }
-        marks.clone_from(&counts[seq]);
     }
     Ok(changes)
 }
@@ -317,37 +325,17 @@ pub(super) async fn standings(
         let piece: Vec<(RoomKey, Standing)> = rows::read_all(rows, StandingRow::read)?;
         all.extend(piece);
     }
-    let lasts = all.iter().map(|(room, standing)| Between::last(*room, standing.cursor.seq));
-    let lasts: Vec<_> = lasts.collect();
-    let mut messages = statements.read_between(sql, &lasts).await?;
+    let lasts: Vec<_> = all.iter().map(|(room, standing)| (*room, standing.cursor.seq)).collect();
+    let alone: Vec<_> = lasts.iter().map(|(room, seq)| Between::last(*room, *seq)).collect();
+    let mut messages = statements.read_between(sql, &alone).await?;
     let mut threads = statements.read_told(sql, &lasts).await?;
     let complete = |(room, standing): (RoomKey, Standing)| {
         let last = messages.remove(&room).and_then(|mut messages| messages.pop());
-        let last = last.map(|last| Arc::new(Message { thread: threads.remove(&room), ..last }));
+        let thread = threads.remove(&(room, standing.cursor.seq));
+        let last = last.map(|last| Arc::new(Message { thread, ..last }));
         Standing { last, ..standing }
     };
     Ok(all.into_iter().map(complete).collect())
-}
-
-/// Changes with what the threads that they are about have come to since.
-async fn read_changes(
-    sql: &mut impl Sql,
-    room: RoomKey,
-    rows: Vec<ChangeRow>,
-) -> Result<Vec<Change>, sqlx::Error> {
-    let mut threads = HashMap::<u64, Thread>::new();
-    for seq in rows.iter().filter_map(ChangeRow::of_thread) {
-        // Several changes may be about one thread.
-        if let Entry::Vacant(entry) = threads.entry(seq)
-            && let Some(found) = told(sql, room, seq.saturating_sub(1), seq).await?.pop()
-        {
-            entry.insert(found.thread);
-        }
-    }
-    rows::read_all(rows, |row| {
-        let thread = row.of_thread().and_then(|seq| threads.get(&seq).cloned());
-        row.read(thread)
-    })
 }
 
 pub(super) async fn listed(

@@ -297,7 +297,7 @@ impl ToldThreadRow {
     }
 }
 
-/// A thread as one of several rooms has been told of it.
+/// What has been told of the thread on one of several messages.
 #[derive(FromRow)]
 pub(super) struct ToldRow {
     room: i64,
@@ -306,8 +306,9 @@ pub(super) struct ToldRow {
 }
 
 impl ToldRow {
-    pub(super) fn read(self) -> Result<(RoomKey, Thread), Unreadable> {
-        Ok((RoomKey(self.room), self.thread.read()?.thread))
+    pub(super) fn read(self) -> Result<((RoomKey, u64), Thread), Unreadable> {
+        let ListedThread { place, thread } = self.thread.read()?;
+        Ok(((RoomKey(self.room), place.seq), thread))
     }
 }
 

@@ -61,13 +61,15 @@ pub(super) struct Statements {
     pub(super) unread: ManyRows,
     /// The first parameter is a user, the others are public ids of rooms.
     pub(super) standings: ManyRows,
-    /// What has been told of the threads on messages, each of another room.
+    /// How often each mark was given to messages. The first parameter is their room, the others are their numbers.
+    pub(super) counts: ManyRows,
+    /// What has been told of the threads on messages.
     pub(super) told: ManyRows,
     pub(super) ended: ManyRows,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 21;
+pub(super) const KINDS: usize = 22;
 
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Self {
@@ -159,6 +161,11 @@ impl Statements {
             ),
             unread: among("DELETE FROM read_positions WHERE (room, user)", "(?, ?)"),
             standings: ManyRows::new(STANDINGS_HEAD, "?", STANDINGS_TAIL),
+            counts: ManyRows::new(
+                "SELECT seq, mark, COUNT(*) AS count FROM marks WHERE room = ? AND seq IN (",
+                "?",
+                ") GROUP BY seq, mark ORDER BY seq, mark",
+            ),
             told: ManyRows::with(|list| {
                 format!(
                     "SELECT t.room, t.seq, t.at_ms, r.public_id, t.replies, t.last_seq, t.last_user, \

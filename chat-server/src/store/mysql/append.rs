@@ -30,6 +30,7 @@ use crate::store::reads;
 use crate::store::rows::{self, EndRow};
 use crate::store::sql::{Session, Sql, Value};
 use crate::store::statement::ManyRows;
+use crate::store::statements::Statements;
 use crate::store::writer::Lent;
 
 /// How long to wait before trying to reach the database again.
@@ -216,7 +217,7 @@ impl Inner {
         self.begin(sql, &names, known).await?;
         let ends = self.locks.hold(sql, batches, known).await?;
         if let Way::Unsure(lost) = way
-            && is_stored(sql, lost).await?
+            && is_stored(sql, &self.statements, lost).await?
         {
             let between = self.statements.read_between(sql, &lost.between).await?;
             sql.run("ROLLBACK").await?;
@@ -361,7 +362,11 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
 /// Whether the rows of a commit are there. It was one transaction, so the rows of one room tell.
 /// Nobody else can have written the same: the sender, the moment, and the text unless it was edited since, would all
 /// be alike.
-async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Error> {
+async fn is_stored(
+    sql: &mut impl Sql,
+    statements: &Statements,
+    plan: &Plan<'_>,
+) -> Result<bool, sqlx::Error> {
     if let Some(first) = plan.rows.messages.first() {
         let of_room = plan.rows.messages.iter().filter(|message| message.room == first.room);
         let planned: Vec<_> = of_room.collect();
@@ -380,7 +385,7 @@ async fn is_stored(sql: &mut impl Sql, plan: &Plan<'_>) -> Result<bool, sqlx::Er
     }
     if let Some(first) = plan.rows.changes.first() {
         let (room, number): (RoomKey, u64) = (first.room, first.change.cursor.change);
-        let stored: Vec<Change> = reads::changes(sql, room, number - 1, 1).await?;
+        let stored: Vec<Change> = reads::changes(sql, statements, room, number - 1, 1).await?;
         let same = |stored: &Change| {
             stored.cursor == first.change.cursor
                 && stored.kind.as_str() == first.change.kind.as_str()

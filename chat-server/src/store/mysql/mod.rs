@@ -208,7 +208,7 @@ impl Store for MySqlStore {
             // One transaction, so that the end, the members and the messages are of one moment.
             let mut snapshot = inner.primary.begin().await?;
             let sql = &mut Session::new(&mut *snapshot, &inner.queries);
-            let room = reads::room(sql, id, recent).await?;
+            let room = reads::room(sql, &inner.statements, id, recent).await?;
             snapshot.commit().await?;
             Ok(room)
         };
@@ -319,7 +319,7 @@ impl Store for MySqlStore {
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            let changes = read!(inner, sql => reads::changes(sql, room, after, limit as u64))?;
+            let changes = read!(inner, sql => reads::changes(sql, &inner.statements, room, after, limit as u64))?;
             // Another process may have made them, of which no replica need know yet.
             if changes.iter().any(|change| is_of_messages(&change.kind)) {
                 inner.replicas.messages_changed();

@@ -162,7 +162,7 @@ impl Store for SqliteStore {
             // One transaction, so that the end, the members and the messages are of one moment.
             let mut snapshot = inner.readers.begin().await?;
             let sql = &mut Session::new(&mut *snapshot, &inner.queries);
-            let room = reads::room(sql, id, recent).await?;
+            let room = reads::room(sql, &inner.statements, id, recent).await?;
             snapshot.commit().await?;
             Ok(room)
         };
@@ -251,7 +251,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Change>, StoreError> {
         self.run(async move |inner: Arc<Inner>| {
-            read!(inner, sql => reads::changes(sql, room, after, limit as u64))
+            read!(inner, sql => reads::changes(sql, &inner.statements, room, after, limit as u64))
         })
         .await
     }
