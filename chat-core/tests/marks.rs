@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, ChangeKind, ClientKey, Code, Command, Cursor, Event, HistoryAt, HistoryQuery, Limits,
-    Mark, MarkerQuery, MemberQuery, MemoryStore, Message, Moderation, RoomCommand, RoomId, Session,
-    limits,
+    Mark, MarkerQuery, MemberQuery, MemoryStore, Message, Moderation, Role, RoomCommand, RoomId,
+    Session, limits,
 };
 use futures_util::FutureExt;
 use support::{Bench, draft, engine, engine_with, faulty, until, user};
@@ -260,10 +260,11 @@ async fn marks_of_rooms_that_are_loaded_anew_are_known() {
     let second = engine_with(store, Limits::default());
     let ann = second.connect_as(owner);
     ann.session.join(room, After::Nothing).await.expect("in it");
-    let reads = second.engine.stats().store.reads;
+    // It has looked which rooms are ephemeral, and read this one.
+    until("it has begun", async || second.engine.stats().store.reads == 2).await;
     assert_eq!(set(&second, &ann.session, room, (1, "x", true)).await, None, "it is so already");
     assert_eq!(shown(&ann.session, room, 1).await, (texts([("x", 1)]), vec!["x".into()]));
-    assert_eq!(second.engine.stats().store.reads, reads, "from memory");
+    assert_eq!(second.engine.stats().store.reads, 2, "from memory");
 }
 
 #[tokio::test]
@@ -441,6 +442,72 @@ async fn what_is_deleted_meanwhile_is_not_marked() {
             assert_eq!(shown(&session, room, 1).await, (vec![], vec![]));
         }
     }
+}
+
+#[tokio::test]
+async fn a_mark_that_is_just_kept_can_be_taken_back() {
+    let (bench, faults) = faulty();
+    let (room, ann) = bench.room("Ann").await;
+    let (elsewhere, cyd) = bench.room("Cyd").await;
+    let bob = bench.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    // The first is written at once, and what comes after it waits for its time.
+    ann.session.mark(room, 1, mark("y"), true).await.expect("marked");
+    // What is written meanwhile is one commit, which comes after this one.
+    faults.hold_commits(true);
+    let mut other = pin!(cyd.session.send(elsewhere, draft("two")));
+    assert!((&mut other).now_or_never().is_none());
+    until("it is being written", async || faults.held_commits() == 1).await;
+    let mut given = pin!(bob.session.mark(room, 1, mark("x"), true));
+    begin(&bob.session, room, &mut given).await;
+    let role = Moderation::Role { user: bob.session.user().id, role: Role::Moderator };
+    let mut promoted = pin!(ann.session.moderate(room, role));
+    assert!((&mut promoted).now_or_never().is_none());
+    until("his role waits", async || bench.engine.stats().waiting_writes == 2).await;
+    bench.clock.advance(EVERY);
+    until("his mark waits", async || bench.engine.stats().waiting_writes == 3).await;
+    let mut taken_back = pin!(bob.session.mark(room, 1, mark("x"), false));
+    assert!((&mut taken_back).now_or_never().is_none(), "it waits for his role");
+    bench.counts(room).await.expect("counts");
+    faults.hold_commits(false);
+    other.await.expect("sent");
+    promoted.await.expect("promoted");
+    given.await.expect("marked");
+    in_time(&bench, taken_back).await.expect("taken back");
+    assert_eq!(shown(&bob.session, room, 1).await, (texts([("y", 1)]), vec![]));
+}
+
+#[tokio::test]
+async fn a_mark_that_is_looked_at_again_can_be_taken_back() {
+    let memory = MemoryStore::default();
+    let (store, faults) = FaultyStore::new(memory.clone());
+    let one = engine_with(store, Limits::default());
+    let two = engine_with(memory, Limits::default());
+    let (room, ann) = one.room("Ann").await;
+    let bob = one.joined("Bob", room).await;
+    ann.session.send(room, draft("one")).await.expect("sent");
+    ann.session.mark(room, 1, mark("y"), true).await.expect("marked");
+    let ann_too = two.connect_as(ann.session.user().clone());
+    ann_too.session.join(room, After::Nothing).await.expect("in it");
+    let mut given = pin!(bob.session.mark(room, 1, mark("x"), true));
+    begin(&bob.session, room, &mut given).await;
+    faults.hold_commits(true);
+    let role = Moderation::Role { user: bob.session.user().id, role: Role::Moderator };
+    let mut promoted = pin!(ann.session.moderate(room, role));
+    assert!((&mut promoted).now_or_never().is_none());
+    until("his role is being written", async || faults.held_commits() == 1).await;
+    one.clock.advance(EVERY);
+    until("his mark waits", async || one.engine.stats().waiting_writes == 2).await;
+    let mut taken_back = pin!(bob.session.mark(room, 1, mark("x"), false));
+    assert!((&mut taken_back).now_or_never().is_none(), "it waits for his role");
+    one.counts(room).await.expect("counts");
+    // He has the role when this engine would give it to him, and goes on at once.
+    ann_too.session.moderate(room, role).await.expect("promoted");
+    faults.hold_commits(false);
+    promoted.await.expect("promoted");
+    given.await.expect("marked");
+    in_time(&one, taken_back).await.expect("taken back");
+    assert_eq!(shown(&bob.session, room, 1).await, (texts([("y", 1)]), vec![]));
 }
 
 #[tokio::test]

@@ -186,8 +186,10 @@ impl Hosted {
     }
 
     /// Looks at what waits again, because memberships may have changed in the store: what has come
-    /// about already is not written a second time.
+    /// about already is not written a second time. Whoever is kept back by that goes on when all of it has been
+    /// looked at, and is judged with what is left.
     pub(super) fn look_again(&mut self, ctx: &mut Context<RoomActor>) {
+        let mut free = Vec::new();
         for pending in std::mem::take(&mut self.writes.queue) {
             let moved = pending.what.moves();
             match pending.what {
@@ -197,7 +199,7 @@ impl Hosted {
                 },
                 What::Join { membership, entering } if self.has(&membership) => {
                     self.catch_up(*entering, None, ctx);
-                    self.go_on(membership.user.id, ctx);
+                    free.extend(moved);
                 }
                 What::Join { ref membership, .. } if !self.may_join(membership.user.id) => {
                     let error = self.no_entry(membership.user.id);
@@ -209,7 +211,7 @@ impl Hosted {
                     if let Some(reply) = reply {
                         self.change_nothing(reply);
                     }
-                    self.go_on(membership.user.id, ctx);
+                    free.extend(moved);
                 }
                 What::Leave { membership, reply } => {
                     let user = membership.user.id;
@@ -218,7 +220,7 @@ impl Hosted {
                     match (self.may_leave(&membership), reply) {
                         (Err(error), Some(reply)) => {
                             self.answer(reply, Err(error));
-                            self.go_on(user, ctx);
+                            free.extend(moved);
                         }
                         (_, reply) => {
                             let what = What::Leave { membership, reply };
@@ -233,11 +235,11 @@ impl Hosted {
                     }
                     Ok(false) => {
                         self.change_nothing(reply);
-                        self.go_on(guest.user.id, ctx);
+                        free.extend(moved);
                     }
                     Err(error) => {
                         self.answer(reply, Err(error));
-                        self.go_on(guest.user.id, ctx);
+                        free.extend(moved);
                     }
                 },
                 What::Moderate { by, act, kind, reply } => match self.judge(by.id, &act) {
@@ -253,7 +255,7 @@ impl Hosted {
                             Err(error) => self.answer(reply, Err(error)),
                             Ok(_) => self.change_nothing(reply),
                         }
-                        moved.into_iter().for_each(|user| self.go_on(user, ctx));
+                        free.extend(moved);
                     }
                 },
                 What::Amend { ref by, ref kind, .. } => match self.may_still_amend(by.id, kind) {
@@ -277,6 +279,7 @@ impl Hosted {
                 | What::Key { .. } => self.writes.queue.push_back(pending),
             }
         }
+        free.into_iter().for_each(|user| self.go_on(user, ctx));
     }
 
     /// Whether a message that has waited may be written still.

@@ -283,6 +283,13 @@ impl Writes {
         self.queue.push_back(pending);
     }
 
+    /// What is under way waits again, before everything else.
+    pub(super) fn put_back(&mut self) {
+        while let Some(pending) = self.in_flight.pop_back() {
+            self.queue.push_front(pending);
+        }
+    }
+
     /// Keeps a command back if the membership of its user, or of the one that it invites or acts
     /// upon, is being written.
     pub(super) fn park(&mut self, ask: Ask) -> Option<Ask> {

@@ -199,27 +199,26 @@ impl Hosted {
     ) {
         self.writes.under_way = UnderWay::Nothing;
         self.writes.open = None;
-        let in_flight = std::mem::take(&mut self.writes.in_flight);
+        let count = self.writes.in_flight.len();
         match outcome {
-            Some(BatchOutcome::Done(outcomes)) if outcomes.len() == in_flight.len() => {
-                self.apply_all(in_flight, outcomes, ctx);
+            Some(BatchOutcome::Done(outcomes)) if outcomes.len() == count => {
+                self.apply_all(outcomes, ctx);
             }
             Some(BatchOutcome::Followed { between, outcomes })
-                if outcomes.len() == in_flight.len() && self.comes_next(&between) =>
+                if outcomes.len() == count && self.comes_next(&between) =>
             {
                 between.into_iter().for_each(|message| self.show_stored(message));
-                self.apply_all(in_flight, outcomes, ctx);
+                self.apply_all(outcomes, ctx);
             }
             Some(BatchOutcome::Fenced) if self.writes.fenced < GIVE_WAY => {
                 self.writes.fenced += 1;
                 self.writes.unsure = Some(self.now());
-                for pending in in_flight.into_iter().rev() {
-                    self.writes.queue.push_front(pending);
-                }
+                self.writes.put_back();
             }
             _ => {
                 self.writes.fenced = 0;
                 self.writes.unsure = Some(self.now());
+                let in_flight = std::mem::take(&mut self.writes.in_flight);
                 // A key that has been kept without a change is not seen by looking where the room stands.
                 if in_flight.iter().any(|pending| matches!(pending.what, What::Key { .. })) {
                     self.dedup.others_wrote();
@@ -238,27 +237,27 @@ impl Hosted {
         messages.iter().map(|message| message.seq).eq(end + 1..=end + messages.len() as u64)
     }
 
-    fn apply_all(
-        &mut self,
-        in_flight: VecDeque<Pending>,
-        outcomes: Vec<Outcome>,
-        ctx: &mut Context<RoomActor>,
-    ) {
+    /// Applies what was under way. What is still to be applied stays there meanwhile: what goes on because of what
+    /// has been applied is judged with it.
+    fn apply_all(&mut self, outcomes: Vec<Outcome>, ctx: &mut Context<RoomActor>) {
         self.writes.fenced = 0;
-        let mut again = Vec::new();
-        for (pending, outcome) in in_flight.into_iter().zip(outcomes) {
+        for outcome in outcomes {
+            let Some(pending) = self.writes.in_flight.pop_front() else { break };
             match (&pending.what, outcome) {
-                (What::Marks { .. }, Outcome::KeyConflict) => again.push(pending),
+                (What::Marks { .. }, Outcome::KeyConflict) => {
+                    self.writes.in_flight.push_back(pending);
+                }
                 _ => self.apply(pending, outcome, ctx),
             }
         }
+        let again = &self.writes.in_flight;
         if again.is_empty() {
             return;
         }
         // Another process has used one of their keys: the store says which.
         self.dedup.others_wrote();
         let keys = again.iter().flat_map(|pending| pending.what.keys()).cloned().collect();
-        again.into_iter().rev().for_each(|pending| self.writes.queue.push_front(pending));
+        self.writes.put_back();
         self.check_keys(keys, ctx);
     }
 
