@@ -90,3 +90,5 @@ pub use store::{
 pub mod testkit;
 
 mod timeline;
+
+mod turns;

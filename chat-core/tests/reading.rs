@@ -6,11 +6,12 @@ mod support;
 use std::pin::pin;
 use std::time::Duration;
 
-use chat_core::testkit::Probe;
+use chat_core::testkit::{FaultyStore, Probe};
 use chat_core::{
     After, Code, Cursor, Event, Limits, MemberQuery, MemoryStore, NewRoom, OwnRoomQuery,
     ReadPosition, ReaderQuery, RoomId, Session, Text, Unread, User,
 };
+use futures_util::future::join_all;
 use support::{Bench, draft, engine, engine_with, faulty, until, user};
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -187,7 +188,7 @@ async fn what_many_read_at_once_is_one_commit_and_one_event() {
     let before = bench.engine.stats().store;
     let sessions = readers.iter().map(|reader| &reader.session);
     let all = sessions.flat_map(|reader| [reader.read(room, 2), reader.read(room, 3)]);
-    let all = futures_util::future::join_all(all.collect::<Vec<_>>());
+    let all = join_all(all.collect::<Vec<_>>());
     for answer in in_time(&bench, all).await {
         assert_eq!(answer.expect("read"), at(3, 0, 0), "the last position of each counts");
     }
@@ -293,6 +294,34 @@ async fn what_memory_does_not_reach_is_counted_by_the_store_when_that_is_asked()
     assert_eq!(read(&bench, &bob.session, room, 28).await, at(28, 2, 0));
     bob.session.standing(room).await.expect("how it stands");
     assert_eq!(reads(), before + 1, "from memory again");
+}
+
+/// Whoever asks for much at once is answered all of it, one after the other; meanwhile others are, too.
+#[tokio::test]
+async fn of_one_user_the_store_counts_one_at_a_time() {
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let bench = engine_with(store, Limits { kept_bytes: 1, ..Limits::default() });
+    let (room, owner) = bench.room("Owner").await;
+    let (ann, bob) = (bench.joined("Ann", room).await, bench.joined("Bob", room).await);
+    say(&owner.session, room, 3).await;
+    faults.hold_reads(true);
+    let asked = join_all((0..20).map(|_| ann.session.standing(room)));
+    let bobs = async {
+        until("one of hers is in the store", async || faults.held_reads() == 1).await;
+        bob.session.standing(room).await
+    };
+    let meanwhile = async {
+        until("his is, beside hers", async || faults.held_reads() == 2).await;
+        // Nothing else waits for them.
+        bench.counts(room).await.expect("the room answers");
+        assert_eq!(faults.held_reads(), 2, "of hers one, and his");
+        faults.hold_reads(false);
+    };
+    let (asked, bobs, ()) = tokio::join!(asked, bobs, meanwhile);
+    assert_eq!(asked.len(), 20);
+    for standing in asked.into_iter().chain([bobs]) {
+        assert_eq!(standing.expect("how it stands").unread.messages, 3);
+    }
 }
 
 /// Live rooms whose memory does not reach so far are counted together, and say themselves who is there.

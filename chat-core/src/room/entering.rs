@@ -216,9 +216,9 @@ impl Hosted {
             };
             let of_messages = messages.iter().filter(|message| !message.marks.is_empty());
             let of_changes = changes.iter().filter_map(|change| change.kind.seq());
-            let marked: BTreeSet<_> =
+            let about: BTreeSet<_> =
                 of_messages.map(|message| message.seq).chain(of_changes).collect();
-            let mine = match (marked.first(), marked.last()) {
+            let mine = match (about.first(), about.last()) {
                 (Some(first), Some(last)) => {
                     store.marks_of(key, user, first.saturating_sub(1), *last).await?
                 }

@@ -1,6 +1,7 @@
 //! Stands between the engine and its store. Counts what is asked, so that "a live room costs the
-//! store its writes and nothing else" is something that a test can read; and makes an error of a
-//! panic, so that a fault in somebody's store costs the calls that met it and nothing else.
+//! store its writes and nothing else" is something that a test can read; makes an error of a
+//! panic, so that a fault in somebody's store costs the calls that met it and nothing else; and lets
+//! few count what they have not read at a time, so that others get at the store too.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,6 +20,10 @@ use crate::model::{
 use crate::store::{
     Batch, BatchOutcome, Listed, LoadedRoom, RoomKey, RoomQuery, Store, StoreError, UsedKey,
 };
+use crate::turns::Turns;
+
+/// How many count at a time what they have not read: that looks at every message behind a position.
+const COUNTING: usize = 2;
 
 /// How often the engine has asked its store since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,11 +39,13 @@ pub(crate) struct Metered {
     store: Arc<dyn Store>,
     reads: AtomicU64,
     writes: AtomicU64,
+    counting: Turns,
 }
 
 impl Metered {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, reads: AtomicU64::new(0), writes: AtomicU64::new(0) }
+        let (reads, writes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { store, reads, writes, counting: Turns::new(COUNTING) }
     }
 
     pub(crate) fn calls(&self) -> StoreCalls {
@@ -175,6 +182,7 @@ impl Store for Metered {
     }
 
     async fn standings(&self, user: UserId, rooms: &[RoomId]) -> Result<Vec<Standing>, StoreError> {
+        let _turn = self.counting.turn(user).await;
         self.read(|store| store.standings(user, rooms)).await
     }
 
