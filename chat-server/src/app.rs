@@ -175,7 +175,9 @@ pub async fn build(settings: &Settings, parts: Parts) -> Result<Server, BuildErr
     let indexing =
         own_store.clone().and_then(|store| keep_search_up(settings, store, Arc::clone(&clock)));
     let retention = own_store.clone().and_then(|store| retain(settings, store, Arc::clone(&clock)));
-    let tidying = tidy(Arc::clone(&people), store, Arc::clone(&clock));
+    let keeping = scratch.iter().map(|scratch| Arc::new(scratch.store.clone()) as Arc<dyn Store>);
+    let keeping = keeping.chain([store]).collect();
+    let tidying = tidy(Arc::clone(&people), keeping, Arc::clone(&clock));
     let forgetting = forget(Arc::clone(&people), Arc::clone(&clock));
     let watching = actix_web::rt::spawn(presence.clone().run());
     let optional = retention.into_iter().chain(indexing);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chat_core::limits;
 use database::Database;
 use serde_json::{Value, json};
-use support::{Guest, TestServer, until};
+use support::{Guest, PASSWORD, Person, TestServer, until};
 
 /// How often the server looks for what is to be forgotten.
 const LOOKS_EVERY: Duration = Duration::from_secs(3_600);
@@ -165,6 +165,35 @@ async fn a_group_of_friends_is_made_once(mut kept: Kept) {
     assert_eq!(groups.1, json!({ "groups": [first.1] }));
 }
 
+async fn the_key_of_a_group_lasts_as_long_as_it_should(kept: Kept) {
+    kept.server.sign_up("una").await;
+    let make = async |name: &str| {
+        // Its tokens do not last as long.
+        let una = json!({ "username": "una", "password": PASSWORD });
+        let (status, una) = kept.server.call("POST", "/tokens", "", una).await;
+        assert_eq!(status, 201, "{una}");
+        let body = json!({ "name": name, "key": "g1" });
+        let token = Person::of(&una).token;
+        kept.server.call("POST", "/friend-groups", &token, body).await
+    };
+    assert_eq!(make("Work").await.0, 201);
+    for _ in 0..2 {
+        let other = make("Home").await;
+        assert_eq!((other.0, &other.1["code"]), (409, &json!("key_conflict")));
+        kept.wait(limits::KEYS_LAST).await;
+    }
+    // By now it is twice as long.
+    let other = make("Home").await;
+    assert_eq!((other.0, &other.1["name"]), (201, &json!("Home")));
+}
+
+/// Groups are kept beside a store in memory, and so are their keys.
+#[actix_web::test]
+async fn the_key_of_a_group_lasts_as_long_as_it_should_in_memory() {
+    let kept = Kept::new(Some("memory:".to_owned())).await;
+    the_key_of_a_group_lasts_as_long_as_it_should(kept).await;
+}
+
 macro_rules! in_both {
     ($($case:ident: $sqlite:ident, $mariadb:ident;)*) => {$(
         #[actix_web::test]
@@ -188,4 +217,7 @@ in_both! {
         keys_last_as_long_as_they_should_in_sqlite, keys_last_as_long_as_they_should_in_mariadb;
     a_group_of_friends_is_made_once:
         a_group_of_friends_is_made_once_in_sqlite, a_group_of_friends_is_made_once_in_mariadb;
+    the_key_of_a_group_lasts_as_long_as_it_should:
+        the_key_of_a_group_lasts_as_long_as_it_should_in_sqlite,
+        the_key_of_a_group_lasts_as_long_as_it_should_in_mariadb;
 }

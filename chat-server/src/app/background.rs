@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::{Clock, Store, limits};
+use chat_core::{Clock, Store, Timestamp, limits};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
@@ -75,26 +75,32 @@ const KEYS_LAST: Duration = limits::KEYS_LAST.saturating_mul(2);
 /// Forgets now and then what is known of logins that have been over for long, and of keys that were used long ago.
 pub(super) fn tidy(
     people: Arc<People>,
-    store: Arc<dyn Store>,
+    stores: Vec<Arc<dyn Store>>,
     clock: Arc<dyn Clock>,
 ) -> JoinHandle<()> {
     actix_web::rt::spawn(async move {
         loop {
             // What keeps it from that is logged where it happens.
             while people.forget_old_logins().await.is_ok_and(|more| more) {}
-            loop {
-                match store.forget_keys(clock.now() - KEYS_LAST).await {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "could not forget old keys; trying again later");
-                        break;
-                    }
-                }
+            for store in &stores {
+                forget_keys(&**store, clock.now() - KEYS_LAST).await;
             }
             clock.sleep(TIDY_EVERY).await;
         }
     })
+}
+
+async fn forget_keys(store: &dyn Store, before: Timestamp) {
+    loop {
+        match store.forget_keys(before).await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "could not forget old keys; trying again later");
+                return;
+            }
+        }
+    }
 }
 
 /// Sees to it that rooms forget whoever has deleted the account.
