@@ -213,6 +213,13 @@ impl Hosted {
                     }
                     free.extend(moved);
                 }
+                // Perhaps it is not to end: if it is, that is written when it is known.
+                What::Leave { membership, reply: None }
+                    if self.is_expelled(membership.user.id)
+                        && self.is_looked_for(membership.user.id) =>
+                {
+                    free.extend(moved);
+                }
                 What::Leave { membership, reply } => {
                     let user = membership.user.id;
                     // It may have another role by now.

@@ -330,15 +330,20 @@ impl Hosted {
         if thread.expelled.is_empty() || self.writes.unsure.is_some() {
             return;
         }
-        let is_looked_for = |user| thread.doubts.get(user) == Some(&Doubted::Looking);
         let waiting = thread
             .expelled
             .values()
-            .filter(|one| !self.writes.is_moving(one.user.id) && !is_looked_for(&one.user.id));
+            .filter(|one| !self.writes.is_moving(one.user.id) && !self.is_looked_for(one.user.id));
         let waiting: Vec<_> = waiting.cloned().collect();
         for membership in waiting {
             self.accept(What::Leave { membership, reply: None });
         }
+    }
+
+    /// Whether the parent's room is just looking whether somebody is a member there.
+    pub(super) fn is_looked_for(&self, user: UserId) -> bool {
+        let thread = self.following.as_ref();
+        thread.is_some_and(|thread| thread.doubts.get(&user) == Some(&Doubted::Looking))
     }
 
     /// Whether a user's membership has ended for everybody here, and is yet to end in the store.
