@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn older_messages_leave_the_keys_of_changes_known() {
+        for older in [false, true] {
+            let mut dedup = Dedup::new(8, Vec::new(), true, older);
+            assert_eq!((dedup.may_miss(), dedup.may_miss_message()), (false, older));
+            dedup.others_wrote();
+            assert!(dedup.may_miss() && dedup.may_miss_message());
+        }
+    }
+
+    #[test]
     fn keys_belong_to_users() {
         let mut dedup = Dedup::new(8, Vec::new(), true, false);
         let (ann, bob) = (UserId::new(), UserId::new());
