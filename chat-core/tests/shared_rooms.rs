@@ -12,7 +12,7 @@ use chat_core::{
 };
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
-use support::keys::ask;
+use support::keys::{ask, edit};
 use support::{Bench, draft, engine_with, keyed, until};
 
 const SENDERS: usize = 16;
@@ -145,10 +145,10 @@ async fn what_is_asked_again_of_another_engine_gets_its_first_answer() {
 }
 
 /// Two engines that both have a room of Ann's in memory, and her and Bob at each.
-async fn twice_the_same() -> (RoomId, [(Bench, Probe, Probe); 2]) {
+async fn twice_the_same(limits: Limits) -> (RoomId, [(Bench, Probe, Probe); 2]) {
     let store = MemoryStore::default();
-    let one = engine_with(store.clone(), Limits::default());
-    let two = engine_with(store, Limits::default());
+    let one = engine_with(store.clone(), limits.clone());
+    let two = engine_with(store, limits);
     let (room, ann) = one.room("Ann").await;
     let bob = one.joined("Bob", room).await;
     for text in ["one", "two"] {
@@ -164,7 +164,8 @@ async fn twice_the_same() -> (RoomId, [(Bench, Probe, Probe); 2]) {
 #[tokio::test]
 async fn a_message_that_another_engine_has_is_answered_though_it_would_be_refused_by_now() {
     for kicked in [false, true] {
-        let (room, [(_one, _ann, bob), (_two, ann_too, bob_too)]) = twice_the_same().await;
+        let (room, [(_one, _ann, bob), (_two, ann_too, bob_too)]) =
+            twice_the_same(Limits::default()).await;
         let user = bob.session.user().id;
         let sent = bob_too.session.send(room, keyed("hello", "k")).await.expect("sent");
         let act = match kicked {
@@ -184,7 +185,8 @@ async fn a_message_that_another_engine_has_is_answered_though_it_would_be_refuse
 async fn a_mark_that_another_engine_has_is_answered_though_it_would_be_refused_by_now() {
     for nth in 0..3 {
         for gathered in [false, true] {
-            let (room, [(one, ann, bob), (_two, ann_too, bob_too)]) = twice_the_same().await;
+            let (room, [(one, ann, bob), (_two, ann_too, bob_too)]) =
+                twice_the_same(Limits::default()).await;
             let user = bob.session.user().id;
             let since = [
                 RoomCommand::Delete { seq: 1 },
@@ -211,6 +213,25 @@ async fn a_mark_that_another_engine_has_is_answered_though_it_would_be_refused_b
             assert_eq!(again.await, None, "{since:?}, gathered: {gathered}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_another_engine_has_is_answered_though_its_message_is_read_and_found_deleted() {
+    // Memory has no message but the last one.
+    let limits = Limits { kept_bytes: 1, ..Limits::default() };
+    let (room, [(_one, ann, bob), (_two, ann_too, bob_too)]) = twice_the_same(limits).await;
+    let message = || keyed("hello", "message").reply_to(1);
+    let mark = RoomCommand::Mark { seq: 1, mark: Mark::new("x").expect("a good mark"), on: true };
+    let sent = bob_too.session.send(room, message()).await.expect("sent");
+    assert_eq!(ask(&bob_too.session, room, mark.clone(), "mark").await, None);
+    assert_eq!(ask(&ann_too.session, room, edit(1, "edited"), "edit").await, None);
+    ann_too.session.delete(room, 1).await.expect("deleted");
+    // The first engine knows of none of it.
+    let again = bob.session.send(room, message()).await;
+    let marked = ask(&bob.session, room, mark, "mark").await;
+    let edited = ask(&ann.session, room, edit(1, "edited"), "edit").await;
+    assert_eq!((marked, edited), (None, None));
+    assert_eq!(again.expect("sent before"), sent);
 }
 
 #[tokio::test]

@@ -276,11 +276,12 @@ impl Hosted {
             Begun::Before => return,
             Begun::Other(reply) => return self.answer(reply, Err(Error::key_conflict())),
         };
-        let mut may_miss = self.dedup.may_miss();
+        let reads_ahead = self.reads_ahead(&command);
+        let mut may_miss = self.dedup.may_miss() || reads_ahead;
         if let RoomCommand::Send(draft) = &mut command {
             // The store finds the keys of messages by itself, when they are written. One that would be refused may
             // have been written before, and then gets its first answer.
-            may_miss = self.dedup.may_miss_message();
+            may_miss = self.dedup.may_miss_message() || reads_ahead;
             if !may_miss || self.may_send(user, &draft.body) {
                 return self.carry_out(asker, command, reply, ctx);
             }
@@ -309,6 +310,18 @@ impl Hosted {
         } else {
             go_on(self, Ok(None), reply, ctx);
         }
+    }
+
+    /// Whether the store is read for the message that a command names: it may have been deleted there since the
+    /// same was done by another process, and the room knows of neither.
+    fn reads_ahead(&self, command: &RoomCommand) -> bool {
+        let (seq, all_known) = match command {
+            RoomCommand::Send(draft) => (draft.body.reply_to, true),
+            RoomCommand::Edit { seq, .. } | RoomCommand::Delete { seq } => (Some(*seq), true),
+            RoomCommand::Mark { seq, .. } => (Some(*seq), self.marks.knows(*seq)),
+            _ => (None, true),
+        };
+        seq.is_some_and(|seq| !all_known || self.timeline.find(seq).is_none())
     }
 
     fn carry_out(
