@@ -11,6 +11,7 @@ use chat_core::{
     After, Code, Cursor, Event, Limits, MemberQuery, MemoryStore, NewRoom, OwnRoomQuery,
     ReadPosition, ReaderQuery, RoomId, Session, Text, Unread, User,
 };
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use support::{Bench, draft, engine, engine_with, faulty, until, user};
 
@@ -186,9 +187,13 @@ async fn what_many_read_at_once_is_one_commit_and_one_event() {
     read(&bench, &readers[0].session, room, 1).await;
     assert_eq!(hears(&mut ann).await, receipts([("reader 00", 1)]));
     let before = bench.engine.stats().store;
-    let sessions = readers.iter().map(|reader| &reader.session);
-    let all = sessions.flat_map(|reader| [reader.read(room, 2), reader.read(room, 3)]);
-    let all = join_all(all.collect::<Vec<_>>());
+    let here = bench.engine.room(room);
+    let users: Vec<_> = readers.iter().map(|reader| reader.session.user()).collect();
+    let all = users.iter().flat_map(|user| [here.read(user, 2), here.read(user, 3)]);
+    let mut all = pin!(join_all(all.collect::<Vec<_>>()));
+    // All of it has come to the room before any time passes.
+    assert!((&mut all).now_or_never().is_none());
+    bench.counts(room).await.expect("it is there");
     for answer in in_time(&bench, all).await {
         assert_eq!(answer.expect("read"), at(3, 0, 0), "the last position of each counts");
     }
