@@ -377,16 +377,32 @@ async fn seen(probe: &Probe, room: RoomId) -> Vec<String> {
     page.members.iter().map(one).chain([page.counts.online.to_string()]).collect()
 }
 
+/// Ann's direct room with Bob, who does not show her whether he is there.
+struct Hidden {
+    engine: Engine,
+    room: RoomId,
+    ann: Probe,
+    bob: Probe,
+}
+
+impl Hidden {
+    async fn new() -> Self {
+        let (policy, store) = (Discretion::default(), MemoryStore::default());
+        let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);
+        let engine = engine.start().expect("an engine");
+        let ann = Probe::connect(&engine, user("Ann")).expect("a session");
+        let bob = Probe::connect(&engine, user("Bob")).expect("a session");
+        let (her, his) = (ann.session.user().id, bob.session.user().clone());
+        policy.0.lock().expect("a list").insert((his.id, her));
+        let room = ann.session.open(NewRoom::direct(his)).await.expect("a room").info.id;
+        Self { engine, room, ann, bob }
+    }
+}
+
 #[tokio::test]
 async fn who_is_not_to_be_seen_is_not_for_a_moment_in_a_thread_either() {
-    let (policy, store) = (Discretion::default(), MemoryStore::default());
-    let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);
-    let engine = engine.start().expect("an engine");
-    let mut ann = Probe::connect(&engine, user("Ann")).expect("a session");
-    let bob = Probe::connect(&engine, user("Bob")).expect("a session");
-    let (her, his) = (ann.session.user().clone(), bob.session.user().clone());
-    policy.0.lock().expect("a list").insert((his.id, her.id));
-    let room = ann.session.open(NewRoom::direct(his.clone())).await.expect("a room").info.id;
+    let Hidden { engine, room, mut ann, bob } = Hidden::new().await;
+    let his = bob.session.user().id;
     for probe in [&ann, &bob] {
         probe.session.join(room, After::Nothing).await.expect("in it");
     }
@@ -399,7 +415,7 @@ async fn who_is_not_to_be_seen_is_not_for_a_moment_in_a_thread_either() {
         loop {
             match &*ann.event().await {
                 Event::Presence { room, user, .. } => {
-                    assert!(*room != thread || user.id != his.id, "she is told of him");
+                    assert!(*room != thread || user.id != his, "she is told of him");
                 }
                 Event::Change { room, counts, .. } if *room == thread => {
                     assert_eq!(counts.online, 1);
@@ -415,14 +431,8 @@ async fn who_is_not_to_be_seen_is_not_for_a_moment_in_a_thread_either() {
 
 #[tokio::test]
 async fn who_is_not_to_be_seen_is_offline_in_the_direct_room() {
-    let (policy, store) = (Discretion::default(), MemoryStore::default());
-    let engine = Engine::builder().policy(policy.clone()).store(store).threads(2);
-    let engine = engine.start().expect("an engine");
-    let mut ann = Probe::connect(&engine, user("Ann")).expect("a session");
-    let bob = Probe::connect(&engine, user("Bob")).expect("a session");
+    let Hidden { engine, room, mut ann, bob } = Hidden::new().await;
     let (her, his) = (ann.session.user().clone(), bob.session.user().clone());
-    policy.0.lock().expect("a list").insert((his.id, her.id));
-    let room = ann.session.open(NewRoom::direct(his.clone())).await.expect("a room").info.id;
     let other = ann.session.open(NewRoom::open("open").expect("a title")).await;
     let other = other.expect("a room").info.id;
     for probe in [&ann, &bob] {
