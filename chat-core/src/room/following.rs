@@ -1,7 +1,7 @@
 //! Who follows a thread: members of its parent's room, each of them as that room has it, at every moment. Whoever is
 //! no member there any more is put out; whom that room does not know, another process may have let in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::WeakRecipient;
@@ -74,6 +74,8 @@ pub(super) struct Following {
     access: Arc<Access>,
     /// Which version of that has been copied.
     seen: Option<u64>,
+    /// Whose memberships have begun since: they are looked at also if nothing is otherwise.
+    newcomers: HashSet<UserId>,
     /// Nothing has been copied yet, and the room knows what the store had when the thread was loaded.
     is_new: bool,
     /// Those who are members of the parent's room no more: gone for everybody, and the store is yet to be told.
@@ -88,8 +90,8 @@ pub(super) struct Following {
 impl Following {
     pub(super) fn new(bond: Bond) -> Self {
         let Bond { room, access } = bond;
-        let (expelled, doubts, returned) = Default::default();
-        Self { room, access, seen: None, is_new: true, expelled, doubts, returned }
+        let (newcomers, expelled, doubts, returned) = Default::default();
+        Self { room, access, seen: None, newcomers, is_new: true, expelled, doubts, returned }
     }
 
     /// To be held during a step of the thread.
@@ -182,7 +184,9 @@ impl Hosted {
     pub(super) fn follow_parent(&mut self, ctx: &mut Context<RoomActor>) {
         let Some(thread) = &mut self.following else { return };
         let version = thread.access.version();
-        if thread.seen == Some(version) {
+        let (is_other, newcomers) =
+            (thread.seen != Some(version), std::mem::take(&mut thread.newcomers));
+        if !is_other && newcomers.is_empty() {
             return self.end_expelled();
         }
         thread.seen = Some(version);
@@ -193,7 +197,11 @@ impl Hosted {
             self.slow.set(standing.settings.slow_s, self.timeline.kept());
         }
         self.settings = standing.settings;
-        let followers: Vec<_> = self.roster.memberships().cloned().collect();
+        let followers: Vec<_> = if is_other {
+            self.roster.memberships().cloned().collect()
+        } else {
+            newcomers.into_iter().filter_map(|user| self.roster.membership(user)).cloned().collect()
+        };
         let (mut gone, mut doubted) = (Vec::new(), Vec::new());
         let Some(thread) = &mut self.following else { return };
         thread.doubts.retain(|user, _| !standing.roles.contains_key(user));
@@ -244,7 +252,7 @@ impl Hosted {
         self.look_into(doubted, ctx);
         // What may be done no more is not written, though it was asked before. While the store is looked at, that
         // waits for what it says.
-        if self.writes.unsure.is_none() && self.writes.under_way != UnderWay::Check {
+        if is_other && self.writes.unsure.is_none() && self.writes.under_way != UnderWay::Check {
             self.look_again(ctx);
         }
     }
@@ -293,6 +301,7 @@ impl Hosted {
         let now = self.now();
         let Some(thread) = &mut self.following else { return };
         let read = thread.returned.remove(&user);
+        thread.newcomers.insert(user);
         if let Some((seq, membership)) = read.zip(thread.expelled.remove(&user)) {
             self.roster.add(Membership { role, ..membership }, now);
             self.roster.set_read(user, seq);
@@ -300,9 +309,9 @@ impl Hosted {
     }
 
     /// A membership has begun, and is looked at before the step ends.
-    pub(super) fn look_at_parent_again(&mut self) {
+    pub(super) fn look_at_newcomer(&mut self, user: UserId) {
         if let Some(thread) = &mut self.following {
-            thread.seen = None;
+            thread.newcomers.insert(user);
         }
     }
 

@@ -65,7 +65,7 @@ impl Hosted {
                 self.roster.add(membership.clone(), self.now());
                 self.roster.set_read(user.id, change.cursor.seq);
                 self.is_settled(user.id);
-                self.look_at_parent_again();
+                self.look_at_newcomer(user.id);
             }
             ChangeKind::Invited(_) => self.roster.invite(user.clone()),
             ChangeKind::Role(_) => self.roster.set_role(user.id, *role),
