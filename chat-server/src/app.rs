@@ -261,10 +261,8 @@ pub async fn rebuild_search(
     settings: &Settings,
     tell: &(dyn Fn(Rebuilt) + Send + Sync),
 ) -> Result<Rebuilt, BuildError> {
-    let Some(store) = own_store(&settings.store).await? else { return Ok(Rebuilt::default()) };
-    let rebuilt = store.rebuild_search(tell).await.map_err(BuildError::Search);
-    store.close().await;
-    rebuilt
+    let rebuild = async |store: &dyn SqlStore| store.rebuild_search(tell).await;
+    upon_own_store(settings, rebuild, BuildError::Search).await
 }
 
 /// Lets whoever comes back to a room begin anew, in the database of these settings, into which a backup was put back.
@@ -276,11 +274,21 @@ pub async fn reset_cursors(
     settings: &Settings,
     tell: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, BuildError> {
-    let Some(store) = own_store(&settings.store).await? else { return Ok(0) };
-    let reset =
-        store.reset_cursors(SystemClock::default().now(), tell).await.map_err(BuildError::Cursors);
+    let now = SystemClock::default().now();
+    let reset = async |store: &dyn SqlStore| store.reset_cursors(now, tell).await;
+    upon_own_store(settings, reset, BuildError::Cursors).await
+}
+
+/// Does something in the database of these settings, and closes it. Nothing, if the store is one in memory.
+async fn upon_own_store<T: Default>(
+    settings: &Settings,
+    act: impl AsyncFnOnce(&dyn SqlStore) -> Result<T, StoreError>,
+    failed: fn(StoreError) -> BuildError,
+) -> Result<T, BuildError> {
+    let Some(store) = own_store(&settings.store).await? else { return Ok(T::default()) };
+    let done = act(&*store).await.map_err(failed);
     store.close().await;
-    reset
+    done
 }
 
 impl Server {

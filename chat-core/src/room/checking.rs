@@ -213,10 +213,9 @@ impl Hosted {
                     }
                     free.extend(moved);
                 }
-                // Perhaps it is not to end: if it is, that is written when it is known.
+                // Of one who was put out, perhaps it is not to end: if it is, that is written when it is known.
                 What::Leave { membership, reply: None }
-                    if self.is_expelled(membership.user.id)
-                        && self.is_looked_for(membership.user.id) =>
+                    if self.is_looked_for(membership.user.id) =>
                 {
                     free.extend(moved);
                 }

@@ -192,12 +192,12 @@ impl Hosted {
         thread.seen = Some(version);
         let access = Arc::clone(&thread.access);
         let standing = access.standing();
-        self.mutes = standing.mutes.clone();
-        if self.settings.slow_s != standing.settings.slow_s {
-            self.slow.set(standing.settings.slow_s, self.timeline.kept());
-        }
-        self.settings = standing.settings;
         let followers: Vec<_> = if is_other {
+            self.mutes = standing.mutes.clone();
+            if self.settings.slow_s != standing.settings.slow_s {
+                self.slow.set(standing.settings.slow_s, self.timeline.kept());
+            }
+            self.settings = standing.settings;
             self.roster.memberships().cloned().collect()
         } else {
             newcomers.into_iter().filter_map(|user| self.roster.membership(user)).cloned().collect()
@@ -205,12 +205,8 @@ impl Hosted {
         let (mut gone, mut doubted) = (Vec::new(), Vec::new());
         let Some(thread) = &mut self.following else { return };
         thread.doubts.retain(|user, _| !standing.roles.contains_key(user));
-        let back: Vec<_> = thread
-            .returned
-            .keys()
-            .filter(|user| standing.roles.contains_key(user))
-            .copied()
-            .collect();
+        let role = |user: &UserId| Some((*user, *standing.roles.get(user)?));
+        let back: Vec<_> = thread.returned.keys().filter_map(role).collect();
         let is_known = |thread: &Following, user: &UserId| {
             let doubt = thread.doubts.get(user);
             standing.ended.contains(*user) || doubt == Some(&Doubted::Known)
@@ -238,9 +234,8 @@ impl Hosted {
                 self.show_presence(user, !standing.unseen.contains(&user));
             }
         }
-        let roles: Vec<_> = back.into_iter().map(|user| (user, standing.roles[&user])).collect();
         drop(standing);
-        for (user, role) in roles {
+        for (user, role) in back {
             self.take_back(user, role);
         }
         for membership in gone {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chat_core::{RoomId, RoomKey, StoreError, UserId};
 use sqlx::{FromRow, SqlStr};
 
-use super::{CHANGES_END, ERA, Spot, end_of_changes, seq_of};
+use super::{CHANGES_END, EDITED, ERA, Spot, edited, seq_of};
 use crate::search::walk::{self, Bounds, Piece, Rooms};
 use crate::search::{Found, Place, Query, SearchIndex};
 use crate::store::rows::{self, Unreadable, number, signed};
@@ -70,10 +70,6 @@ const RANGE: &str = "SELECT seq, at_ms, text FROM messages \
 
 /// When a message was written. Parameters: room, seq.
 const AT: &str = "SELECT at_ms FROM messages WHERE room = ? AND seq = ?";
-
-/// Messages that have been edited by a range of changes. Parameters: room, above, up to and including.
-const EDITED: &str = "SELECT target FROM changes \
-    WHERE room = ? AND number > ? AND number <= ? AND kind = 'edited' AND target IS NOT NULL";
 
 /// Which messages of a room have these grams. Parameters: room, eras, grams.
 const CANDIDATES: &str = "SELECT era, block, bits FROM search_grams \
@@ -207,18 +203,15 @@ impl<'a, S: Sql> Reader<'a, S> {
     /// Messages that have been edited since they were put into the index.
     async fn edited<'r>(&mut self, room: &'r mut Room) -> Result<&'r BTreeSet<u64>, sqlx::Error> {
         if room.edited.is_none() {
-            let (mut edited, mut after) = (BTreeSet::new(), signed(room.indexed.1));
+            let (mut all, mut after) = (BTreeSet::new(), signed(room.indexed.1));
             let last = signed(room.last_change);
             while after < last {
-                let until = end_of_changes(self.sql, room.key.0, (after, last), CHANGES).await?;
-                let values = [room.key.0, after, until].map(Value::Number);
-                let targets: Vec<(i64,)> =
-                    self.sql.select(SqlStr::from_static(EDITED), &values).await?;
-                let some: Vec<_> = rows::read_all(targets, |(target,)| number(target))?;
-                edited.extend(some);
+                let (some, until) = edited(self.sql, room.key.0, (after, last), CHANGES).await?;
+                let some: Vec<_> = rows::read_all(Vec::from_iter(some), number)?;
+                all.extend(some);
                 after = until;
             }
-            room.edited = Some(edited);
+            room.edited = Some(all);
         }
         Ok(room.edited.get_or_insert_default())
     }

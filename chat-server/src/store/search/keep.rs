@@ -11,7 +11,7 @@ use sqlx::{FromRow, SqlStr};
 
 use super::index::Indexed;
 use super::noted::Ripe;
-use super::{BLOCK, Spot, end_of_changes};
+use super::{BLOCK, Spot, edited};
 use crate::search::{fold, grams};
 use crate::store::rows::{number, read_all, signed};
 use crate::store::sql::{Sql, Value, sql};
@@ -62,11 +62,6 @@ sql!(
     "SELECT seq, text FROM messages WHERE room = ? AND seq > ? AND seq <= ? AND deleted = 0"
 );
 sql!(TEXT, "SELECT seq, text FROM messages WHERE room = ? AND seq = ? AND deleted = 0");
-sql!(
-    EDITED,
-    "SELECT target FROM changes \
-     WHERE room = ? AND number > ? AND number <= ? AND kind = 'edited' AND target IS NOT NULL"
-);
 // Parameters: where it is from now on, the room, where it was.
 sql!(
     MOVE,
@@ -240,14 +235,10 @@ impl Work for Next {
         let texts = |rows| read_all(rows, |(seq, text): (i64, String)| Ok((number(seq)?, text)));
         if state.indexed_number < state.last_change {
             let range = (state.indexed_number, state.last_change);
-            let until = end_of_changes(sql, state.room, range, CHANGES).await?;
-            let values = [state.room, state.indexed_number, until].map(Value::Number);
-            let mut edited: Vec<(i64,)> = sql.select(EDITED, &values).await?;
-            edited.sort_unstable();
-            edited.dedup();
+            let (edited, until) = edited(sql, state.room, range, CHANGES).await?;
             let mut rows = Vec::new();
             // Later ones are read when it is their turn.
-            for (seq,) in edited.into_iter().filter(|(seq,)| *seq <= state.indexed_seq) {
+            for seq in edited.into_iter().filter(|seq| *seq <= state.indexed_seq) {
                 let values = [state.room, seq].map(Value::Number);
                 rows.extend(sql.select::<(i64, String)>(TEXT, &values).await?);
             }

@@ -10,6 +10,8 @@ mod noted;
 mod rebuild;
 mod remove;
 
+use std::collections::BTreeSet;
+
 use sqlx::SqlStr;
 
 use super::rows::signed;
@@ -28,19 +30,27 @@ pub(super) use remove::{remove_all, remove_eras};
 const CHANGES_END: &str =
     "SELECT number FROM changes WHERE room = ? AND number > ? ORDER BY number LIMIT 1 OFFSET ?";
 
-/// Up to which number a piece of so many of a room's changes goes, of those above `after` and up to `last`.
-async fn end_of_changes(
+/// Messages that have been edited by a range of changes. Parameters: room, above, up to and including.
+const EDITED: &str = "SELECT target FROM changes \
+    WHERE room = ? AND number > ? AND number <= ? AND kind = 'edited' AND target IS NOT NULL";
+
+/// Messages that have been edited by so many of a room's changes at most, of those above `after` and up to `last`; and
+/// up to which number these go.
+async fn edited(
     sql: &mut impl Sql,
     room: i64,
     (after, last): (i64, i64),
     most: i64,
-) -> Result<i64, sqlx::Error> {
-    if last - after <= most {
-        return Ok(last);
+) -> Result<(BTreeSet<i64>, i64), sqlx::Error> {
+    let mut until = last;
+    if last - after > most {
+        let values = [room, after, most - 1].map(Value::Number);
+        let end: Vec<(i64,)> = sql.select(SqlStr::from_static(CHANGES_END), &values).await?;
+        until = end.first().map_or(last, |(end,)| *end);
     }
-    let values = [room, after, most - 1].map(Value::Number);
-    let end: Vec<(i64,)> = sql.select(SqlStr::from_static(CHANGES_END), &values).await?;
-    Ok(end.first().map_or(last, |(end,)| *end))
+    let values = [room, after, until].map(Value::Number);
+    let targets: Vec<(i64,)> = sql.select(SqlStr::from_static(EDITED), &values).await?;
+    Ok((targets.into_iter().map(|(target,)| target).collect(), until))
 }
 
 /// How many neighbouring messages have one row for each gram: a bit for each. Not 64, because what comes of
