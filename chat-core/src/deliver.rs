@@ -371,10 +371,13 @@ impl ReplyTo {
     }
 }
 
-/// The fan-outs that a room's sessions hang on, each with what is to be sent to it next.
+/// The fan-outs that a room's sessions hang on, each with what is to be sent to it next; and the answers of those
+/// who hang on none. All wait for [`flush`](Self::flush), so that nobody hears of something before the room has done
+/// all of it.
 pub(crate) struct Audience {
     room: RoomId,
     stands: Vec<Stand>,
+    answers: Vec<(ReplyTo, Result<Reply>)>,
 }
 
 struct Stand {
@@ -386,7 +389,7 @@ struct Stand {
 impl Audience {
     /// Nobody, yet.
     pub(crate) fn new(room: RoomId) -> Self {
-        Self { room, stands: Vec::new() }
+        Self { room, stands: Vec::new(), answers: Vec::new() }
     }
 
     fn stand(&mut self, fanout: &Fanout) -> &mut Stand {
@@ -407,16 +410,15 @@ impl Audience {
         new: bool,
         reply_to: ReplyTo,
         joined: Box<Joined>,
-        at: Duration,
     ) {
         let Some(line) = line else {
-            return self.answer(reply_to, at, Ok(Reply::Joined(joined)));
+            return self.answer(reply_to, Ok(Reply::Joined(joined)));
         };
         let answer = match reply_to {
             ReplyTo::Tag { tag, permit, .. } => Some(AdmitAs::Reply { tag, joined, permit }),
             ReplyTo::Resume { turn, .. } => Some(AdmitAs::Resumed { joined, turn }),
             other @ (ReplyTo::Caller(..) | ReplyTo::Once { .. }) => {
-                other.answer(at, Ok(Reply::Joined(joined)));
+                self.answers.push((other, Ok(Reply::Joined(joined))));
                 None
             }
         };
@@ -464,25 +466,25 @@ impl Audience {
     }
 
     /// Answers a command in its place among the events.
-    pub(crate) fn answer(&mut self, reply_to: ReplyTo, at: Duration, result: Result<Reply>) {
+    pub(crate) fn answer(&mut self, reply_to: ReplyTo, result: Result<Reply>) {
         match reply_to {
             ReplyTo::Tag { line, tag, permit } => {
                 let parcel = Parcel::Reply { connection: line.connection, tag, result, permit };
                 self.stand(&line.fanout).parcels.push(parcel);
             }
-            other => {
-                self.flush(at);
-                other.answer(at, result);
-            }
+            other => self.answers.push((other, result)),
         }
     }
 
-    /// Sends everything, one [`Deliver`] per fan-out.
+    /// Sends everything, one [`Deliver`] per fan-out, then the answers of those who hang on none.
     pub(crate) fn flush(&mut self, at: Duration) {
         for stand in self.stands.iter_mut().filter(|stand| !stand.parcels.is_empty()) {
             stand.fanout.deliver(at, Some(self.room), std::mem::take(&mut stand.parcels));
         }
         self.stands.retain(|stand| stand.connections > 0);
+        for (reply_to, result) in std::mem::take(&mut self.answers) {
+            reply_to.answer(at, result);
+        }
     }
 
     /// Whether some fan-out has more under way than it should.

@@ -5,13 +5,15 @@
 mod support;
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use chat_core::testkit::FaultyStore;
 use chat_core::{
-    After, Code, Command, Counts, Cursor, Event, HistoryAt, HistoryQuery, Inbox, Inboxes, Limits,
-    MemoryStore, NewRoom, Reply, RoomCommand, RoomId, Session, User, Wire,
+    After, Code, Command, Counts, Cursor, Engine, Event, HistoryAt, HistoryQuery, Inbox, Inboxes,
+    Limits, Listed, MemoryStore, Moderation, NewRoom, Reply, RoomCommand, RoomId, RoomQuery,
+    Session, User, Wire,
 };
 use futures_util::{FutureExt, StreamExt};
 use support::{Bench, draft, engine, engine_with, faulty, until, user};
@@ -452,4 +454,56 @@ async fn an_invitation_is_used_once_also_by_two_processes() {
     faults.hold_commits(false);
     let again = joining.await.expect("no panic").expect_err("it has been used");
     assert_eq!(again.code(), Code::NoSuchRoom);
+}
+
+/// Reads a room's counts in the very moment in which somebody's answer is there.
+struct Answered {
+    engine: Engine,
+    room: Vec<Listed>,
+    counts: Mutex<Option<Counts>>,
+}
+
+impl Wake for Answered {
+    fn wake(self: Arc<Self>) {
+        let [room] = &self.engine.counted(&self.room)[..] else { panic!("a room") };
+        self.counts.lock().expect("no panic").get_or_insert(room.counts);
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_an_answer_finds_the_counts_that_it_made() {
+    let (bench, faults) = faulty();
+    let (id, ann) = bench.room("Ann").await;
+    let ann = ann.session.user().clone();
+    let query = RoomQuery { title: String::new(), after: None, limit: 1 };
+    let (room, bob) = (bench.engine.room(id), user("Bob"));
+    type Act = fn(User) -> RoomCommand;
+    let acts: [(Act, usize, bool); 4] = [
+        (|_| RoomCommand::join(After::Nothing), 2, false),
+        (|_| RoomCommand::Leave, 1, false),
+        (|user| RoomCommand::Moderate(Moderation::Kick { user: user.id }), 1, true),
+        (|user| RoomCommand::Moderate(Moderation::Ban { user: user.id, until: None }), 1, true),
+    ];
+    for (act, members, by_ann) in acts {
+        let act = act(bob.clone());
+        if members == 1 {
+            room.join(&bob, After::Nothing).await.expect("in it");
+        }
+        let listed = bench.engine.rooms(&query).await.expect("the rooms");
+        let answered = Arc::new(Answered {
+            engine: bench.engine.clone(),
+            room: listed,
+            counts: Mutex::default(),
+        });
+        let waker = Waker::from(Arc::clone(&answered));
+        faults.hold_commits(true);
+        let mut asked = pin!(room.ask(if by_ann { &ann } else { &bob }, act.clone()));
+        assert!(asked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "{act:?}");
+        until("it is being written", async || faults.held_commits() == 1).await;
+        faults.hold_commits(false);
+        until("it is answered", async || answered.counts.lock().expect("no panic").is_some()).await;
+        asked.await.expect("done");
+        let seen = *answered.counts.lock().expect("no panic");
+        assert_eq!(seen, Some(Counts { members, online: 1 }), "{act:?}");
+    }
 }

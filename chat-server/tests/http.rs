@@ -164,7 +164,7 @@ async fn the_list_of_rooms_has_the_counts_of_this_moment() {
     assert_eq!(counts().await, both(2, 1));
     drop(socket);
     until("Ann is seen to be gone", async || counts().await == both(2, 0)).await;
-    server.call("DELETE", &me, &bob.token, Value::Null).await;
+    assert_eq!(server.call("DELETE", &me, &bob.token, Value::Null).await, (204, Value::Null));
     assert_eq!(counts().await, both(1, 0));
 }
 

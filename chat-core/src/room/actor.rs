@@ -128,8 +128,9 @@ impl RoomActor {
         if let State::Hosted(mut hosted) = std::mem::replace(&mut self.state, ended) {
             // Another process may have ended a room in which nothing has been done for long.
             hosted.now = hosted.shared.clock.elapsed();
-            hosted.let_go();
+            // Before anybody is told.
             self.live.publish(Counts::default());
+            hosted.let_go();
         }
     }
 

@@ -452,9 +452,8 @@ impl Hosted {
             behind: missed.behind,
             reset: missed.reset,
         };
-        self.publish();
-        let (line, now) = (asker.seat.as_ref().map(|seat| &seat.line), self.now());
-        self.audience.admit(line, seen.is_some(), reply, Box::new(answer), now);
+        let line = asker.seat.as_ref().map(|seat| &seat.line);
+        self.audience.admit(line, seen.is_some(), reply, Box::new(answer));
         self.tell_joined(joined);
         if let Some(view) = seen {
             self.announce(view);

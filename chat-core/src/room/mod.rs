@@ -219,16 +219,9 @@ impl Hosted {
         }
     }
 
-    /// Publishes the room's counts: before anybody is told what has changed them.
-    fn publish(&self) {
-        self.live.publish(self.roster.counts());
-    }
-
     fn answer(&mut self, reply: ReplyTo, result: Result<Reply>) {
-        self.publish();
-        let now = self.now();
         let ReplyTo::Once { key, first } = reply else {
-            return self.audience.answer(reply, now, result);
+            return self.audience.answer(reply, result);
         };
         let OnceKey { user, key, fingerprint } = *key;
         let others = self.writes.ended(user, &key);
@@ -236,7 +229,7 @@ impl Hosted {
             self.dedup.remember(user, key, Written { fingerprint, sent: reply.as_sent() });
         }
         for reply in std::iter::once(*first).chain(others) {
-            self.audience.answer(reply, now, result.clone());
+            self.audience.answer(reply, result.clone());
         }
     }
 
@@ -371,12 +364,13 @@ impl Hosted {
     fn finish(&mut self, ctx: &mut Context<RoomActor>) {
         self.follow_parent(ctx);
         self.look_into_doubts();
-        self.publish();
         self.write_gathered(ctx);
         self.write_positions();
         self.write_news();
         self.tell_parent(ctx);
         self.dispatch(ctx);
+        // Before anybody is told what has changed them.
+        self.live.publish(self.roster.counts());
         self.audience.flush(self.now());
         self.arm(ctx);
     }
