@@ -365,7 +365,7 @@ pub enum Outcome {
 }
 
 /// Which open rooms to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RoomQuery {
     /// Part of the title, compared without regard to case where the store can; empty for all.
     pub title: String,

@@ -1,6 +1,7 @@
 //! `/rooms`: open one, list them, look at one, change its settings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -42,13 +43,33 @@ pub(super) struct Calls;
 /// list ask the store once. Who is there is added for each of them anew. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
-    cache: Cache<(String, Option<RoomId>, usize), Arc<Vec<Listed>>>,
+    /// By what was asked for, and how many rooms had been opened by then: a list that is still being read when a room
+    /// is opened may not have it, and is nobody's who asks later.
+    cache: Cache<(u64, RoomQuery), Arc<Vec<Listed>>>,
+    opened: Arc<AtomicU64>,
 }
 
 impl Default for Lists {
     fn default() -> Self {
         let lasts = Duration::from_secs(1);
-        Self { cache: Cache::builder().max_capacity(1_000).time_to_live(lasts).build() }
+        let cache = Cache::builder().max_capacity(1_000).time_to_live(lasts).build();
+        Self { cache, opened: Arc::default() }
+    }
+}
+
+impl Lists {
+    /// The rooms that were asked for: as somebody else has read them, or else as this reads them.
+    async fn get<R>(&self, query: RoomQuery, read: R) -> Result<Arc<Vec<Listed>>, Arc<Error>>
+    where
+        R: Future<Output = Result<Vec<Listed>, Error>>,
+    {
+        let key = (self.opened.load(Ordering::Acquire), query);
+        self.cache.try_get_with(key, async { read.await.map(Arc::new) }).await
+    }
+
+    /// Whoever asks from now on sees a room that has been opened.
+    fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -243,9 +264,10 @@ async fn open(
 ) -> Result<HttpResponse, Problem> {
     let room = new_room(&mut fields)?;
     fields.finish()?;
-    let room = api.engine.open_room(&user, room).await?.view(&user).await?;
-    // Whoever opened it sees it in the list at once.
-    lists.cache.invalidate_all();
+    let room = api.engine.open_room(&user, room).await;
+    // Whoever opened it sees it in the list at once; also if nobody knows whether it is open.
+    lists.opened();
+    let room = room?.view(&user).await?;
     Ok(HttpResponse::Created().json(RoomView::from(&room)))
 }
 
@@ -307,13 +329,9 @@ async fn list(
     let query = room_query(&mut fields)?;
     fields.finish()?;
     let wanted = query.limit;
-    let key = (query.title.clone(), query.after, wanted);
-    let read = async {
-        // One more than is wanted tells whether there is another page.
-        let query = RoomQuery { limit: wanted + 1, ..query };
-        api.engine.rooms(&query).await.map(Arc::new)
-    };
-    let rooms = lists.cache.try_get_with(key, read).await;
+    // One more than is wanted tells whether there is another page.
+    let query = RoomQuery { limit: wanted + 1, ..query };
+    let rooms = lists.get(query.clone(), api.engine.rooms(&query)).await;
     let rooms = rooms.map_err(|error: Arc<Error>| Problem::from((*error).clone()))?;
     let page = &rooms[..wanted.min(rooms.len())];
     let next = page.last().filter(|_| rooms.len() > wanted).map(|room| room.info.id);
@@ -415,4 +433,30 @@ async fn set(
     fields.finish()?;
     let configure = RoomCommand::Moderate(Moderation::Configure(change));
     key.write(&api, &user, room, configure).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_that_is_being_read_when_a_room_is_opened_is_not_shown_to_whoever_asks_later() {
+        let lists = Lists::default();
+        let get = |read| lists.get(RoomQuery::default(), read);
+        let (go_on, held) = oneshot::channel();
+        let mut before = pin!(get(async { held.await.expect("it goes on") }.boxed()));
+        assert!((&mut before).now_or_never().is_none(), "it is being read");
+        lists.opened();
+        let after = get(ready(Ok(Vec::new())).boxed()).await.expect("a list");
+        go_on.send(Ok(Vec::new())).expect("it waits");
+        let before = before.await.expect("a list");
+        let later = get(async { panic!("it has been read") }.boxed()).await.expect("a list");
+        assert!(Arc::ptr_eq(&later, &after) && !Arc::ptr_eq(&later, &before));
+    }
 }
