@@ -178,12 +178,11 @@ async fn devices_and_keyboards_are_counted_in_rooms_of_any_size() {
             device.session.presence(Presence::Away).await.expect("away");
             // The one that hears it last decides, when nobody is at any of them.
             let how = if n == 3 { Presence::Away } else { Presence::Online };
-            until("it is seen", async || seen(&room, &asker, &bob).await == (how, 3)).await;
+            assert_eq!(seen(&room, &asker, &bob).await, (how, 3));
         }
         expected.push((Presence::Away, 3));
         devices[1].session.presence(Presence::Online).await.expect("back");
-        until("he is back", async || seen(&room, &asker, &bob).await == (Presence::Online, 3))
-            .await;
+        assert_eq!(seen(&room, &asker, &bob).await, (Presence::Online, 3));
         expected.push((Presence::Online, 3));
         let how = [(Presence::Online, 2), (Presence::Away, 1), (Presence::Offline, 0)];
         for (device, how) in devices.into_iter().zip(how) {

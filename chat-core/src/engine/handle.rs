@@ -18,7 +18,7 @@ use crate::ids::{ConnectionId, GrantId, RoomId, UserId};
 use crate::inbox::{InProcess, InboxFanout, Wire};
 use crate::lag::Patience;
 use crate::limits::Limits;
-use crate::model::{NewRoom, Presence, RoomView, User};
+use crate::model::{Counts, NewRoom, Presence, RoomView, User};
 use crate::outbox::Inbox;
 use crate::queue::Budget;
 use crate::room::{Opened, Room};
@@ -306,10 +306,9 @@ impl Engine {
     #[must_use]
     pub fn counted(&self, listed: &[Listed]) -> Vec<RoomView> {
         let view = |room: &Listed| {
-            let mut counts = self.running.sessions.rooms.counts(room.info.id).unwrap_or_default();
-            // A room that is just being loaded has not published its counts yet.
-            counts.members = if counts.members == 0 { room.members } else { counts.members };
-            RoomView { info: room.info.clone(), counts }
+            let live = self.running.sessions.rooms.counts(room.info.id);
+            let stored = Counts { members: room.members, online: 0 };
+            RoomView { info: room.info.clone(), counts: live.unwrap_or(stored) }
         };
         listed.iter().map(view).collect()
     }

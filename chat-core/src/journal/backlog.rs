@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts accepted writes until they are answered.
+/// Counts accepted writes until they are settled.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     count: AtomicUsize,
@@ -13,7 +13,8 @@ pub(crate) struct Backlog {
     empty: Notify,
 }
 
-/// One accepted write; dropping it says that it has been answered.
+/// One accepted write; dropping it says that it is stored or refused. Whoever has asked for it is answered in the same
+/// step of the room.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<Backlog>);
 

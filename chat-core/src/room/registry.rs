@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::dev::ToEnvelope;
@@ -31,12 +31,21 @@ struct Entry {
 }
 
 /// What everybody may read of a live room without asking it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Live {
     /// Commands in the room's mailbox.
     queued: AtomicUsize,
-    members: AtomicUsize,
-    online: AtomicUsize,
+    /// Members and, in the lower half, those of them that are present: one number, so that they are of one moment.
+    counts: AtomicU64,
+}
+
+/// What [`Live`] has for counts while the room is being loaded.
+const NOT_COUNTED: u64 = u64::MAX;
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { queued: AtomicUsize::default(), counts: AtomicU64::new(NOT_COUNTED) }
+    }
 }
 
 /// A command on its way to a room: counted until it is dropped, and holding the room.
@@ -51,15 +60,14 @@ impl Drop for Queued {
 impl Live {
     /// Publishes the room's counts.
     pub(crate) fn publish(&self, counts: Counts) {
-        self.members.store(counts.members, Ordering::Relaxed);
-        self.online.store(counts.online, Ordering::Relaxed);
+        let half = |count| u64::from(u32::try_from(count).unwrap_or(u32::MAX - 1));
+        self.counts.store(half(counts.members) << 32 | half(counts.online), Ordering::Relaxed);
     }
 
-    fn counts(&self) -> Counts {
-        Counts {
-            members: self.members.load(Ordering::Relaxed),
-            online: self.online.load(Ordering::Relaxed),
-        }
+    fn counts(&self) -> Option<Counts> {
+        let both = Some(self.counts.load(Ordering::Relaxed)).filter(|both| *both != NOT_COUNTED)?;
+        let half = |count: u64| usize::try_from(count & u64::from(u32::MAX)).unwrap_or(usize::MAX);
+        Some(Counts { members: half(both >> 32), online: half(both) })
     }
 }
 
@@ -220,9 +228,9 @@ impl Rooms {
         self.live().get(&id).cloned()
     }
 
-    /// A live room's counts.
+    /// A live room's counts, once it has been loaded.
     pub(crate) fn counts(&self, id: RoomId) -> Option<Counts> {
-        self.live().get(&id).map(|room| room.0.live.counts())
+        self.live().get(&id).and_then(|room| room.0.live.counts())
     }
 
     /// How many rooms are live.

@@ -68,7 +68,7 @@ pub(super) struct Pending {
     pub(super) at: Timestamp,
     /// Since when it waits, by the clock's time that never goes back.
     pub(super) since: Duration,
-    /// Counts it until it is answered.
+    /// Counts it until it is settled; it is answered in the same step.
     pub(super) _slot: Slot,
 }
 

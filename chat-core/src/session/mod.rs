@@ -165,11 +165,12 @@ impl SessionActor {
             let connections = &self.sessions.shared().connections;
             connections.set_away(self.user.id, self.line.connection, away);
         }
-        self.answer(reply, Ok(Reply::Done));
         let connection = self.line.connection;
         for room in self.rooms.iter() {
             room.tell(SetAway { connection, away });
         }
+        // Behind all that the rooms are told, so that whoever asks them next hears of it.
+        self.answer(reply, Ok(Reply::Done));
     }
 
     fn end(&mut self, end: &End, ctx: &mut Context<Self>) {
