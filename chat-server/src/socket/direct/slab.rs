@@ -30,6 +30,8 @@ pub(super) struct Cold {
     pub(super) lost: Option<CloseReason>,
     /// Whether it has a session, or has no need of one.
     pub(super) known: bool,
+    /// It was silent when that was looked at too late, and is looked at once more.
+    pub(super) spared: bool,
     /// A message has begun and is not complete.
     pub(super) mid_message: bool,
     /// That very message was incomplete at the last ping.
@@ -90,6 +92,7 @@ impl Slab {
             state: State::Open,
             lost: None,
             known,
+            spared: false,
             mid_message: false,
             stalled: false,
             paused: false,

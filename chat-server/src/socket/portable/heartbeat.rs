@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use chat_core::Clock;
 
+/// By how much a look at a silent peer comes too late to say anything: this thread has stood still,
+/// and what came meanwhile may not have been read yet. It is looked at once more, as long after.
+const LATE: Duration = Duration::from_millis(100);
+
 /// When something last came from the peer. Clones note the same.
 #[derive(Clone)]
 pub(super) struct Heard {
@@ -37,10 +41,49 @@ impl Heard {
             let pinged = self.clock.elapsed();
             next = pinged + every;
             ping();
-            self.clock.sleep_until(pinged + timeout).await;
+            let due = pinged + timeout;
+            self.clock.sleep_until(due).await;
+            let now = self.clock.elapsed();
+            if self.at.get() < pinged && now >= due + LATE {
+                self.clock.sleep_until(now + timeout).await;
+            }
             // What came in the very moment of the ping counts.
             if self.at.get() < pinged {
                 return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use chat_core::testkit::FakeClock;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(25);
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn who_says_nothing_is_silent_and_who_could_not_be_heard_is_waited_for() {
+        for (late, answers) in [(false, false), (true, false), (true, true)] {
+            let clock = FakeClock::default();
+            let heard = Heard::new(Arc::new(clock.clone()));
+            let mut silence = pin!(heard.silence(EVERY, TIMEOUT, || {}));
+            assert!(silence.as_mut().now_or_never().is_none());
+            clock.advance(EVERY);
+            assert!(silence.as_mut().now_or_never().is_none(), "it is pinged");
+            clock.advance(TIMEOUT + if late { LATE } else { Duration::ZERO });
+            assert_eq!(silence.as_mut().now_or_never().is_some(), !late);
+            if late {
+                if answers {
+                    heard.note();
+                }
+                clock.advance(TIMEOUT + LATE);
+                assert_eq!(silence.as_mut().now_or_never().is_some(), !answers);
             }
         }
     }

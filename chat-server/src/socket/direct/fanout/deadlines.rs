@@ -10,6 +10,10 @@ use crate::socket::direct::slab::{Place, State};
 use crate::socket::direct::timers::{Due, Kind};
 use crate::socket::frame;
 
+/// By how much a look at a silent peer comes too late to say anything: this thread has stood still,
+/// and what came meanwhile may not have been read yet. It is looked at once more, as long after.
+const LATE: Duration = Duration::from_millis(100);
+
 impl SocketFanout {
     pub(super) fn time(&mut self, kind: Kind, at: Duration, place: Place) {
         if let Some(cold) = self.slab.get(place) {
@@ -82,8 +86,14 @@ impl SocketFanout {
             }
             // What came in the very moment of the ping counts.
             (Kind::Silence, State::Open) if cold.last + self.limits.ping_timeout < due.at => {
-                self.lose(place, CloseReason::Silent);
+                let late = now >= due.at + LATE;
+                if late && !std::mem::replace(&mut cold.spared, true) {
+                    self.time(Kind::Silence, now + self.limits.ping_timeout, place);
+                } else {
+                    self.lose(place, CloseReason::Silent);
+                }
             }
+            (Kind::Silence, State::Open) => cold.spared = false,
             (Kind::Lag, State::Open) => {
                 let look = cold.backlog.as_mut().map(|backlog| backlog.look(now));
                 match look {
@@ -98,6 +108,71 @@ impl SocketFanout {
             }
             (Kind::Close, _) => self.give_up(place),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix_web::web::Bytes;
+    use chat_core::testkit::FakeClock;
+    use chat_core::{Budget, ConnectionId, Patience};
+
+    use super::*;
+    use crate::socket::SocketLimits;
+    use crate::socket::direct::fanout::FanoutParts;
+    use crate::socket::meters::Meters;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    /// A fan-out with one connection, for which nothing waits and which has just been pinged.
+    fn pinged() -> (SocketFanout, FakeClock, Place, SocketLimits) {
+        let (clock, limits) = (FakeClock::default(), SocketLimits::default());
+        let mut fanout = SocketFanout::new(FanoutParts {
+            clock: Arc::new(clock.clone()),
+            budget: Arc::new(Budget::new(1 << 20)),
+            patience: Patience { bytes: 1_000, close_after: None },
+            limits,
+            meters: Arc::new(Meters::none()),
+        });
+        let place = fanout.insert(ConnectionId::new(), None, true, Bytes::new());
+        fanout.slab.get(place).expect("it is there").backlog = None;
+        clock.advance(limits.ping_every);
+        fanout.tick();
+        (fanout, clock, place, limits)
+    }
+
+    fn lost(fanout: &mut SocketFanout, place: Place) -> Option<CloseReason> {
+        fanout.slab.get(place).expect("it is there").lost
+    }
+
+    #[test]
+    fn who_says_nothing_after_a_ping_is_lost_when_its_time_is_over() {
+        let (mut fanout, clock, place, limits) = pinged();
+        clock.advance(limits.ping_timeout - MILLISECOND);
+        fanout.tick();
+        assert_eq!(lost(&mut fanout, place), None);
+        clock.advance(LATE);
+        fanout.tick();
+        assert_eq!(lost(&mut fanout, place), Some(CloseReason::Silent));
+    }
+
+    #[test]
+    fn what_could_not_be_read_while_everything_stood_still_is_waited_for() {
+        for answers in [true, false] {
+            let (mut fanout, clock, place, limits) = pinged();
+            clock.advance(limits.ping_timeout + LATE);
+            fanout.tick();
+            assert_eq!(lost(&mut fanout, place), None, "it has not been asked for since");
+            if answers {
+                fanout.hear(place);
+            }
+            // It stands still again: that is no reason to wait for ever.
+            clock.advance(limits.ping_timeout + LATE);
+            fanout.tick();
+            assert_eq!(lost(&mut fanout, place).is_some(), !answers);
         }
     }
 }
