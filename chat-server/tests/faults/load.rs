@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chat_core::{After, RoomId};
 use futures_util::{StreamExt, future::join_all};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -27,6 +28,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(crate) struct Load {
     ledger: Arc<Ledger>,
     enough: Arc<AtomicBool>,
+    /// Whoever reads has a share of it.
+    reading: Arc<RwLock<()>>,
     senders: JoinSet<()>,
 }
 
@@ -52,13 +55,16 @@ impl Load {
             voices.extend(in_rooms);
         }
         let (ledger, enough) = (Arc::clone(ledger), Arc::new(AtomicBool::new(false)));
-        let mut senders = JoinSet::new();
+        let (reading, mut senders) = (Arc::<RwLock<()>>::default(), JoinSet::new());
         for room in rooms {
             let voice = Voice::Connected(*room, house.listeners[0].session().clone());
             let (ledger, enough) = (Arc::clone(&ledger), Arc::clone(&enough));
+            let reading = Arc::clone(&reading);
             senders.spawn(async move {
                 while !enough.load(Ordering::Relaxed) {
+                    let shared = reading.read().await;
                     ledger.read(&voice, PAGE).await;
+                    drop(shared);
                     sleep(READING).await;
                 }
             });
@@ -67,7 +73,7 @@ impl Load {
             let (ledger, enough) = (Arc::clone(&ledger), Arc::clone(&enough));
             senders.spawn(async move { speak(&ledger, &voice, number % 3 != 0, &enough).await });
         }
-        Self { ledger, enough, senders }
+        Self { ledger, enough, reading, senders }
     }
 
     /// Waits until so many more messages have been accepted.
@@ -75,6 +81,11 @@ impl Load {
         let before = self.ledger.accepted();
         let what = format!("{more} more messages are accepted");
         until(&what, async || self.ledger.accepted() >= before + more).await;
+    }
+
+    /// Nobody of them reads while this is held.
+    pub(crate) async fn unread(&self) -> RwLockWriteGuard<'_, ()> {
+        self.reading.write().await
     }
 
     /// Has everybody finish what they are saying, and waits for it.
