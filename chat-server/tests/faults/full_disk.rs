@@ -21,8 +21,8 @@ use crate::until;
 
 /// Is set in the process whose files may not grow.
 const CHILD: &str = "CHAT_FAULTS_FULL_DISK";
-/// An error comes at once.
-const WITHIN: Duration = Duration::from_secs(5);
+/// An error comes at once, as fast as that is on a machine that has much to do.
+const WITHIN: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_full_disk_costs_nobody_a_message() {

@@ -73,13 +73,13 @@ async fn a_lost_commit_or_answer_is_neither_a_gap_nor_a_double() {
 /// nobody waits for them any more.
 #[tokio::test]
 async fn a_commit_that_arrives_late_is_neither_a_gap_nor_a_double() {
-    let deadline = Duration::from_secs(1);
+    let deadline = Duration::from_secs(3);
     let database = Database::new().await;
     let proxy = Proxy::new(&database.url());
     let house = House::build(open(&proxy.url(), deadline).await, limits(), 6).await;
     let ledger = Arc::new(Ledger::new(deadline + MARGIN));
     let load = Load::start(&house, &ledger, &house.rooms, 6).await;
-    for _ in 0..6 {
+    for _ in 0..4 {
         load.goes_on(100 + random(100) as usize).await;
         let refused = ledger.refused(Code::Unavailable);
         proxy.hold();

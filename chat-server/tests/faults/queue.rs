@@ -12,7 +12,7 @@ use crate::house::{House, open, user};
 use crate::ledger::{Ledger, Voice};
 use crate::{MARGIN, until};
 
-const DEADLINE: Duration = Duration::from_secs(3);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// How many writes may wait.
 const ROOM_FOR: usize = 8;
 const SENDERS: usize = 60;

@@ -185,7 +185,7 @@ async fn nothing_is_written_late() {
     for by_other in [true, false] {
         let database = Database::new().await;
         let proxy = Proxy::new(&database.url());
-        let deadline = if by_other { DEADLINE } else { Duration::from_secs(1) };
+        let deadline = if by_other { DEADLINE } else { Duration::from_secs(3) };
         let store = open(&proxy.url(), deadline).await;
         let (me, mut connection) = (user("me"), database.connect().await);
         let mut room = room(&store, &me, "a room").await;
