@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -262,7 +263,7 @@ async fn serve(
                     Order::Cut => connections.shutdown().await,
                     Order::Refuse => listener = None,
                     Order::Admit => {
-                        listener = Some(TcpListener::bind(address).await.expect("its port"));
+                        listener = Some(bind_again(address).await);
                     }
                 }
                 done.send(()).ok();
@@ -270,6 +271,22 @@ async fn serve(
             Some(_) = connections.join_next() => {}
         }
     }
+}
+
+/// The port that the proxy has given up. Somebody else may have it for a moment.
+async fn bind_again(address: SocketAddr) -> TcpListener {
+    let bind = async {
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => return listener,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("its port: {error}"),
+            }
+        }
+    };
+    timeout(PATIENCE, bind).await.expect("its port is free again")
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {

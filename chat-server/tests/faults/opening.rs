@@ -8,7 +8,7 @@ use chat_server::store::{MySqlOpenError as OpenError, MySqlOptions, MySqlStore, 
 use futures_util::future::join_all;
 use sqlx::{Connection, MySqlConnection};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::database::server::Server;
 use crate::database::{Database, connect};
@@ -229,7 +229,11 @@ async fn an_address_where_no_database_is() {
     silent.abort();
     silent.await.expect_err("it was ended");
 
-    let (error, message) = refused(&url).await;
+    // The port is somebody's, so that nobody else listens there, and nobody listens.
+    let deaf = TcpSocket::new_v4().expect("a socket");
+    deaf.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let address = deaf.local_addr().expect("an address");
+    let (error, message) = refused(&format!("mysql://chat:secret@{address}/chat")).await;
     assert!(matches!(error, OpenError::Unreachable { .. }));
     let parts = [&*address.to_string(), "refused", "is it running"];
     assert!(parts.iter().all(|part| message.contains(part)), "{message}");
