@@ -117,8 +117,8 @@ async fn nothing_gets_past_a_ban_that_is_being_written() {
         assert_eq!(code(answer.await.expect("no panic")), Some(Code::Banned));
     }
     change(&mut scene.bob, "banned").await;
-    assert!(heard(&mut scene.bob, room).await.is_empty());
-    let ours = heard(&mut scene.ann, room).await;
+    assert!(heard(&scene.bench, &mut scene.bob, room).await.is_empty());
+    let ours = heard(&scene.bench, &mut scene.ann, room).await;
     assert_eq!(ours, ["first", "banned"]);
 }
 
@@ -144,7 +144,7 @@ async fn acts_upon_the_same_member_take_their_turns() {
     for late in [second, third] {
         assert_eq!(code(late.await.expect("no panic")), Some(Code::NoSuchMember));
     }
-    assert_eq!(heard(&mut scene.ann, room).await, ["kicked"]);
+    assert_eq!(heard(&scene.bench, &mut scene.ann, room).await, ["kicked"]);
     // An owner that is just handing the room over is not the owner any more.
     faults.hold_commits(true);
     let transfer = act(&scene.ann, Moderation::Transfer { user: id(&scene.mo) });
@@ -178,7 +178,7 @@ async fn no_message_stands_behind_the_settings_that_forbid_it() {
     assert_eq!(refused.expect("it is refused before it is written"), Code::ReadOnly);
     faults.hold_commits(false);
     setting.await.expect("no panic").expect("set");
-    assert_eq!(heard(&mut scene.mo, room).await, ["settings"]);
+    assert_eq!(heard(&scene.bench, &mut scene.mo, room).await, ["settings"]);
     // One that fails forbids nothing.
     faults.fail_commits(1);
     let change = SettingsChange { read_only: Some(false), ..SettingsChange::default() };
@@ -196,7 +196,7 @@ async fn in_a_big_room_decisions_are_told_at_once() {
         let (mo, bob) = (bench.joined("Mo", room).await, bench.joined("Bob", room).await);
         Scene { bench, room, ann, mo, bob }
     };
-    let Scene { room, ann, mut mo, mut bob, bench: _bench } = scene;
+    let Scene { room, ann, mut mo, mut bob, bench } = scene;
     let up = Moderation::Role { user: id(&mo), role: Role::Moderator };
     ann.session.moderate(room, up).await.expect("a moderator");
     for probe in [&mut mo, &mut bob] {
@@ -207,5 +207,5 @@ async fn in_a_big_room_decisions_are_told_at_once() {
         let told = change(probe, "kicked").await;
         assert!(matches!(told.kind, ChangeKind::Kicked(_)));
     }
-    assert!(heard(&mut bob, room).await.is_empty());
+    assert!(heard(&bench, &mut bob, room).await.is_empty());
 }

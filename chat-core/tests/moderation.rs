@@ -147,7 +147,7 @@ async fn whoever_is_kicked_hears_why_on_every_device_and_then_nothing() {
             device.session.send(room, draft("hi")).await.expect_err("out").code(),
             Code::NotAMember
         );
-        assert!(heard(device, room).await.is_empty(), "nothing after it");
+        assert!(heard(&scene.bench, device, room).await.is_empty(), "nothing after it");
     }
     // He is still known as one who was typing to nobody, and may come back.
     scene.bob.session.join(room, After::Nothing).await.expect("back");

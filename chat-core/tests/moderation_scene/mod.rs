@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chat_core::testkit::Probe;
 use chat_core::{
-    After, Change, Clock, Code, Command, Event, Moderation, NewRoom, Role, RoomCommand, RoomId,
-    SettingsChange, Timestamp, UserId,
+    After, Change, Clock, Code, Command, Event, Moderation, NewRoom, Notice, Role, RoomCommand,
+    RoomId, SettingsChange, Timestamp, UserId,
 };
 
 use crate::support::{Bench, draft, engine, user};
@@ -102,16 +102,22 @@ pub(crate) async fn change(probe: &mut Probe, kind: &str) -> Change {
 }
 
 /// Returns when somebody has heard everything of a room that has happened so far, and answers it.
-pub(crate) async fn heard(probe: &mut Probe, room: RoomId) -> Vec<String> {
-    // Behind everything that the room has said to it.
+pub(crate) async fn heard(bench: &Bench, probe: &mut Probe, room: RoomId) -> Vec<String> {
     probe.session.ask(Command::Room(room, RoomCommand::View)).await.ok();
-    probe.session.ask(Command::Ping).await.expect("answered");
-    let names = probe.waiting().into_iter().map(|event| match &*event {
-        Event::Change { change, .. } => change.kind.as_str().to_owned(),
-        Event::Message { message, .. } => message.text().to_owned(),
-        other => format!("{other:?}"),
-    });
-    names.collect()
+    // Comes behind everything that the room has said to it.
+    let end = UserId::new();
+    bench.engine.notify(id(probe), Notice::new(end));
+    let mut names = Vec::new();
+    loop {
+        match &*probe.event().await {
+            Event::Change { change, .. } => names.push(change.kind.as_str().to_owned()),
+            Event::Message { message, .. } => names.push(message.text().to_owned()),
+            Event::Notice(notice) if notice.get::<UserId>() == Some(&end) => return names,
+            // Was for another device.
+            Event::Notice(_) => {}
+            other => names.push(format!("{other:?}")),
+        }
+    }
 }
 
 pub(crate) fn code<T>(result: chat_core::Result<T>) -> Option<Code> {

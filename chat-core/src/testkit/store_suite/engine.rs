@@ -33,7 +33,7 @@ cases!(
 );
 
 /// How long to wait for something that must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connected user, and what it hears.
 struct Guest {
