@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::{Client, Guest, TestServer, text};
 
-/// Within which time everybody must have heard.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// Within which time everybody must have heard: at once, on a machine that may have much to do.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 struct Scene {
     server: TestServer,
