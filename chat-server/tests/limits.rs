@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -230,6 +230,7 @@ async fn a_process_that_has_no_descriptors_left_refuses_and_serves_on() {
     let folder = TempDir::new().expect("a folder");
     let limit = format!("ulimit -n {DESCRIPTORS}");
     let flags = [&ANY_PORT[..], &["--set", "server.workers=2"]].concat();
+    let since = Instant::now();
     let mut process = Process::spawn_below(folder.path(), &limit, &flags);
     let address = process.address().await;
     let (http, base) = (Http::default(), format!("http://{address}"));
@@ -272,8 +273,10 @@ async fn a_process_that_has_no_descriptors_left_refuses_and_serves_on() {
     assert_eq!(health.status().as_u16(), 200);
     let log = process.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
-    assert_eq!(warnings.len(), 1, "{log}");
-    assert!(warnings[0].contains("refused connections"), "{log}");
+    // At most one a minute, and this may take more than one.
+    let minutes = since.elapsed().as_secs() / 60;
+    assert!((1..=1 + minutes).contains(&(warnings.len() as u64)), "{log}");
+    assert!(warnings.iter().all(|line| line.contains("refused connections")), "{log}");
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 
     // Who leaves makes room.
