@@ -137,7 +137,7 @@ test('a ban keeps somebody out until it is lifted, or ends', async () => {
 
   // A short one, which ends before the eyes of whoever is banned.
   const api = await asOwner(owner);
-  await api.call('PUT', `/rooms/${room}/bans/${await myId(minji)}`, { until: soon(3) });
+  await api.call('PUT', `/rooms/${room}/bans/${await myId(minji)}`, { until: soon(15) });
   await blank(minji, 'Olga 님이 나를 이 방에서 차단했어요');
   await minji.see('rejoin').tap();
   await minji.inRoom('Locked gate');
@@ -187,7 +187,7 @@ test('somebody who is muted cannot write, knows until when, and can again when i
   // A short one ends by itself; one from before somebody came is known at once, to whoever lifts it too.
   const api = await asOwner(owner);
   const mute = (id, until) => api.call('PATCH', `/rooms/${room}/members/${id}`, { muted: true, ...(until && { muted_until: until }) });
-  await mute(await myId(minji), soon(3));
+  await mute(await myId(minji), soon(15));
   await held(minji, '까지 이 방에서 채팅이 금지되었어요');
   await minji.shot('37-phone-korean-muted');
   await isOpen(minji);
@@ -218,7 +218,7 @@ test('somebody who is muted cannot write, knows until when, and can again when i
   await tom.follow(room);
   await held(tom, 'You are muted in this room.');
   await listed(owner, 'Tom').filter({ hasText: 'muted' }).waitFor();
-  await mute(await myId(tom), soon(2));
+  await mute(await myId(tom), soon(5));
   await isOpen(tom);
   assert.equal(await tom.see('hold').textContent().then((text) => text.trim()), '');
   for (const person of [owner, tom, minji]) await person.depart(NO_PROFILE);
@@ -231,12 +231,12 @@ test('the owner changes the settings, and members see why they cannot write, or 
   await owner.see('slow-s').fill('21601');
   await owner.see('save-settings').click();
   await owner.see('settings-error').filter({ hasText: 'A whole number from 0 to 21,600, which are 6 hours.' }).waitFor();
-  await owner.see('slow-s').fill('3');
+  await owner.see('slow-s').fill('60');
   await owner.see('read-only').check();
   await owner.see('invite-moderators').check();
   await owner.shot('38-desk-settings');
   await owner.see('save-settings').click();
-  for (const text of ['lets only the owner and moderators invite', 'made the room read-only', 'turned on slow mode: at least 3 seconds between two messages']) {
+  for (const text of ['lets only the owner and moderators invite', 'made the room read-only', 'turned on slow mode: at least 1 minute between two messages']) {
     await told(tom, `Olga ${text}`);
   }
   await held(tom, 'This room is read-only');
@@ -249,18 +249,24 @@ test('the owner changes the settings, and members see why they cannot write, or 
 
   await configure(owner, () => owner.see('read-only').uncheck());
   await told(tom, 'Olga lets everyone write again');
-  await held(tom, 'Slow mode: at least 3 seconds between two messages');
+  await held(tom, 'Slow mode: at least 1 minute between two messages');
   await isOpen(tom);
   await tom.say('Which door?');
   await tom.write('The red one?');
   await until('a message must wait', () => tom.see('send').isDisabled());
-  await tom.see('hold').filter({ hasText: /0:0[123]/ }).waitFor();
+  await tom.see('hold').filter({ hasText: /0:[0-5]\d|1:00/ }).waitFor();
   await tom.shot('40-desk-slow-mode');
   await tom.see('composer').press('Enter');
   assert.equal(await tom.see('composer').inputValue(), 'The red one?');
+  await configure(owner, () => owner.see('slow-s').fill('5'));
+  await held(tom, 'Slow mode: at least 5 seconds between two messages');
   await isOpen(tom);
   await tom.see('composer').press('Enter');
   await owner.reads('The red one?');
+  // It ends by itself, too.
+  await isOpen(tom);
+  await tom.say('Or the blue one?');
+  await owner.reads('Or the blue one?');
   await configure(owner, () => owner.see('slow-s').fill('0'));
   await told(tom, 'Olga turned off slow mode');
   await isOpen(tom);
