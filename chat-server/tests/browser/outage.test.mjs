@@ -9,7 +9,8 @@ import { stage } from './stage.mjs';
 import { until } from './until.mjs';
 
 test('the server is killed and started again: both continue with no message lost or doubled', async () => {
-  const alice = await stage.arrive(DESK, 'Alice Park');
+  const wire = await stage.wire();
+  const alice = await stage.arrive(DESK, 'Alice Park', wire.address);
   const minji = await stage.arrive(PHONE, '민지');
   const room = await alice.makeRoom('Weather watch');
   await minji.follow(room);
@@ -28,8 +29,12 @@ test('the server is killed and started again: both continue with no message lost
   await minji.write('지금 막 바람이');
   const gusts = Array.from({ length: 60 }, (_, at) => `Gust ${at + 1} of 60`);
   said.push(...gusts);
+  let answers = 0;
+  const cutShort = wire.deafen((bytes) => bytes.includes('"ok"') && (answers += 1) > 5);
   await alice.sayAll(gusts);
+  await cutShort;
   await stage.server.kill();
+  wire.mend();
   await alice.phase('waiting');
   assert.ok((await alice.unsent()).length > 0, 'the burst was cut short');
   await minji.phase('waiting');
@@ -125,8 +130,10 @@ test('what was still under way when a line went dead does not hide it', async ()
   const room = await alice.makeRoom('Last words');
   const host = await Guest.arrive(stage.server.address, 'Host');
   await host.join(room);
-  wire.deafen((bytes) => bytes.includes('"at"') && bytes.includes('"ok"'));
+  const lost = wire.deafen((bytes) => bytes.includes('"at"') && bytes.includes('"ok"'));
   await alice.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await lost;
+  wire.mend();
   await host.say(room, 'came after the question');
   await alice.reads('came after the question');
   wire.deafen();

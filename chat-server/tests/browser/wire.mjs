@@ -23,9 +23,18 @@ export class Wire {
     for (const pair of this.#pairs) for (const end of pair) end.destroy();
   }
 
-  /** From now on the server hears everything, and nothing that it says arrives; or nothing that `loses` picks out. */
+  /**
+   * From now on the server hears everything, and nothing that it says arrives; or nothing that `loses` picks out. Promises
+   * the first loss. What is lost may take along what comes with it.
+   */
   deafen(loses = () => true) {
-    this.#deaf = loses;
+    return new Promise((lost) => {
+      this.#deaf = (bytes) => {
+        const deaf = loses(bytes);
+        if (deaf) lost();
+        return deaf;
+      };
+    });
   }
 
   mend() {
