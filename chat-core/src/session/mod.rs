@@ -165,12 +165,22 @@ impl SessionActor {
             let connections = &self.sessions.shared().connections;
             connections.set_away(self.user.id, self.line.connection, away);
         }
+        // A reply stands before the events that it causes. Whoever waits for the answer in this process may ask the rooms
+        // next, and has it when all of them have been told.
+        let (reply, caller) = match reply {
+            ReplyTo::Tag { .. } => (Some(reply), None),
+            caller => (None, Some(caller)),
+        };
+        if let Some(reply) = reply {
+            self.answer(reply, Ok(Reply::Done));
+        }
         let connection = self.line.connection;
         for room in self.rooms.iter() {
             room.tell(SetAway { connection, away });
         }
-        // Behind all that the rooms are told, so that whoever asks them next hears of it.
-        self.answer(reply, Ok(Reply::Done));
+        if let Some(caller) = caller {
+            self.answer(caller, Ok(Reply::Done));
+        }
     }
 
     fn end(&mut self, end: &End, ctx: &mut Context<Self>) {
