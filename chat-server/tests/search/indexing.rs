@@ -2,14 +2,17 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use chat_core::{
-    Batch, BatchOutcome, ChangeKind, Cursor, Draft, Edit, Membership, Role, Store, Text, Write,
+    Batch, BatchOutcome, ChangeKind, Cursor, Draft, Edit, Membership, Role, RoomId, Store, Text,
+    Write,
 };
 use chat_server::search::Plain;
 use chat_server::store::{Indexing, Rebuilt, Retention, SqlStore, search_questions};
 use futures_util::future::join_all;
+use futures_util::poll;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::{Kept, NOTHING, Place, all, at, engine, open_room, user, write};
@@ -19,6 +22,8 @@ in_both! {
     edits_are_found_however_far_the_index_is_behind
     the_index_is_made_anew_and_gone_on_with
     what_is_made_anew_is_found_meanwhile
+    who_makes_it_anew_undoes_nothing_that_another_one_does
+    what_another_one_has_made_anew_is_left_alone
     numbers_that_are_passed_over_cost_nothing
     two_processes_index_what_both_write
     nothing_is_left_of_what_is_gone
@@ -111,39 +116,39 @@ async fn the_index_is_made_anew_and_gone_on_with(kept: Kept) {
     }
 }
 
-async fn what_is_made_anew_is_found_meanwhile(kept: Kept) {
-    let [store, other] = &kept.stores;
+/// How many rooms are being removed from the index.
+const BEING_REMOVED: &str =
+    "SELECT COUNT(*) FROM search_progress WHERE number = 9223372036854775807 AND seq = 0";
+
+/// A room of which the index has many rows, which are removed in several pieces: there are many different letters side
+/// by side. Answers how many rows, and the messages, in each of which there is a needle.
+async fn a_room_of_many_rows(kept: &Kept) -> (RoomId, i64, Vec<u64>) {
+    let store = &*kept.stores[0];
     let ann = user("Ann");
-    let room = open_room(&**store, &ann).await.info.id;
-    // Many different letters side by side, so that the index has many rows.
+    let room = open_room(store, &ann).await.info.id;
     let letter =
         |n: u64, k: u64| char::from(b'a' + u8::try_from((n * n + k * k * n) % 26).unwrap());
     let text = |n| format!("needle {}", (0..40).map(|k| letter(n, k)).collect::<String>());
     let texts: Vec<_> = (1..=600).map(text).collect();
-    write(&**store, room, &ann, &texts, 0).await;
+    write(store, room, &ann, &texts, 0).await;
     store.index_search(Indexing::Everything).await.unwrap();
-    let (rows, expected) = (kept.rows().await, (1..=600).rev().collect::<Vec<_>>());
-    assert!(rows > 2_000, "it is removed in several pieces: {rows}");
-    let is_being_removed = "SELECT COUNT(*) FROM search_progress WHERE number > 1000000000000000";
-    // One that is cut short while it removes what was there.
-    for attempt in 0.. {
-        assert!(attempt < 100, "it never says that it removes");
-        let mut rebuild = pin!(store.rebuild_search(&|_| {}));
-        let is_cut_short = loop {
-            tokio::select! {
-                biased;
-                _ = &mut rebuild => break false,
-                removing = kept.sql(is_being_removed) => if removing == 1 { break true },
-            }
-        };
-        if is_cut_short {
-            break;
-        }
-    }
+    let rows = kept.rows().await;
+    assert!(rows > 2_000, "{rows}");
+    (room, rows, (1..=600).rev().collect())
+}
+
+async fn what_is_made_anew_is_found_meanwhile(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (room, rows, expected) = a_room_of_many_rows(&kept).await;
+    // One that was cut short while it removed what was there.
+    kept.sql("UPDATE search_progress SET stale = 1, seq = 0, number = 9223372036854775807").await;
+    kept.sql("DELETE FROM search_grams WHERE block < 5").await;
+    let left = kept.rows().await;
+    assert!(left > 1_000 && left < rows, "{left}");
     assert_eq!(all(&**other, room, "needle").await, expected);
     // Whoever keeps the index up does not add to what is half removed.
     other.index_search(Indexing::Everything).await.unwrap();
-    assert_eq!(kept.sql(is_being_removed).await, 1);
+    assert_eq!((kept.rows().await, kept.sql(BEING_REMOVED).await), (left, 1));
     assert_eq!(all(&**other, room, "needle").await, expected);
     // Whoever goes on with it is searched beside all the time.
     let mut rebuild = pin!(store.rebuild_search(&|_| {}));
@@ -155,8 +160,59 @@ async fn what_is_made_anew_is_found_meanwhile(kept: Kept) {
         }
     };
     assert_eq!(done, Rebuilt { rooms: 1, messages: 600 });
-    assert_eq!((kept.rows().await, kept.sql(is_being_removed).await), (rows, 0));
+    assert_eq!((kept.rows().await, kept.sql(BEING_REMOVED).await), (rows, 0));
     assert_eq!(all(&**other, room, "needle").await, expected);
+}
+
+/// One is still removing what was there when another one is through with all of it.
+async fn who_makes_it_anew_undoes_nothing_that_another_one_does(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let (room, rows, expected) = a_room_of_many_rows(&kept).await;
+    // It goes on only while it is asked to.
+    let mut slow = pin!(store.rebuild_search(&|_| {}));
+    while kept.rows().await == rows {
+        assert!(poll!(&mut slow).is_pending());
+    }
+    assert_eq!(kept.sql(BEING_REMOVED).await, 1);
+    assert!(kept.rows().await > 0);
+    assert_eq!(all(&**other, room, "needle").await, expected);
+    let done = other.rebuild_search(&|_| {}).await.unwrap();
+    assert_eq!(done, Rebuilt { rooms: 1, messages: 600 });
+    let done = loop {
+        match poll!(&mut slow) {
+            Poll::Ready(done) => break done.unwrap(),
+            Poll::Pending => {
+                assert_eq!((kept.rows().await, kept.sql(BEING_REMOVED).await), (rows, 0));
+            }
+        }
+    };
+    assert_eq!((done.messages, kept.rows().await), (0, rows));
+    assert_eq!(all(&**other, room, "needle").await, expected);
+}
+
+/// One finds rooms to be done, and another one has done them by the time when it comes to them.
+async fn what_another_one_has_made_anew_is_left_alone(kept: Kept) {
+    let [store, other] = &kept.stores;
+    let ann = user("Ann");
+    for _ in 0..2 {
+        let room = open_room(&**store, &ann).await.info.id;
+        write(&**store, room, &ann, &["needle".to_owned()], 0).await;
+    }
+    store.index_search(Indexing::Everything).await.unwrap();
+    let stale = "SELECT COUNT(*) FROM search_progress WHERE stale = 1";
+    let mut slow = pin!(store.rebuild_search(&|_| {}));
+    while kept.sql(stale).await != 1 {
+        assert!(poll!(&mut slow).is_pending());
+    }
+    let done = other.rebuild_search(&|_| {}).await.unwrap();
+    assert_eq!(done, Rebuilt { rooms: 1, messages: 1 });
+    let done = loop {
+        match poll!(&mut slow) {
+            Poll::Ready(done) => break done.unwrap(),
+            Poll::Pending => assert_eq!(kept.sql(BEING_REMOVED).await, 0),
+        }
+    };
+    assert_eq!(done.messages, 1, "of the room that the other one has not made anew");
 }
 
 async fn numbers_that_are_passed_over_cost_nothing(kept: Kept) {

@@ -427,8 +427,8 @@ impl Indexed for MySqlStore {
         &self.inner.index
     }
 
-    async fn remove_index(&self, room: RoomKey) -> Result<(), StoreError> {
-        self.run(async move |inner: Arc<Inner>| search::remove_all(&*inner, room).await).await
+    fn progress(&self) -> &Progress {
+        &self.inner.progress
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use chat_core::{Batch, BatchOutcome, RoomKey, StoreError};
+use chat_core::{Batch, BatchOutcome};
 
 use super::noted::Noted;
+use crate::store::background::Progress;
 use crate::store::statement::ManyRows;
 use crate::store::work::Worker;
 
@@ -24,8 +25,8 @@ pub(crate) trait Indexed: Worker {
     /// Its part in it.
     fn index(&self) -> &Index;
 
-    /// Removes all rows of a room.
-    fn remove_index(&self, room: RoomKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Counts what is removed from it.
+    fn progress(&self) -> &Progress;
 }
 
 impl Index {

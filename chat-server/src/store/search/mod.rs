@@ -23,7 +23,7 @@ pub use rebuild::Rebuilt;
 pub(super) use index::{Index, Indexed, KINDS};
 pub(super) use keep::index_search;
 pub(super) use rebuild::rebuild_search;
-pub(super) use remove::{remove_all, remove_eras};
+pub(super) use remove::remove_eras;
 
 /// Which of a room's changes is the last one of a piece. Numbers may have been passed over (`store/cursors.rs`), so they
 /// do not say how many there are. Parameters: room, above, how many to skip.

@@ -1,11 +1,13 @@
 //! Makes the index anew, room by room, while servers run: what is not in it meanwhile is read. Which rooms are yet
-//! to be done is kept, so whoever comes after one that was cut short goes on there.
+//! to be done is kept, so whoever comes after one that was cut short goes on there; and so does whoever comes while
+//! another one is at it: one helps the other, and neither undoes what the other has done.
 
 use chat_core::{RoomKey, StoreError};
 use sqlx::SqlStr;
 
 use super::index::Indexed;
 use super::keep::{BEING_REMOVED, index_room};
+use super::remove::remove_all;
 use crate::store::sql::{Sql, Value, sql};
 use crate::store::work::{Statements, Work};
 
@@ -19,13 +21,7 @@ sql!(MARK, "UPDATE search_progress SET stale = 1 WHERE room > ? AND room <= ?");
 sql!(STALE, "SELECT room FROM search_progress WHERE stale = 1 ORDER BY room LIMIT ?");
 // Whoever is adding to the room does so no more, and whoever searches reads it. Parameters: what says that it is being
 // removed from the index, the room.
-sql!(LEAVE, "UPDATE search_progress SET seq = 0, number = ? WHERE room = ?");
-// Everything is read from here on, and so what has been edited until now need not be read again.
-sql!(
-    RESET,
-    "UPDATE search_progress SET seq = 0, stale = 0, number = \
-        COALESCE((SELECT r.last_change FROM rooms r WHERE r.id = search_progress.room), 0) WHERE room = ?"
-);
+sql!(LEAVE, "UPDATE search_progress SET seq = 0, number = ? WHERE room = ? AND stale = 1");
 
 /// How far the index has been made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,25 +53,15 @@ impl Work for MarkEnd {
     }
 }
 
+/// Answers whether the room is still to be done.
 struct Leave(RoomKey);
 
 impl Work for Leave {
-    type Answer = u64;
+    type Answer = bool;
 
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<u64, sqlx::Error> {
+    async fn carry_out(&self, sql: &mut impl Sql) -> Result<bool, sqlx::Error> {
         let values = [BEING_REMOVED, self.0.0].map(Value::Number);
-        Statements(&[(LEAVE, &values)]).carry_out(sql).await
-    }
-}
-
-struct Reset(RoomKey);
-
-impl Work for Reset {
-    type Answer = u64;
-
-    async fn carry_out(&self, sql: &mut impl Sql) -> Result<u64, sqlx::Error> {
-        let room = [self.0.0.into()];
-        Statements(&[(RESET, &room)]).carry_out(sql).await
+        Ok(sql.execute(LEAVE, &values).await?.rows > 0)
     }
 }
 
@@ -106,9 +92,11 @@ pub(crate) async fn rebuild_search(
         }
         for (room,) in stale {
             let room = RoomKey(room);
-            database.write(Leave(room)).await?;
-            database.remove_index(room).await?;
-            database.write(Reset(room)).await?;
+            // Another one that makes it anew may have been here, or the room has gone.
+            if !database.write(Leave(room)).await? {
+                continue;
+            }
+            remove_all(database, room).await?;
             let more = |messages| {
                 done.messages += messages;
                 tell(done);
