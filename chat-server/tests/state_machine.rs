@@ -8,6 +8,7 @@ mod state_machine_model;
 mod support;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
@@ -16,6 +17,9 @@ use state_machine_model::view::Broken;
 use state_machine_model::world::{Stage, World};
 use support::PATIENCE;
 use tokio::time::timeout;
+
+/// How long a case may take, in which every single wait has its own patience.
+const CASE: Duration = PATIENCE.saturating_mul(10);
 
 async fn run(stage: &mut Stage, steps: Vec<Step>) -> Result<(), Broken> {
     let mut world = World::new(stage).await;
@@ -38,7 +42,7 @@ fn what_clients_rebuild_is_what_the_server_says() {
     };
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let mut stage = stage.borrow_mut();
-        let run = runtime.block_on(async { timeout(PATIENCE, run(&mut stage, steps)).await });
+        let run = runtime.block_on(async { timeout(CASE, run(&mut stage, steps)).await });
         let run = run.unwrap_or_else(|_| Err("it never comes to rest".into()));
         run.map_err(TestCaseError::fail)
     });

@@ -19,12 +19,14 @@ use super::{Deed, Judged, Room, Who, Write};
 
 /// More messages than one answer carries.
 const FLOOD: usize = 210;
-/// Clients here send as fast as they can, and do not answer pings while others have their turn.
-const SETTINGS: [&str; 4] = [
+/// Clients here send as fast as they can, and do not answer pings while others have their turn. However far the clock
+/// goes on meanwhile, rooms do not stop, with which the keys of what changed nothing would go.
+const SETTINGS: [&str; 5] = [
     "socket.commands_per_s=0",
     "socket.bytes_per_s=0",
     "socket.ping_interval_s=3600",
     "auth.access_ttl_s=86400",
+    "rooms.idle_stop_s=86400",
 ];
 
 /// What lasts from case to case: a server, which may be another one each time, and people with accounts.
