@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::{Client, Guest, TestServer, text};
 
-/// Within which time everybody must have heard: at once, on a machine that may have much to do.
+/// Within which time everybody must have heard, on a machine that is busy with other things.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 struct Scene {
@@ -39,8 +39,9 @@ impl Scene {
         self.server.call(method, &path, token, body).await
     }
 
-    /// Every connection of Bob's hears of this change, within a second of the answer to the call.
-    async fn all_hear(&mut self, change: &str, since: Instant) {
+    /// Every connection of Bob's hears of this change, at once after the answer to the call.
+    async fn all_hear(&mut self, change: &str) {
+        let since = Instant::now();
         for device in &mut self.devices {
             loop {
                 let event = device.event("member").await;
@@ -56,7 +57,7 @@ impl Scene {
 }
 
 #[actix_web::test]
-async fn over_http_it_reaches_every_connection_within_a_second() {
+async fn over_http_it_reaches_every_connection_at_once() {
     let mut scene = Scene::new().await;
     let owner = scene.owner.token.clone();
     let later = "2100-01-02T03:04:05.678Z";
@@ -69,19 +70,17 @@ async fn over_http_it_reaches_every_connection_within_a_second() {
         ("DELETE", "/members/$bob", Value::Null, "kicked"),
     ];
     for (method, path, body, change) in steps {
-        let since = Instant::now();
         let (status, answer) = scene.call(method, path, &owner, body).await;
         assert_eq!(status, 204, "{answer}");
-        scene.all_hear(change, since).await;
+        scene.all_hear(change).await;
     }
     let room = scene.room.clone();
     for device in &mut scene.devices {
         device.ok(json!({"do":"join","room":room})).await;
     }
-    let since = Instant::now();
     let (status, answer) = scene.call("PUT", "/bans/$bob", &owner, json!({"until": later})).await;
     assert_eq!(status, 204, "{answer}");
-    scene.all_hear("banned", since).await;
+    scene.all_hear("banned").await;
     // He comes back by no way.
     let send = json!({"do":"send","room":room,"text":"hi"});
     for device in &mut scene.devices {
