@@ -159,6 +159,8 @@ async fn told_to_stop_it_says_goodbye_and_ends_well() {
     for client in &mut clients {
         client.ok(json!({"do":"join","room":room})).await;
     }
+    // With their HTTP connections, which the server would keep for a while.
+    drop((ann, bob));
     process.terminate();
     for client in &mut clients {
         let closing = client.event("closing").await;
