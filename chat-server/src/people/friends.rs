@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chat_core::{ClientKey, Clock, Error, Fingerprint, StoreError, Timestamp, User, UserId};
 use moka::future::Cache;
-use tokio::sync::{RwLock, RwLockWriteGuard};
 use uuid::Uuid;
 
+use super::locks::Locks;
 use super::{GroupName, PeopleError, Result, Username};
 
 /// How many groups of friends one may have.
@@ -226,16 +226,13 @@ pub struct Friends {
     reach: Cache<UserId, Arc<Reach>>,
     /// Who sees whether users are there, likewise; `None` of those without an account.
     circles: Cache<UserId, Option<Arc<Circle>>>,
-    /// Held by whoever changes friends or blocks of a user, so that nobody remembers what has just changed.
-    /// Each is for some users.
-    changing: Vec<RwLock<()>>,
+    /// Whoever changes friends or blocks is alone with both users, so that nobody remembers what has just
+    /// changed.
+    changing: Locks,
 }
 
 /// So much is remembered, in ids of 16 bytes and what it takes to find them.
 const MOST_KEPT: u64 = 1_000_000;
-
-/// How many changes may be under way at once at most.
-const LOCKS: usize = 64;
 
 impl Friends {
     /// Those that a store knows.
@@ -251,8 +248,8 @@ impl Friends {
             Cache::builder().max_capacity(MOST_KEPT).weigher(|_, circle: &Option<Arc<Circle>>| {
                 weight(circle.as_ref().map_or(0, |circle| circle.friends.len()))
             });
-        let changing = (0..LOCKS).map(|_| RwLock::default()).collect();
-        Self { store, clock, reach: reach.build(), circles: circles.build(), changing }
+        let (reach, circles) = (reach.build(), circles.build());
+        Self { store, clock, reach, circles, changing: Locks::default() }
     }
 
     /// A user's groups, oldest first.
@@ -311,7 +308,7 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `no_such_group`, `blocked`, `too_many`, `unavailable`.
     pub async fn add(&self, user: UserId, friend: UserId, change: FriendChange) -> Result<Friend> {
         not_oneself(user, friend)?;
-        let _alone = self.alone(user, friend).await;
+        let _alone = self.changing.alone_with_both(user, friend).await;
         let added = self.store.add_friend(user, friend, change, self.clock.now()).await;
         self.changed(user, friend).await;
         added?.done(MOST_FRIENDS)?;
@@ -341,7 +338,7 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn remove(&self, user: UserId, friend: UserId) -> Result<()> {
-        let _alone = self.alone(user, friend).await;
+        let _alone = self.changing.alone_with_both(user, friend).await;
         let done = self.store.remove_friend(user, friend).await;
         self.changed(user, friend).await;
         Ok(done?)
@@ -361,7 +358,7 @@ impl Friends {
     /// `bad_request` for oneself, `no_such_user`, `too_many`, `unavailable`.
     pub async fn block(&self, user: UserId, blocked: UserId) -> Result<()> {
         not_oneself(user, blocked)?;
-        let _alone = self.alone(user, blocked).await;
+        let _alone = self.changing.alone_with_both(user, blocked).await;
         let done = self.store.block(user, blocked, self.clock.now()).await;
         self.changed(user, blocked).await;
         done?.done(MOST_BLOCKS)
@@ -372,35 +369,10 @@ impl Friends {
     /// # Errors
     /// `unavailable`.
     pub async fn unblock(&self, user: UserId, blocked: UserId) -> Result<()> {
-        let _alone = self.alone(user, blocked).await;
+        let _alone = self.changing.alone_with_both(user, blocked).await;
         let done = self.store.unblock(user, blocked).await;
         self.changed(user, blocked).await;
         Ok(done?)
-    }
-
-    fn lock(&self, user: UserId) -> &RwLock<()> {
-        &self.changing[self.place(user)]
-    }
-
-    fn place(&self, user: UserId) -> usize {
-        // The last bits of a version 7 UUID are random.
-        usize::from(user.uuid().as_bytes()[15]) % self.changing.len()
-    }
-
-    /// Nobody else changes anything between these two, or begins to remember it, while this is held. Taken
-    /// in one order, so that no two wait for each other.
-    async fn alone(
-        &self,
-        user: UserId,
-        other: UserId,
-    ) -> (RwLockWriteGuard<'_, ()>, Option<RwLockWriteGuard<'_, ()>>) {
-        let (mut one, mut two) = (self.place(user), self.place(other));
-        if one > two {
-            std::mem::swap(&mut one, &mut two);
-        }
-        let first = self.changing[one].write().await;
-        let second = if two == one { None } else { Some(self.changing[two].write().await) };
-        (first, second)
     }
 
     /// What is known of two users may not be so any more.
@@ -412,7 +384,7 @@ impl Friends {
 
     /// Forgets what is known of a user: it is called otherwise, or its account is deleted.
     pub(super) async fn forget(&self, user: UserId) {
-        let _alone = self.alone(user, user).await;
+        let _alone = self.changing.alone(user).await;
         let friends = self.circles.get(&user).await.flatten();
         for friend in friends.iter().flat_map(|circle| &circle.friends) {
             self.circles.invalidate(friend).await;
@@ -425,7 +397,7 @@ impl Friends {
         if let Some(reach) = self.reach.get(&user).await {
             return Ok(reach);
         }
-        let unchanged = self.lock(user).read().await;
+        let unchanged = self.changing.shared(user).await;
         let read = async { self.store.reach(user).await.map(Arc::new).map_err(PeopleError::from) };
         let reach = self.reach.try_get_with(user, read).await;
         drop(unchanged);
@@ -441,7 +413,7 @@ impl Friends {
         if let Some(circle) = self.circles.get(&user).await {
             return Ok(circle);
         }
-        let unchanged = self.lock(user).read().await;
+        let unchanged = self.changing.shared(user).await;
         let read = async {
             let circle = self.store.circle(user).await.map_err(PeopleError::from)?;
             Ok(circle.map(Arc::new))

@@ -7,6 +7,7 @@ mod attempts;
 mod error;
 mod friends;
 mod line;
+mod locks;
 mod login;
 mod mentions;
 mod password;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use attempts::Attempts;
+use locks::Locks;
 
 pub use error::PeopleError;
 pub use friends::{
@@ -118,6 +120,9 @@ pub struct People {
     told: Arc<dyn Told>,
     refresh_ttl: Duration,
     attempts: Attempts,
+    /// Whoever names users otherwise, or deletes them, is alone with them until everybody has been told, so
+    /// that what is told last is what is kept.
+    naming: Locks,
     /// Users who have other nicknames, which not everybody has been told yet.
     untold: Mutex<HashSet<UserId>>,
     somebody_left: Notify,
@@ -134,7 +139,7 @@ impl People {
         told: Arc<dyn Told>,
         refresh_ttl: Duration,
     ) -> Self {
-        let (attempts, untold, somebody_left) = Default::default();
+        let (attempts, naming, untold, somebody_left) = Default::default();
         Self {
             store,
             passwords,
@@ -143,6 +148,7 @@ impl People {
             told,
             refresh_ttl,
             attempts,
+            naming,
             untold,
             somebody_left,
         }
@@ -294,6 +300,7 @@ impl People {
     /// # Errors
     /// `no_account`, `rate_limited` after many nicknames, `unavailable`; then ask again.
     pub async fn change_profile(&self, user: UserId, change: ProfileChange) -> Result<Account> {
+        let _alone = self.naming.alone(user).await;
         let own = async || self.store.account(user, user).await?.ok_or(PeopleError::NoAccount);
         let (before, now) = (own().await?, self.clock.now());
         let other = change.nickname.as_ref().is_some_and(|name| *name != before.user.name);
@@ -328,6 +335,7 @@ impl People {
         from: Option<IpAddr>,
     ) -> Result<()> {
         let shown = self.confirm(user, password, "password", from).await?;
+        let _alone = self.naming.alone(user).await;
         let (now, friends) = (self.clock.now(), self.friends_of(user).await);
         let deleted = self.store.delete_account(&nobody(user)?, &shown, erase, now).await;
         // Also if nobody knows whether it was committed: then what it leads to is found there.
@@ -371,6 +379,8 @@ impl People {
         self.friends.forget(user).await;
         let logins = self.store.logins_of(user).await?;
         self.told.deleted(user, &logins, &HashSet::new(), now);
+        // Whoever gives it a name of its own by now began before it was deleted, and has ended after this.
+        drop(self.naming.alone(user).await);
         self.told.forget(&nobody(user)?, erase).await?;
         self.store.departed(user).await?;
         tracing::info!(%user, erase, "a user is forgotten");
