@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chat_core::testkit::FakeClock;
-use chat_core::{Name, Timestamp, User, UserId};
+use chat_core::testkit::{FakeClock, FaultyStore};
+use chat_core::{Engine, MemoryStore, Name, Timestamp, User, UserId};
 use chat_server::people::{
-    DELETED_NAME, Friends, Password, Passwords, People, PeopleStore, ProfileChange, SignUp, Told,
-    Username,
+    DELETED_NAME, Friends, FriendsPresence, Password, Passwords, People, PeopleStore,
+    ProfileChange, SignUp, Told, Username,
 };
 use chat_server::store::SqliteStore;
+use support::until;
 use tempfile::TempDir;
 use tokio::select;
 use tokio::sync::Notify;
@@ -65,12 +68,14 @@ impl Told for Everybody {
     }
 }
 
-/// Bob, who is about to be called otherwise, and Carol, who has nothing to do with that.
+/// Bob, about whom two things are done at once, and Carol.
 struct Scene {
     people: Arc<People>,
     store: Arc<dyn PeopleStore>,
+    friends: Arc<Friends>,
     told: Arc<Everybody>,
     bob: UserId,
+    carol: UserId,
     _data: TempDir,
 }
 
@@ -88,23 +93,23 @@ impl Scene {
         let store = Arc::new(SqliteStore::open(&data.path().join("chat.db")).await.unwrap());
         let (told, clock) = (Arc::new(Everybody::default()), Arc::new(FakeClock::default()));
         let friends = Arc::new(Friends::new(Arc::clone(&store) as _, Arc::clone(&clock) as _));
-        let everybody = Arc::clone(&told) as _;
         let (passwords, ttl) = (Passwords::start(1), Duration::from_secs(60));
-        let people = Arc::new(People::new(
+        let people = People::new(
             Arc::clone(&store) as _,
             passwords,
             clock,
-            friends,
-            everybody,
+            Arc::clone(&friends),
+            Arc::clone(&told) as _,
             ttl,
-        ));
-        let mut bob = None;
-        for name in ["carol", "bob"] {
+        );
+        let people = Arc::new(people);
+        let sign_up = async |name: &str| {
             let username = Username::new(name).unwrap();
             let new = SignUp { username, password: password(), nickname: None, guest: None };
-            bob = Some(people.sign_up(new, None).await.unwrap().user.id);
-        }
-        Self { people, store, told, bob: bob.unwrap(), _data: data }
+            people.sign_up(new, None).await.unwrap().user.id
+        };
+        let (bob, carol) = (sign_up("bob").await, sign_up("carol").await);
+        Self { people, store, friends, told, bob, carol, _data: data }
     }
 
     /// Begins to call Bob so, up to where everybody is to be told.
@@ -117,22 +122,24 @@ impl Scene {
         renaming
     }
 
-    /// Does something while that is held up, which goes on when it is done or Carol has done as much
-    /// ten times meanwhile.
+    /// Does something while that is held up, which goes on when it is done or has had all the time it takes.
     async fn meanwhile(&self, act: impl Future<Output = ()>) {
-        let others = async {
-            for _ in 0..10 {
-                self.people.sign_in("carol", password(), None).await.unwrap();
-            }
-        };
         let mut act = pin!(act);
         let done = select! {
             () = &mut act => true,
-            () = others => false,
+            () = self.long_enough() => false,
         };
         self.told.go_on.notify_one();
         if !done {
             act.await;
+        }
+    }
+
+    /// Returns when Carol has done ten times what takes longest of all that is done here, which nobody keeps
+    /// from it.
+    async fn long_enough(&self) {
+        for _ in 0..10 {
+            self.people.sign_in("carol", password(), None).await.unwrap();
         }
     }
 }
@@ -178,4 +185,31 @@ async fn whoever_is_found_to_be_deleted_while_it_is_renamed_has_no_name_in_the_e
     scene.meanwhile(forget).await;
     renaming.await.unwrap();
     assert_eq!(scene.told.last(), DELETED_NAME);
+}
+
+#[tokio::test]
+async fn rooms_are_told_of_blocking_and_of_unblocking_one_after_the_other() {
+    let scene = Scene::new().await;
+    let (store, faults) = FaultyStore::new(MemoryStore::default());
+    let engine = Engine::builder().store(store).start().unwrap();
+    let presence = FriendsPresence::new(engine.clone(), Arc::clone(&scene.friends));
+    let (bob, carol) = (User::new(scene.bob, Name::new("bob").unwrap()), scene.carol);
+    let change = |block| {
+        let (presence, bob) = (presence.clone(), bob.clone());
+        tokio::spawn(async move { presence.block(&bob, carol, block).await.unwrap() })
+    };
+    faults.hold_reads(true);
+    let blocking = change(true);
+    until("rooms are looked for", async || faults.held_reads() == 1).await;
+    let unblocking = change(false);
+    select! {
+        () = until("again", async || faults.held_reads() == 2) => {}
+        () = scene.long_enough() => {}
+    }
+    assert_eq!(faults.held_reads(), 1, "nobody knows which of them is told last");
+    faults.hold_reads(false);
+    blocking.await.unwrap();
+    unblocking.await.unwrap();
+    assert_eq!(scene.friends.blocks(scene.bob).await.unwrap(), []);
+    engine.stop().await;
 }

@@ -72,7 +72,8 @@ impl Faults {
         self.commits.waiting.load(Ordering::SeqCst)
     }
 
-    /// While `true`, loading a room and reading messages and changes wait before they begin.
+    /// While `true`, loading a room, reading messages and changes, and finding a user's rooms wait before
+    /// they begin.
     pub fn hold_reads(&self, hold: bool) {
         self.reads.held.send_replace(hold);
     }
@@ -260,6 +261,7 @@ impl Store for FaultyStore {
     }
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        self.faults.reads.pass().await;
         self.reach()?.rooms_of(user).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chat_core::{Engine, Presence, User, UserId};
 
+use super::locks::Locks;
 use super::{Circle, Friend, FriendChange, Friends, PeopleError, Reach, Result};
 
 /// What a user's own sessions are told, wherever it is connected.
@@ -30,13 +31,16 @@ pub enum Notice {
 pub struct FriendsPresence {
     engine: Engine,
     friends: Arc<Friends>,
+    /// Whoever tells of a user, or changes who is told, is alone with it from the first look to the last one
+    /// told, so that what is told last is how it is.
+    telling: Arc<Locks>,
 }
 
 impl FriendsPresence {
     /// Of the users of this engine.
     #[must_use]
     pub fn new(engine: Engine, friends: Arc<Friends>) -> Self {
-        Self { engine, friends }
+        Self { engine, friends, telling: Arc::default() }
     }
 
     /// Tells who comes and goes, as long as it is polled.
@@ -44,6 +48,7 @@ impl FriendsPresence {
         let mut watch = self.engine.watch_presence();
         loop {
             for user in watch.changed().await {
+                let _alone = self.telling.alone(user).await;
                 // What keeps it from being told is logged where it happens.
                 if let Ok(Some(circle)) = self.friends.circle(user).await {
                     self.tell(&circle);
@@ -75,6 +80,7 @@ impl FriendsPresence {
     /// # Errors
     /// As [`Friends::add`].
     pub async fn add(&self, user: UserId, friend: UserId, change: FriendChange) -> Result<Friend> {
+        let _alone = self.telling.alone_with_both(user, friend).await;
         let added = self.change(user, friend, self.friends.add(user, friend, change)).await?;
         self.notify(user, Notice::Friends);
         Ok(added)
@@ -85,12 +91,14 @@ impl FriendsPresence {
     /// # Errors
     /// As [`Friends::remove`].
     pub async fn remove(&self, user: UserId, friend: UserId) -> Result<()> {
+        let _alone = self.telling.alone_with_both(user, friend).await;
         self.change(user, friend, self.friends.remove(user, friend)).await?;
         self.notify(user, Notice::Friends);
         Ok(())
     }
 
-    /// Does something that may make two users friends, or end that, and tells them if it has.
+    /// Does something that may make two users friends, or end that, and tells them if it has. Whoever asks is
+    /// alone with both.
     async fn change<T>(
         &self,
         user: UserId,
@@ -123,8 +131,9 @@ impl FriendsPresence {
                 self.friends.unblock(user.id, other).await
             }
         };
+        let _alone = self.telling.alone_with_both(user.id, other).await;
         self.change(user.id, other, change).await?;
-        // As it is by now: somebody may have done the opposite on another device.
+        // As it is by now: what is done may have been so before.
         let blocks =
             match &*self.friends.reach(user.id).await.map_err(|_| PeopleError::Unavailable)? {
                 Reach::AllBut(blocked) => blocked.contains(&other),
