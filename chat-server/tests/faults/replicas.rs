@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_core::{After, Code, HistoryAt, HistoryQuery, Limits, NewRoom, RoomQuery, User};
+use chat_core::{
+    After, Code, Draft, HistoryAt, HistoryQuery, Limits, Name, NewRoom, RoomQuery, User,
+};
 use chat_server::store::{MySqlOptions, MySqlStore, Replica, SqlStore};
 use sqlx::MySqlConnection;
 use tokio::time::timeout;
@@ -209,4 +211,25 @@ async fn a_replica_comes_and_goes() {
     load.stop().await;
     assert_eq!(reader.ledger.refused(Code::Unavailable), 0);
     reader.house.settle_in(&reader.ledger, &pair.primary.url()).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_know_a_new_name_yet_is_not_asked_for_messages() {
+    let pair = Pair::new().await;
+    let reader = Reader::new(&pair).await;
+    let room = reader.house.engine.room(reader.house.rooms[0]);
+    for room in &reader.house.rooms {
+        for _ in 0..2 * PAGE {
+            let draft = Draft::text("hello").expect("a good text");
+            reader.house.engine.room(*room).send(&reader.me, draft).await.expect("it is stored");
+        }
+    }
+    reader.replica_answers(&pair).await;
+    pair.pause().await;
+    let renamed = User::new(reader.me.id, Name::new("Renamed").expect("a good name"));
+    reader.house.engine.rename(&renamed).await.expect("everybody is told");
+    assert!(reader.replica().in_use);
+    let query = HistoryQuery { at: HistoryAt::After(0), limit: PAGE };
+    let page = room.history(&renamed, query).await.expect("a page");
+    assert!(page.messages.iter().all(|message| message.from == renamed), "{page:?}");
 }

@@ -370,7 +370,10 @@ impl Store for MySqlStore {
     }
 
     async fn rename(&self, user: &User) -> Result<(), StoreError> {
-        profiles::rename(self, user).await
+        let renamed = profiles::rename(self, user).await;
+        // Messages come with the names of their authors. Also if nobody knows whether it was committed.
+        self.inner.replicas.messages_changed();
+        renamed
     }
 
     async fn rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
