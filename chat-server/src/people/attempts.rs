@@ -54,17 +54,24 @@ const REFRESHES: Growth =
 /// Where somebody comes from: one address, or the network that one IPv6 subscriber has.
 type Origin = IpAddr;
 
-/// What is remembered of attempts.
+/// What is remembered of attempts. Each is looked at and counted under one lock, so that as many get through
+/// as may, however many come at once.
 #[derive(Default)]
 pub(super) struct Attempts {
+    guesses: Mutex<Guesses>,
+    sign_ups: Mutex<Waits<Origin>>,
+    renames: Mutex<Waits<UserId>>,
+    refreshes: Mutex<Waits<Uuid>>,
+}
+
+/// What is remembered of passwords that were tried.
+#[derive(Default)]
+struct Guesses {
     pairs: Waits<(String, Option<Origin>)>,
     addresses: Waits<Origin>,
     accounts: Waits<String>,
-    sign_ups: Waits<Origin>,
-    renames: Waits<UserId>,
-    refreshes: Waits<Uuid>,
     /// Where accounts have been signed in from.
-    known: Mutex<HashMap<(String, Option<Origin>), Duration>>,
+    known: HashMap<(String, Option<Origin>), Duration>,
 }
 
 /// An attempt that has been let through. It counts as a wrong one only if it is said to have been: what
@@ -91,25 +98,26 @@ impl Attempts {
     ) -> Result<Attempt<'_>, PeopleError> {
         let (account, origin) = (account.to_owned(), address.map(origin));
         let pair = (account.clone(), origin);
-        let is_known = lock(&self.known).contains_key(&pair);
+        let Guesses { pairs, addresses, accounts, known } = &mut *lock(&self.guesses);
+        let is_known = known.contains_key(&pair);
         // All are asked before any is counted.
-        let mut wait = self.pairs.left(&pair, now);
+        let mut wait = pairs.left(&pair, now);
         if let Some(origin) = &origin {
-            wait = wait.max(self.addresses.left(origin, now));
+            wait = wait.max(addresses.left(origin, now));
         }
         if !is_known {
-            wait = wait.max(self.accounts.left(&account, now));
+            wait = wait.max(accounts.left(&account, now));
         }
         if wait > Duration::ZERO {
             return Err(PeopleError::TooManyAttempts(wait));
         }
         // Where nobody knows where anybody is from, one must not keep out all others.
-        self.pairs.count(pair, if origin.is_some() { PAIR } else { ACCOUNT }, now);
+        pairs.count(pair, if origin.is_some() { PAIR } else { ACCOUNT }, now);
         if let Some(origin) = origin {
-            self.addresses.count(origin, ADDRESS, now);
+            addresses.count(origin, ADDRESS, now);
         }
         if !is_known {
-            self.accounts.count(account.clone(), ACCOUNT, now);
+            accounts.count(account.clone(), ACCOUNT, now);
         }
         Ok(Attempt { attempts: self, account, origin, is_known, judged: false })
     }
@@ -123,7 +131,8 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), PeopleError> {
-        address.map_or(Ok(()), |address| self.sign_ups.one_more(origin(address), SIGN_UPS, now))
+        let Some(address) = address else { return Ok(()) };
+        lock(&self.sign_ups).one_more(origin(address), SIGN_UPS, now)
     }
 
     /// Somebody prolongs a login.
@@ -131,7 +140,7 @@ impl Attempts {
     /// # Errors
     /// `rate_limited`, and how long to wait.
     pub(super) fn refresh(&self, login: Uuid, now: Duration) -> Result<(), PeopleError> {
-        self.refreshes.one_more(login, REFRESHES, now)
+        lock(&self.refreshes).one_more(login, REFRESHES, now)
     }
 
     /// Somebody wants another nickname.
@@ -139,7 +148,7 @@ impl Attempts {
     /// # Errors
     /// `rate_limited`, and how long to wait.
     pub(super) fn rename(&self, user: UserId, now: Duration) -> Result<(), PeopleError> {
-        self.renames.one_more(user, RENAMES, now)
+        lock(&self.renames).one_more(user, RENAMES, now)
     }
 }
 
@@ -152,14 +161,13 @@ impl Attempt<'_> {
     /// The password was right.
     pub(super) fn was_right(mut self, now: Duration) {
         self.judged = true;
-        let Attempts { pairs, addresses, accounts, known, .. } = self.attempts;
+        let Guesses { pairs, addresses, accounts, known } = &mut *lock(&self.attempts.guesses);
         if let Some(origin) = &self.origin {
             addresses.forgive(origin);
         }
         accounts.forget(&self.account);
         let pair = (std::mem::take(&mut self.account), self.origin);
         pairs.forget(&pair);
-        let mut known = lock(known);
         if known.len() >= MOST_KEPT {
             // Those who have been here lately are kept.
             let mut times: Vec<_> = known.values().copied().collect();
@@ -176,7 +184,7 @@ impl Drop for Attempt<'_> {
         if self.judged {
             return;
         }
-        let Attempts { pairs, addresses, accounts, .. } = self.attempts;
+        let Guesses { pairs, addresses, accounts, .. } = &mut *lock(&self.attempts.guesses);
         if let Some(origin) = &self.origin {
             addresses.forgive(origin);
         }
@@ -205,23 +213,22 @@ struct Tries {
     until: Duration,
 }
 
-struct Waits<K>(Mutex<HashMap<K, Tries>>);
+struct Waits<K>(HashMap<K, Tries>);
 
 impl<K> Default for Waits<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(HashMap::new())
     }
 }
 
 impl<K: Eq + Hash> Waits<K> {
     /// How long is to be waited.
     fn left(&self, key: &K, now: Duration) -> Duration {
-        let tries = lock(&self.0);
-        tries.get(key).map_or(Duration::ZERO, |tries| tries.until.saturating_sub(now))
+        self.0.get(key).map_or(Duration::ZERO, |tries| tries.until.saturating_sub(now))
     }
 
     /// Counts one more, unless there is something to wait for.
-    fn one_more(&self, key: K, growth: Growth, now: Duration) -> Result<(), PeopleError> {
+    fn one_more(&mut self, key: K, growth: Growth, now: Duration) -> Result<(), PeopleError> {
         match self.left(&key, now) {
             Duration::ZERO => {
                 self.count(key, growth, now);
@@ -231,8 +238,8 @@ impl<K: Eq + Hash> Waits<K> {
         }
     }
 
-    fn count(&self, key: K, growth: Growth, now: Duration) {
-        let mut all = lock(&self.0);
+    fn count(&mut self, key: K, growth: Growth, now: Duration) {
+        let all = &mut self.0;
         if all.len() >= MOST_KEPT {
             all.retain(|_, tries| tries.counts(now));
         }
@@ -251,14 +258,14 @@ impl<K: Eq + Hash> Waits<K> {
         }
     }
 
-    fn forgive(&self, key: &K) {
-        if let Some(tries) = lock(&self.0).get_mut(key) {
+    fn forgive(&mut self, key: &K) {
+        if let Some(tries) = self.0.get_mut(key) {
             (tries.count, tries.until) = (tries.count.saturating_sub(1), tries.last);
         }
     }
 
-    fn forget(&self, key: &K) {
-        lock(&self.0).remove(key);
+    fn forget(&mut self, key: &K) {
+        self.0.remove(key);
     }
 }
 
@@ -270,6 +277,10 @@ impl Tries {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
 
     const HERE: [u8; 4] = [192, 0, 2, 1];
@@ -390,6 +401,29 @@ mod tests {
     }
 
     #[test]
+    fn as_many_get_through_as_may_however_many_threads_they_come_from() {
+        for _ in 0..200 {
+            let (attempts, together) = (Attempts::default(), Barrier::new(8));
+            let (guesses, sign_ups) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let try_both = || {
+                together.wait();
+                for _ in 0..4 {
+                    let guess = guess(&attempts, "alice", from(1), at(0));
+                    guesses.fetch_add(usize::from(guess.is_ok()), Ordering::Relaxed);
+                    let sign_up = attempts.sign_up(from(1), at(0));
+                    sign_ups.fetch_add(usize::from(sign_up.is_ok()), Ordering::Relaxed);
+                }
+            };
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(try_both);
+                }
+            });
+            assert_eq!((guesses.into_inner(), sign_ups.into_inner()), (5, 10));
+        }
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let attempts = Attempts::default();
         for nth in 0..2 * MOST_KEPT as u32 {
@@ -399,12 +433,8 @@ mod tests {
                 right.was_right(at(u64::from(nth)));
             }
         }
-        for len in [
-            lock(&attempts.pairs.0).len(),
-            lock(&attempts.addresses.0).len(),
-            lock(&attempts.accounts.0).len(),
-            lock(&attempts.known).len(),
-        ] {
+        let Guesses { pairs, addresses, accounts, known } = &*lock(&attempts.guesses);
+        for len in [pairs.0.len(), addresses.0.len(), accounts.0.len(), known.len()] {
             assert!(len <= MOST_KEPT, "{len}");
         }
     }
