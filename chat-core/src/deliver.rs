@@ -307,6 +307,8 @@ pub(crate) enum Order {
     End(End),
     /// Its user is called otherwise from now on.
     Rename(User),
+    /// In which rooms is it, or has it asked to be?
+    Rooms(oneshot::Sender<Vec<RoomId>>),
 }
 
 /// Told to a session: leave all rooms and end. Its owner says it, a fan-out whose reader has gone,

@@ -26,7 +26,7 @@ pub(super) async fn show_presence(
     to: UserId,
     shown: bool,
 ) -> Result<()> {
-    for room in rooms.live_of(&known(rooms, user.id).await?) {
+    for room in rooms.live_of(known(rooms, user.id).await?) {
         room.tell(About { user: user.clone(), what: Happened::Shown { to, shown } });
     }
     Ok(())
@@ -43,11 +43,21 @@ pub(super) async fn rename(rooms: &Arc<Rooms>, user: &User) -> Result<Vec<RoomId
     shared.running()?;
     shared.store.rename(user).await.map_err(unavailable("rename a user"))?;
     // Whatever is loaded from here on knows the name.
+    let mut asked = Vec::new();
     for session in shared.connections.of(user.id, None) {
+        let (asker, answer) = oneshot::channel();
         session.do_send(Order::Rename(user.clone()));
+        session.do_send(Order::Rooms(asker));
+        asked.push(answer);
     }
     let known = known(rooms, user.id).await?;
-    for room in rooms.live_of(&known) {
+    let mut told: BTreeSet<_> = known.iter().copied().collect();
+    for answer in asked {
+        // Where it is just joining under the old name, the store does not say so yet. A session that has ended
+        // does not answer.
+        told.extend(answer.await.unwrap_or_default());
+    }
+    for room in rooms.live_of(told) {
         room.tell(About { user: user.clone(), what: Happened::Renamed });
     }
     Ok(known)

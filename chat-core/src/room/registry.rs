@@ -213,9 +213,9 @@ impl Rooms {
     }
 
     /// Those of these rooms that are live, held.
-    pub(crate) fn live_of(&self, ids: &[RoomId]) -> Vec<RoomRef> {
+    pub(crate) fn live_of(&self, ids: impl IntoIterator<Item = RoomId>) -> Vec<RoomRef> {
         let live = self.live();
-        ids.iter().filter_map(|id| live.get(id).cloned()).collect()
+        ids.into_iter().filter_map(|id| live.get(&id).cloned()).collect()
     }
 
     /// The rooms that are live.

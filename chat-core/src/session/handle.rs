@@ -12,7 +12,7 @@ use crate::command::{
     MemberPage, MemberQuery, ReaderPage, ReaderQuery, Reply, RoomCommand, Sent, Standing,
     ThreadPage, ThreadQuery,
 };
-use crate::deliver::{End, Line, Permit, ReplyTo};
+use crate::deliver::{End, Line, Order, Permit, ReplyTo};
 use crate::error::{Error, Result};
 use crate::event::CloseReason;
 use crate::ids::{GrantId, RoomId};
@@ -324,6 +324,12 @@ impl Session {
         let Owner { sessions, user, line, address, .. } = &*self.owner;
         sessions.shared().connections.entitle(user.id, line.connection, grant);
         address.do_send(Renew { until });
+    }
+
+    /// Calls the session's user by this name from here on, without which it would go by the one that it began
+    /// with: for whoever admitted it while [`Engine::rename`](crate::Engine::rename) did the same everywhere.
+    pub fn rename(&self, user: &User) {
+        self.owner.address.do_send(Order::Rename(user.clone()));
     }
 
     /// Ends the session, as dropping the last handle does, with a reason for the inbox to tell.

@@ -40,6 +40,10 @@ impl HeldRooms {
         self.0.iter().flat_map(|inner| &inner.rooms).map(|held| &held.room)
     }
 
+    pub(super) fn ids(&self) -> Vec<RoomId> {
+        self.0.iter().flat_map(|inner| &inner.rooms).map(|held| held.id).collect()
+    }
+
     /// Takes note of a request to enter a room, and numbers it.
     pub(super) fn ask(&mut self) -> u64 {
         let inner = self.0.get_or_insert_default();

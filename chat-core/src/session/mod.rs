@@ -318,6 +318,8 @@ impl Handler<Order> for SessionActor {
                 self.user = user.clone();
                 self.tell(Event::Renamed { room: None, user });
             }
+            // Whoever asked may have stopped.
+            Order::Rooms(asker) => drop(asker.send(self.rooms.ids())),
         }
     }
 }

@@ -33,12 +33,11 @@ pub trait Admit: Send + Sync + 'static {
     /// `unauthorized`, with what is wrong with the token.
     fn admit(&self, token: &str) -> Result<Identity, Problem>;
 
-    /// Whether somebody who has been admitted would be once more: asked when its session has been told
-    /// what it is entitled by ([`Session::renew`](chat_core::Session::renew)), so that a login that ends
-    /// in between ends the session.
-    fn still_admits(&self, identity: &Identity) -> bool {
-        let _ = identity;
-        true
+    /// How somebody is called who has been admitted, if it would be once more: asked when its session has
+    /// been told what it is entitled by ([`Session::renew`](chat_core::Session::renew)), so that a login that
+    /// ends in between ends the session, and another name is its name.
+    fn still_admits(&self, identity: &Identity) -> Option<User> {
+        Some(identity.user.clone())
     }
 }
 
@@ -64,6 +63,12 @@ impl Gate {
         self.issuer = issuer;
         self
     }
+
+    /// A user as it is called by now.
+    fn by_now(&self, user: &User) -> User {
+        let name = self.withdrawn.name(user.id);
+        name.map_or_else(|| user.clone(), |name| User::new(user.id, name))
+    }
 }
 
 impl Admit for Gate {
@@ -85,15 +90,15 @@ impl Admit for Gate {
             return Err(refuse(TokenError::Withdrawn));
         }
         let identity = identity(&claims).ok_or_else(|| refuse(TokenError::Claims))?;
-        let name = self.withdrawn.name(identity.user.id);
-        let user = name.map_or(identity.user.clone(), |name| User::new(identity.user.id, name));
-        Ok(Identity { user, ..identity })
+        Ok(Identity { user: self.by_now(&identity.user), ..identity })
     }
 
-    fn still_admits(&self, identity: &Identity) -> bool {
+    fn still_admits(&self, identity: &Identity) -> Option<User> {
         // Of another issuer's tokens, this server withdraws none.
         let ours = identity.guest || identity.login.is_some();
-        !ours || !self.withdrawn.has_ended(identity.user.id, identity.login.map(GrantId::uuid))
+        let login = identity.login.map(GrantId::uuid);
+        let ended = ours && self.withdrawn.has_ended(identity.user.id, login);
+        (!ended).then(|| self.by_now(&identity.user))
     }
 }
 
@@ -171,4 +176,34 @@ fn admit(request: &HttpRequest) -> Result<Identity, Problem> {
 pub fn still_admitted(request: &HttpRequest) -> Result<(), Problem> {
     let asked = request.extensions().contains::<Admitted>();
     if asked { admit(request).map(drop) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chat_core::testkit::FakeClock;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::auth::SigningKey;
+
+    #[test]
+    fn what_has_become_of_somebody_since_it_was_admitted_is_known() {
+        let secret = SigningKey::Secret(vec![7; 32].into());
+        let tokens = Arc::new(Tokens::new(&secret, "chat-server", "chat").unwrap());
+        let withdrawn = Arc::new(Withdrawn::new(Duration::from_secs(60), Duration::from_secs(60)));
+        let clock = FakeClock::default();
+        let gate = Gate::new(tokens, Arc::clone(&withdrawn), Arc::new(clock.clone()));
+        let bob = User::new(UserId::new(), Name::new("Bob").unwrap());
+        let login = Uuid::now_v7();
+        let identity =
+            Identity { user: bob.clone(), expires: None, login: Some(login.into()), guest: false };
+        assert_eq!(gate.still_admits(&identity), Some(bob.clone()));
+        let bobby = User::new(bob.id, Name::new("Bobby").unwrap());
+        withdrawn.rename(&bobby, clock.now());
+        assert_eq!(gate.still_admits(&identity), Some(bobby));
+        withdrawn.end_login(login, clock.now());
+        assert_eq!(gate.still_admits(&identity), None);
+    }
 }

@@ -68,11 +68,22 @@ impl Chat {
         Ok(())
     }
 
-    /// The token entitles the session, unless it has been withdrawn in this very moment.
+    /// The token entitles the session, unless it has been withdrawn in this very moment. A name that its user
+    /// was given meanwhile is the session's too: the gate knows it before sessions are told, and this one may not
+    /// have begun by then.
     fn entitle(&self, session: &Session, identity: &Identity) {
         session.renew(identity.expires, identity.login);
-        if !self.gate.still_admits(identity) {
-            session.end(CloseReason::Withdrawn);
+        let mut called = identity.user.clone();
+        loop {
+            match self.gate.still_admits(identity) {
+                Some(user) if user == called => return,
+                Some(user) => {
+                    session.rename(&user);
+                    // Once more: one that was given since has been told before this one.
+                    called = user;
+                }
+                None => return session.end(CloseReason::Withdrawn),
+            }
         }
     }
 
@@ -189,4 +200,71 @@ fn refuse(
     };
     line.say(error(id, refused.into()));
     ControlFlow::Break(close)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use chat_core::{After, Engine, Event, Inbox, MemberQuery, Name, NewRoom, UserId};
+
+    use super::*;
+
+    /// Admits a user who gets these names later, each as soon as it is asked for the one before.
+    struct Door {
+        user: User,
+        later: Mutex<Vec<&'static str>>,
+    }
+
+    fn called(user: UserId, name: &str) -> User {
+        User::new(user, Name::new(name).unwrap())
+    }
+
+    impl Admit for Door {
+        fn admit(&self, _: &str) -> Result<Identity, Problem> {
+            Ok(Identity { user: self.user.clone(), expires: None, login: None, guest: false })
+        }
+
+        fn still_admits(&self, identity: &Identity) -> Option<User> {
+            let mut later = self.later.lock().unwrap();
+            let name = if later.len() > 1 { later.remove(0) } else { later[0] };
+            Some(called(identity.user.id, name))
+        }
+    }
+
+    struct Line {
+        engine: Engine,
+        inbox: Option<Inbox<Arc<Event>>>,
+    }
+
+    impl Connection for Line {
+        fn connect(&mut self, user: User) -> chat_core::Result<Session> {
+            let (session, inbox) = self.engine.connect(user)?;
+            self.inbox = Some(inbox);
+            Ok(session)
+        }
+
+        fn say(&mut self, text: ByteString) {
+            panic!("{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_renamed_while_it_connects_goes_by_the_last_name() {
+        let engine = Engine::builder().start().unwrap();
+        let bob = called(UserId::new(), "Bob");
+        let later = Mutex::new(vec!["Bobby", "Robert"]);
+        let gate: Arc<dyn Admit> = Arc::new(Door { user: bob.clone(), later });
+        let mut line = Line { engine: engine.clone(), inbox: None };
+        let mut chat = Chat::new(&gate, Some("token")).unwrap();
+        assert!(chat.begin(&mut line).is_continue());
+        let session = chat.session().unwrap();
+        let ann = called(UserId::new(), "Ann");
+        let room = engine.open_room(&ann, NewRoom::open("Lobby").unwrap()).await.unwrap();
+        session.join(room.id(), After::Nothing).await.unwrap();
+        let query = MemberQuery { after: None, limit: 10, online: true };
+        let there = session.members(room.id(), query).await.unwrap().members;
+        assert_eq!(there[0].membership.user, called(bob.id, "Robert"));
+        engine.stop().await;
+    }
 }
