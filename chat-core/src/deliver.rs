@@ -299,7 +299,7 @@ pub(crate) enum Answered {
     Again,
 }
 
-/// Told to a session by the engine.
+/// Told to a session by the engine, or by its owner.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Order {

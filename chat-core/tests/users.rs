@@ -137,18 +137,27 @@ async fn what_is_being_written_is_shown_under_the_new_name() {
 
 #[tokio::test]
 async fn whoever_is_renamed_while_it_joins_has_joined_under_the_new_name() {
-    let (bench, faults) = faulty();
-    let (room, ann) = bench.room("Ann").await;
-    let bob = bench.connect("Bob");
-    faults.hold_commits(true);
-    let join = RoomCommand::Join { after: After::Nothing, limit: 10 };
-    bob.session.submit(1, Command::Room(room, join)).expect("taken");
-    until("it is under way", async || faults.held_commits() == 1).await;
-    let bobby = called(bob.session.user(), "Bobby");
-    bench.engine.rename(&bobby).await.expect("renamed");
-    faults.hold_commits(false);
-    until("it is in the room", async || members(&ann, room).await.len() == 2).await;
-    assert_eq!(members(&ann, room).await, ["Ann owner", "Bobby member"]);
+    // Its joining is being written, or waits until its invitation has been.
+    for invited in [false, true] {
+        let (bench, faults) = faulty();
+        let (room, ann) = bench.room("Ann").await;
+        let bob = bench.connect("Bob");
+        faults.hold_commits(true);
+        if invited {
+            let invite = RoomCommand::Invite(bob.session.user().clone());
+            ann.session.submit(1, Command::Room(room, invite)).expect("taken");
+            until("he is being invited", async || faults.held_commits() == 1).await;
+        }
+        let join = RoomCommand::Join { after: After::Nothing, limit: 10 };
+        bob.session.submit(1, Command::Room(room, join)).expect("taken");
+        bob.session.ask(Command::Ping).await.expect("it is with the room");
+        until("something is being written", async || faults.held_commits() == 1).await;
+        let bobby = called(bob.session.user(), "Bobby");
+        bench.engine.rename(&bobby).await.expect("renamed");
+        faults.hold_commits(false);
+        until("it is in the room", async || members(&ann, room).await.len() == 2).await;
+        assert_eq!(members(&ann, room).await, ["Ann owner", "Bobby member"]);
+    }
 }
 
 #[tokio::test]

@@ -253,6 +253,17 @@ impl Writes {
         for pending in self.queue.iter_mut().chain(&mut self.in_flight) {
             pending.what.rename(user);
         }
+        for ask in self.moving.values_mut().flat_map(|moving| &mut moving.parked) {
+            let guest = match &mut ask.command {
+                RoomCommand::Invite(guest) => Some(guest),
+                _ => None,
+            };
+            for named in std::iter::once(&mut ask.asker.user).chain(guest) {
+                if named.id == user.id {
+                    *named = user.clone();
+                }
+            }
+        }
     }
 
     /// Takes the write with this key out of those that have not been sent to the journal; of marks, the one
