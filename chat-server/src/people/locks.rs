@@ -1,6 +1,6 @@
 //! Locks by user, for what is not one step: whoever does it is alone with the user meanwhile. There are a few
-//! for all users, so that none has to be made or forgotten; now and then two who have the same wait for each
-//! other.
+//! for all users, so that none has to be made or forgotten; of two users who have the same, one waits for
+//! the other.
 
 use chat_core::UserId;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -4,9 +4,15 @@
 use std::sync::Arc;
 
 use chat_core::{Engine, Presence, User, UserId};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::locks::Locks;
-use super::{Circle, Friend, FriendChange, Friends, PeopleError, Reach, Result};
+use super::{Friend, FriendChange, Friends, Result};
+
+/// While so many users are being told of, nobody asks who else has come or gone: who that is is kept once each,
+/// however often it comes and goes.
+const MOST_TOLD: usize = 10_000;
 
 /// What a user's own sessions are told, wherever it is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,24 +49,29 @@ impl FriendsPresence {
         Self { engine, friends, telling: Arc::default() }
     }
 
-    /// Tells who comes and goes, as long as it is polled.
+    /// Tells who comes and goes, as long as it is polled. Nobody who has to be waited for keeps others waiting.
     pub async fn run(self) {
         let mut watch = self.engine.watch_presence();
+        let mut telling = FuturesUnordered::new();
         loop {
-            for user in watch.changed().await {
-                let _alone = self.telling.alone(user).await;
-                // What keeps it from being told is logged where it happens.
-                if let Ok(Some(circle)) = self.friends.circle(user).await {
-                    self.tell(&circle);
+            tokio::select! {
+                users = watch.changed(), if telling.len() < MOST_TOLD => {
+                    telling.extend(users.into_iter().map(|user| self.tell(user)));
                 }
+                Some(()) = telling.next() => {}
             }
         }
     }
 
-    fn tell(&self, of: &Circle) {
-        let presence = self.engine.presence(of.user.id);
-        for friend in &of.friends {
-            self.tell_one(*friend, &of.user, presence);
+    /// Tells a user's friends how it is by now.
+    async fn tell(&self, user: UserId) {
+        let _alone = self.telling.alone(user).await;
+        // What keeps it from being told is logged where it happens.
+        if let Ok(Some(circle)) = self.friends.circle(user).await {
+            let presence = self.engine.presence(user);
+            for friend in &circle.friends {
+                self.tell_one(*friend, &circle.user, presence);
+            }
         }
     }
 
@@ -133,13 +144,7 @@ impl FriendsPresence {
         };
         let _alone = self.telling.alone_with_both(user.id, other).await;
         self.change(user.id, other, change).await?;
-        // As it is by now: what is done may have been so before.
-        let blocks =
-            match &*self.friends.reach(user.id).await.map_err(|_| PeopleError::Unavailable)? {
-                Reach::AllBut(blocked) => blocked.contains(&other),
-                Reach::Nobody => true,
-            };
-        self.engine.show_presence(user, other, !blocks).await?;
+        self.engine.show_presence(user, other, !block).await?;
         self.notify(user.id, Notice::Blocks);
         Ok(())
     }
