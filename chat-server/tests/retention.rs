@@ -16,7 +16,7 @@ use chat_core::{
 };
 use chat_server::store::{MySqlOptions, MySqlStore, Retention, SqlStore};
 use database::Database;
-use store_support::Home;
+use store_support::{Home, append};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -53,20 +53,6 @@ fn keyed(from: &User, n: u64, at: Timestamp) -> Write {
     let fingerprint = Draft::text(text.as_str()).unwrap().fingerprint();
     let key = Some((ClientKey::new(format!("key {n}")).unwrap(), fingerprint));
     Write::Message { from: from.clone(), body: Body::text(Text::new(text).unwrap()), at, key }
-}
-
-/// Appends what comes behind this end; no more at a time than a slow machine has done within the store's deadline.
-async fn append(store: &dyn SqlStore, room: &LoadedRoom, mut after: Cursor, writes: &[Write]) {
-    for writes in writes.chunks(1_000) {
-        let batch = Batch { room: room.key, after, may_follow: false, writes: writes.to_vec() };
-        match store.append(&[batch]).await.unwrap().remove(0) {
-            BatchOutcome::Done(outcomes) => match outcomes.last() {
-                Some(Outcome::Stored(end)) => after = *end,
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 /// Appends messages, so many a day.

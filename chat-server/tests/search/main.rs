@@ -11,14 +11,14 @@ mod store_support;
 use std::sync::Arc;
 
 use chat_core::{
-    Batch, BatchOutcome, Body, Cursor, Engine, Kind, LoadedRoom, Membership, Name, Role, RoomId,
-    RoomInfo, Store, Text, Timestamp, Title, User, UserId, Write,
+    Body, Engine, Kind, LoadedRoom, Membership, Name, Role, RoomId, RoomInfo, Store, Text,
+    Timestamp, Title, User, UserId, Write,
 };
 use chat_server::search::{Query, SearchIndex};
 use chat_server::store::{MySqlOptions, MySqlStore, SqlStore, SqliteStore};
 use database::Database;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
-use store_support::Home;
+use store_support::{Home, append};
 
 /// One database, opened twice, as by two processes.
 struct Kept {
@@ -167,17 +167,8 @@ async fn write(store: &dyn SqlStore, room: RoomId, from: &User, texts: &[String]
         let body = Body::text(Text::new(text.as_str()).unwrap());
         Write::Message { from: from.clone(), body, at: at(second + nth as i64), key: None }
     };
-    let mut writes: Vec<_> = texts.iter().enumerate().map(message).collect();
-    let mut after = loaded.end;
-    while !writes.is_empty() {
-        // No more than a slow machine has done within the store's deadline.
-        let writes: Vec<_> = writes.drain(..writes.len().min(1_000)).collect();
-        let seq = after.seq + writes.len() as u64;
-        let batch = Batch { room: loaded.key, after, may_follow: true, writes };
-        let outcome = store.append(&[batch]).await.unwrap().remove(0);
-        assert!(matches!(outcome, BatchOutcome::Done(_)), "{outcome:?}");
-        after = Cursor { seq, ..after };
-    }
+    let writes: Vec<_> = texts.iter().enumerate().map(message).collect();
+    append(store, &loaded, loaded.end, &writes).await;
 }
 
 const NOTHING: [u64; 0] = [];
