@@ -167,18 +167,15 @@ impl SessionActor {
         }
         // A reply stands before the events that it causes. Whoever waits for the answer in this process may ask the rooms
         // next, and has it when all of them have been told.
-        let (reply, caller) = match reply {
-            ReplyTo::Tag { .. } => (Some(reply), None),
-            caller => (None, Some(caller)),
-        };
-        if let Some(reply) = reply {
-            self.answer(reply, Ok(Reply::Done));
+        let mut reply = Some(reply);
+        if let Some(tag) = reply.take_if(|reply| matches!(reply, ReplyTo::Tag { .. })) {
+            self.answer(tag, Ok(Reply::Done));
         }
         let connection = self.line.connection;
         for room in self.rooms.iter() {
             room.tell(SetAway { connection, away });
         }
-        if let Some(caller) = caller {
+        if let Some(caller) = reply {
             self.answer(caller, Ok(Reply::Done));
         }
     }

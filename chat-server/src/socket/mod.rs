@@ -32,6 +32,10 @@ pub use portable::route;
 use crate::auth::Admit;
 use crate::protocol::JsonWire;
 
+/// By how much a look at a silent peer comes too late to say anything: this thread has stood still,
+/// and what came meanwhile may not have been read yet. It is looked at once more, as long after.
+const LATE: Duration = Duration::from_millis(100);
+
 /// What the sockets of [`route`] share: to be made once. Cheap to clone.
 #[derive(Clone)]
 pub struct Sockets {

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use chat_core::Clock;
 
-/// By how much a look at a silent peer comes too late to say anything: this thread has stood still,
-/// and what came meanwhile may not have been read yet. It is looked at once more, as long after.
-const LATE: Duration = Duration::from_millis(100);
+use crate::socket::LATE;
 
 /// When something last came from the peer. Clones note the same.
 #[derive(Clone)]
@@ -33,7 +31,8 @@ impl Heard {
     }
 
     /// Calls `ping` every so often, and returns when nothing has come for `timeout` after a ping:
-    /// at the latest `every` and `timeout` after the peer has fallen silent.
+    /// at the latest `every` and `timeout` after the peer has fallen silent, and once more `timeout` if this was
+    /// [late](LATE) to look.
     pub(super) async fn silence(&self, every: Duration, timeout: Duration, ping: impl Fn()) {
         let mut next = self.began + every;
         loop {

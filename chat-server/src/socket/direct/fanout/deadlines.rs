@@ -6,13 +6,10 @@ use chat_core::CloseReason;
 
 use super::{CLOSE_WITHIN, SocketFanout};
 use crate::protocol::CloseCode;
+use crate::socket::LATE;
 use crate::socket::direct::slab::{Place, State};
 use crate::socket::direct::timers::{Due, Kind};
 use crate::socket::frame;
-
-/// By how much a look at a silent peer comes too late to say anything: this thread has stood still,
-/// and what came meanwhile may not have been read yet. It is looked at once more, as long after.
-const LATE: Duration = Duration::from_millis(100);
 
 impl SocketFanout {
     pub(super) fn time(&mut self, kind: Kind, at: Duration, place: Place) {
