@@ -101,8 +101,7 @@ async fn threads_answer_and_too_many_are_told_so() {
         let polled = futures_util::poll!(asked);
         busy += usize::from(matches!(polled, std::task::Poll::Ready(Err(PeopleError::Busy))));
     }
-    // A few more find room if the thread takes some meanwhile.
-    assert!((1..=50).contains(&busy), "{busy}");
+    assert!((40..=50).contains(&busy), "{busy}");
     drop(asked);
     let verdict = loop {
         match ask().await {
