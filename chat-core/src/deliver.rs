@@ -467,7 +467,7 @@ impl Audience {
         self.stand(&line.fanout).parcels.push(parcel);
     }
 
-    /// Answers a command in its place among the events.
+    /// Answers a command: a connection in its place among the events, whoever else when all of them are on their way.
     pub(crate) fn answer(&mut self, reply_to: ReplyTo, result: Result<Reply>) {
         match reply_to {
             ReplyTo::Tag { line, tag, permit } => {

@@ -164,11 +164,7 @@ impl What {
                 (by, Some(&mut kind.membership_mut().user))
             }
         };
-        for named in std::iter::once(one).chain(other) {
-            if named.id == user.id {
-                *named = user.clone();
-            }
-        }
+        rename(std::iter::once(one).chain(other), user);
     }
 
     /// Who does it, if it is somebody else than the user whom it is done to.
@@ -232,6 +228,13 @@ impl What {
     }
 }
 
+/// Those of the named who are this user have its other name.
+fn rename<'a>(named: impl Iterator<Item = &'a mut User>, user: &User) {
+    for named in named.filter(|named| named.id == user.id) {
+        *named = user.clone();
+    }
+}
+
 /// What is under way with a key.
 pub(super) enum Begun {
     /// This, from now on.
@@ -258,11 +261,7 @@ impl Writes {
                 RoomCommand::Invite(guest) => Some(guest),
                 _ => None,
             };
-            for named in std::iter::once(&mut ask.asker.user).chain(guest) {
-                if named.id == user.id {
-                    *named = user.clone();
-                }
-            }
+            rename(std::iter::once(&mut ask.asker.user).chain(guest), user);
         }
     }
 

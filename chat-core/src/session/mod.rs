@@ -165,8 +165,8 @@ impl SessionActor {
             let connections = &self.sessions.shared().connections;
             connections.set_away(self.user.id, self.line.connection, away);
         }
-        // A reply stands before the events that it causes. Whoever waits for the answer in this process may ask the rooms
-        // next, and has it when all of them have been told.
+        // A reply stands before the events that it causes. Whoever waits for the answer in this process may ask the
+        // rooms next, and has it when all of them have been told.
         let mut reply = Some(reply);
         if let Some(tag) = reply.take_if(|reply| matches!(reply, ReplyTo::Tag { .. })) {
             self.answer(tag, Ok(Reply::Done));

@@ -43,8 +43,8 @@ pub(super) struct Calls;
 /// list ask the store once. Who is there is added for each of them anew. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
-    /// By what was asked for, and how many rooms had been opened over HTTP by then: a list that is still being read when a room
-    /// is opened may not have it, and is nobody's who asks later.
+    /// By what was asked for, and how many rooms had been opened over HTTP by then: a list that is still being
+    /// read when a room is opened may not have it, and is nobody's who asks later.
     cache: Cache<(u64, RoomQuery), Arc<Vec<Listed>>>,
     opened: Arc<AtomicU64>,
 }

@@ -360,8 +360,8 @@ fn named(write: &Write) -> impl Iterator<Item = &User> {
 }
 
 /// Whether the rows of a commit are there. It was one transaction, so the rows of one room tell.
-/// What somebody else has written is taken for it only if the sender, the moment, to the millisecond, and the text, unless
-/// it was edited since, are all alike.
+/// What somebody else has written is taken for it only if the sender, the moment, to the millisecond, and the text,
+/// unless it was edited since, are all alike.
 async fn is_stored(
     sql: &mut impl Sql,
     statements: &Statements,
